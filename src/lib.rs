@@ -1,0 +1,5 @@
+//! The AccessPoint gateway for QlikView.
+//!
+//! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
+
+pub mod domain;

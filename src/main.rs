@@ -1,0 +1,2 @@
+//! The `accesspoint` program.
+fn main() {}
