@@ -18,7 +18,16 @@
 //!
 //! [`check::check`] looks for violations over a whole state.
 
+pub mod administer;
+pub mod cal;
+pub mod change;
+pub mod check;
 pub mod client;
+pub mod lease;
+pub mod lef;
+pub mod open;
+pub mod person;
+pub mod policy;
 pub mod refusal;
 pub mod time;
 pub mod workstation;

@@ -249,29 +249,16 @@ impl Refusal {
     /// Who or what ends the refusal.
     #[must_use]
     pub const fn ends_by(&self) -> EndsBy {
+        if self.retry_at().is_some() {
+            return EndsBy::Time;
+        }
         match self {
-            Self::WorkstationLimit { .. } => EndsBy::Time,
-            Self::NoFreeCal {
-                retry_at: Some(_), ..
-            } => EndsBy::Time,
-            Self::NoFreeCal { retry_at: None, .. }
+            Self::NoFreeCal { .. }
             | Self::LeasingSwitchedOff
             | Self::DocumentNotFound
             | Self::NoCalAssigned
             | Self::CalQuarantined { .. }
             | Self::UserDisabled => EndsBy::Administrator,
-            Self::LicenseTestEdition { retry_at: Some(_) }
-            | Self::LicenseEditionCannotLease {
-                retry_at: Some(_), ..
-            }
-            | Self::LicenseForbidsLease { retry_at: Some(_) }
-            | Self::LicenseLimitsDocuments {
-                retry_at: Some(_), ..
-            }
-            | Self::LicenseExpired {
-                retry_at: Some(_), ..
-            }
-            | Self::LicenseHasNoNamedCals { retry_at: Some(_) } => EndsBy::Time,
             Self::LicenseMissing
             | Self::LicenseTestEdition { .. }
             | Self::LicenseEditionCannotLease { .. }
@@ -279,6 +266,7 @@ impl Refusal {
             | Self::LicenseLimitsDocuments { .. }
             | Self::LicenseExpired { .. }
             | Self::LicenseHasNoNamedCals { .. } => EndsBy::License,
+            Self::WorkstationLimit { .. } => EndsBy::Time,
         }
     }
 

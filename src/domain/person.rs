@@ -1,0 +1,95 @@
+//! People: who may sign in, with which roles, groups and CAL policy.
+
+use serde::{Deserialize, Serialize};
+
+use super::opaque_id;
+
+opaque_id! {
+    /// The lasting id of a person; a rename keeps it.
+    PersonId
+}
+
+/// What a person may do beside opening documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Administrator,
+    /// CALs, leases and workstations; no people, licence or settings.
+    Operator,
+    /// Reads everything, changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Administrator, Self::Operator, Self::Auditor];
+
+    /// The word of the contract.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role with this word, if there is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+/// Whether a named CAL may be assigned to a person without an administrator (`named_cal`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutomaticCal {
+    /// As *Allow dynamic assignment* says (R9).
+    #[default]
+    Dynamic,
+    /// At sign-in, whatever the switch says; an open obeys the switch.
+    Assign,
+    /// Never; administrators may.
+    Never,
+}
+
+impl AutomaticCal {
+    /// The word of the contract.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Assign => "assign",
+            Self::Never => "never",
+        }
+    }
+
+    /// The policy with this word, if there is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Dynamic, Self::Assign, Self::Never]
+            .into_iter()
+            .find(|p| p.word() == word)
+    }
+}
+
+/// A person as the rules see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The lasting id.
+    pub id: PersonId,
+    /// The user name, folded.
+    pub name: String,
+    /// The name that pages show.
+    pub display_name: String,
+    /// Not disabled (R21).
+    pub active: bool,
+    /// Roles.
+    pub roles: Vec<Role>,
+    /// Groups, compared exactly.
+    pub groups: Vec<String>,
+    /// The CAL policy of the person's mapping.
+    pub automatic_cal: AutomaticCal,
+}
