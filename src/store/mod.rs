@@ -1,0 +1,175 @@
+//! The ledger: people, CALs, leases, sessions, audit; every verb that the app may use.
+//!
+//! Writes go through one writer that commits them in groups ([`writer`]); reads use connections of
+//! their own and see what was committed last, by whichever process. No rule is written here: the
+//! verbs load what `domain` decides on and write what it decided.
+
+mod audit;
+mod cals;
+mod db;
+mod leases;
+mod license;
+mod opens;
+mod people;
+mod sessions;
+mod tokens;
+mod tries;
+mod upkeep;
+mod workstations;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
+pub use cals::{CalRow, Unassigned};
+pub use db::StoreError;
+pub use leases::{LeaseFilter, LeaseRow};
+pub use license::{LicenseNow, Setting};
+pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
+pub use people::{Added, NewPerson, PersonFilter, PersonRow, Renamed};
+pub use sessions::{NewSession, SessionInfo, SessionRow};
+pub use tokens::{ApiToken, NewToken, Scope};
+pub use upkeep::Swept;
+pub use workstations::{WorkstationRow, WorkstationSeen};
+pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
+
+use crate::clock::Clock;
+use crate::domain::policy::Policy;
+use crate::domain::time::{Millis, Timestamp};
+use crate::fresh::Fresh;
+use db::{Db, Place};
+use writer::{Batch, LoadedLicense, Tools, Writer};
+
+/// What the ledger is opened with.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The clock of its decisions.
+    pub clock: Clock,
+    /// Ids and tokens.
+    pub fresh: Fresh,
+    /// The numbers of the rules.
+    pub policy: Policy,
+    /// How long a session lives without a request.
+    pub session_idle: Millis,
+    /// How long a launch ticket lives.
+    pub launch_life: Millis,
+}
+
+/// The ledger. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    place: Place,
+    writer: Writer,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    readers: Mutex<Vec<Db>>,
+    license: Mutex<LoadedLicense>,
+    sessions: RwLock<sessions::Remembered>,
+    options: StoreOptions,
+}
+
+impl Store {
+    /// Opens the ledger in this file, makes it where it is missing, and starts its writer.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or was written by a newer program.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let place = Place::new(path);
+        let tools = Tools {
+            db: place.writer()?,
+            clock: options.clock.clone(),
+            fresh: options.fresh.clone(),
+            policy: options.policy.clone(),
+        };
+        let (writer, thread) = Writer::start(tools).map_err(|e| {
+            StoreError::Corrupt(format!("the writer cannot be started: {e}"))
+        })?;
+        let remembered = sessions::Remembered { epoch: 0, by_hash: HashMap::new() };
+        Ok(Self(Arc::new(Inner {
+            place,
+            writer,
+            thread: Mutex::new(Some(thread)),
+            readers: Mutex::new(Vec::new()),
+            license: Mutex::new(LoadedLicense::default()),
+            sessions: RwLock::new(remembered),
+            options,
+        })))
+    }
+
+    /// The time that decisions are made with.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.options.clock.now()
+    }
+
+    /// The numbers of the rules.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.0.options.policy
+    }
+
+    /// Ids and tokens.
+    #[must_use]
+    pub fn fresh(&self) -> &Fresh {
+        &self.0.options.fresh
+    }
+
+    /// Commits an empty command: answers whether this node can write (readiness).
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn ping(&self) -> Result<Timestamp, StoreError> {
+        self.write(|batch| Ok(batch.now)).await
+    }
+
+    /// The time of the last decision that was committed here; the epoch before the first.
+    #[must_use]
+    pub fn committed_at(&self) -> Timestamp {
+        self.0.writer.committed_at()
+    }
+
+    /// Waits until everything that was asked is written, and ends the writer.
+    ///
+    /// Call it on the last clone; with others alive the writer goes on.
+    pub fn close(self) {
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self);
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the ledger's writer did not end well");
+        }
+    }
+
+    /// Runs a command in the writer's next batch.
+    async fn write<T, F>(&self, run: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.0.writer.write(run).await
+    }
+
+    /// Reads on a connection of the pool. Reads are short (a page at most) and never wait for a
+    /// writer, so they run where they are asked.
+    fn read<T>(&self, read: impl FnOnce(&Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let pooled = self.readers().pop();
+        let db = match pooled {
+            Some(db) => db,
+            None => self.0.place.reader()?,
+        };
+        let answer = read(&db);
+        self.readers().push(db);
+        answer
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Db>> {
+        self.0.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

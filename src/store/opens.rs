@@ -1,0 +1,333 @@
+//! Opens and launch tickets: the view that `decide_open` looks at, and what it decided, written.
+
+use super::Store;
+use super::db::{Db, StoreError, values};
+use super::leases::leases_since;
+use super::people;
+use super::writer::{Actor, Batch, Gate};
+use crate::auth::secret::{SecretKind, hash_secret};
+use crate::domain::cal::NamedCal;
+use crate::domain::change::{Change, Event, EventKind};
+use crate::domain::client::ClientKind;
+use crate::domain::lease::{Lease, LeaseId};
+use crate::domain::open::{
+    Access, Finding, OpenAnswer, OpenView, RequestedDocument, decide_open, examine,
+};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::policy::Policy;
+use crate::domain::time::{Millis, Timestamp};
+use crate::domain::workstation::{Workstation, WorkstationId};
+
+/// An open as it is asked for.
+#[derive(Clone, Debug)]
+pub struct OpenCommand {
+    /// Who.
+    pub person: PersonId,
+    /// Where.
+    pub workstation: Workstation,
+    /// What; its name only where the person may see it.
+    pub document: RequestedDocument,
+    /// With what.
+    pub client: ClientKind,
+    /// The hash of the session that asks; its launch ticket is bound to it.
+    pub session_hash: String,
+}
+
+/// An open as it was decided.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The answer of the rules.
+    pub answer: OpenAnswer,
+    /// The user name.
+    pub user: String,
+    /// The time of the decision.
+    pub at: Timestamp,
+    /// The launch ticket, where access was granted.
+    pub launch: Option<LaunchTicket>,
+}
+
+/// A launch ticket, in clear for its holder alone.
+#[derive(Clone, Debug)]
+pub struct LaunchTicket {
+    /// The secret.
+    pub secret: String,
+    /// Its exclusive end.
+    pub expires_at: Timestamp,
+}
+
+/// A launch ticket that is brought back.
+#[derive(Clone, Debug)]
+pub struct Redeem {
+    /// The secret as it came.
+    pub secret: String,
+    /// The hash of the session that brings it.
+    pub session_hash: String,
+    /// The person of that session.
+    pub person: PersonId,
+    /// The workstation of that session.
+    pub workstation: WorkstationId,
+    /// The document that is asked for.
+    pub document: String,
+    /// Whether this resumes a download (`Range` with `If-Range`).
+    pub resumes: bool,
+}
+
+/// What became of a launch ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redemption {
+    /// It holds.
+    Granted,
+    /// It was redeemed, and its life is over.
+    Used,
+    /// It never held here.
+    Invalid,
+}
+
+/// Where a person stands: what their page says of CAL, leases and workstations.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Their CAL, unless its quarantine has ended.
+    pub cal: Option<NamedCal>,
+    /// Their leases that are live or count in R13.
+    pub leases: Vec<Lease>,
+    /// Every rule, for the document and client that were asked about.
+    pub findings: Vec<Finding>,
+    /// What an open would answer.
+    pub answer: OpenAnswer,
+}
+
+/// What is read from the ledger for one open.
+struct Loaded {
+    person: Person,
+    cal: Option<NamedCal>,
+    leases: Vec<Lease>,
+    quarantine_ends: Vec<Timestamp>,
+}
+
+impl Store {
+    /// Opens a document: decides, and writes state, audit event and launch ticket together.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn open_document(&self, command: OpenCommand) -> Result<Opened, StoreError> {
+        let life = self.0.options.launch_life;
+        self.write(move |batch| open(batch, &command, life)).await
+    }
+
+    /// What an open would answer and why, without opening: writes nothing (R18).
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or the person is unknown to it.
+    pub fn explain(&self, command: &OpenCommand) -> Result<Standing, StoreError> {
+        let now = self.now();
+        let policy = self.policy();
+        self.read(|db| {
+            db.snapshot(|db| {
+                let gate = Gate::read(db)?;
+                let license = self.license_of(db, &gate)?;
+                let mut loaded = load(db, policy, &command.person, now)?;
+                // A quarantine that ended is not taken any more, though it may still be counted.
+                let ended = super::cals::ended_quarantines(db, now)?;
+                let taken = gate.cals_taken.saturating_sub(ended);
+                loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
+                let view = OpenView {
+                    license: license.as_deref(),
+                    switches: gate.switches,
+                    policy,
+                    person: &loaded.person,
+                    document: &command.document,
+                    workstation: &command.workstation,
+                    cal: loaded.cal.as_ref(),
+                    taken,
+                    quarantine_ends: &loaded.quarantine_ends,
+                    leases: &loaded.leases,
+                };
+                let findings = examine(&view, command.client, now);
+                let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
+                let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
+                Ok(Standing { cal, leases: loaded.leases.clone(), findings, answer })
+            })
+        })
+    }
+
+    /// Redeems a launch ticket.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn redeem(&self, redeem: Redeem) -> Result<Redemption, StoreError> {
+        self.write(move |batch| redeem_ticket(batch, &redeem)).await
+    }
+}
+
+fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Opened, StoreError> {
+    let license = batch.license()?;
+    let mut loaded = load(batch.db, batch.policy, &command.person, batch.now)?;
+    if loaded.cal.as_ref().is_none_or(|cal| !cal.is_assigned()) {
+        batch.end_quarantines()?;
+        loaded.quarantine_ends = super::cals::quarantine_ends(batch.db, batch.now)?;
+    }
+    let view = OpenView {
+        license: license.as_deref(),
+        switches: batch.gate.switches,
+        policy: batch.policy,
+        person: &loaded.person,
+        document: &command.document,
+        workstation: &command.workstation,
+        cal: loaded.cal.as_ref(),
+        taken: batch.gate.cals_taken,
+        quarantine_ends: &loaded.quarantine_ends,
+        leases: &loaded.leases,
+    };
+    let fresh = LeaseId(batch.fresh.id());
+    let decision = decide_open(&view, command.client, batch.now, fresh);
+    let actor = Actor::person(&loaded.person.name);
+    batch.apply(&decision.changes)?;
+    if let Some(event) = &decision.event {
+        batch.record(event, &actor)?;
+    }
+    let launch = match decision.answer.access {
+        Access::Granted(_) => Some(issue_ticket(batch, command, life)?),
+        Access::Refused(_) => None,
+    };
+    Ok(Opened { answer: decision.answer, user: loaded.person.name, at: batch.now, launch })
+}
+
+fn load(
+    db: &Db,
+    policy: &Policy,
+    person: &PersonId,
+    now: Timestamp,
+) -> Result<Loaded, StoreError> {
+    let found = people::by_id(db, person)?;
+    let person =
+        found.ok_or_else(|| StoreError::Corrupt(format!("the person {person} is missing")))?;
+    // Every live lease and every event that counts was granted or renewed since then.
+    let since = now - policy.lease_length.max(policy.lease_window);
+    let leases = leases_since(db, &person.id, since)?
+        .into_iter()
+        .filter(|lease| lease.is_live(now) || lease.counts_at(now, policy.lease_window))
+        .collect();
+    let cal = super::cals::of_person(db, &person.id)?;
+    Ok(Loaded { person, cal, leases, quarantine_ends: Vec::new() })
+}
+
+impl Batch<'_> {
+    /// Writes what was decided; the other half of each assertion of the domain.
+    pub(super) fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::CalAssigned { .. }
+                | Change::CalGivenBack { .. }
+                | Change::CalQuarantined { .. }
+                | Change::CalFreed { .. }
+                | Change::CalUsed { .. } => self.apply_to_cal(change)?,
+                Change::LeaseGranted(_)
+                | Change::LeaseRenewed { .. }
+                | Change::LeaseEnded { .. }
+                | Change::WorkstationLifted { .. }
+                | Change::WorkstationMerged { .. } => self.apply_to_leases(change)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn issue_ticket(
+    batch: &mut Batch<'_>,
+    command: &OpenCommand,
+    life: Millis,
+) -> Result<LaunchTicket, StoreError> {
+    const SQL: &str = "INSERT INTO launch \
+         (hash, session_hash, person_id, workstation_id, document_id, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)";
+    let secret = batch.fresh.token();
+    let expires_at = batch.now + life;
+    batch.db.execute(
+        SQL,
+        values![
+            &hash_secret(SecretKind::LaunchTicket, &secret),
+            &command.session_hash,
+            command.person.as_str(),
+            command.workstation.id.as_str(),
+            &command.document.id,
+            expires_at,
+        ],
+    )?;
+    Ok(LaunchTicket { secret, expires_at })
+}
+
+/// A ticket as it is stored, where it fits who brings it.
+struct StoredTicket {
+    expires_at: Timestamp,
+    redeemed_at: Option<Timestamp>,
+}
+
+fn redeem_ticket(batch: &mut Batch<'_>, redeem: &Redeem) -> Result<Redemption, StoreError> {
+    const REDEEM: &str = "UPDATE launch SET redeemed_at = $1 WHERE hash = $2";
+    let hash = hash_secret(SecretKind::LaunchTicket, &redeem.secret);
+    let ticket = stored_ticket(batch.db, &hash, redeem)?;
+    let first = ticket.as_ref().is_some_and(|ticket| ticket.redeemed_at.is_none());
+    let outcome = judge_ticket(ticket.as_ref(), redeem.resumes, batch.now);
+    if outcome == Redemption::Granted && first {
+        batch.db.change_one(REDEEM, values![batch.now, &hash])?;
+    }
+    // A repeat that holds changes nothing and is no event.
+    if outcome != Redemption::Granted || first {
+        record_redemption(batch, redeem, outcome)?;
+    }
+    Ok(outcome)
+}
+
+fn stored_ticket(
+    db: &Db,
+    hash: &str,
+    redeem: &Redeem,
+) -> Result<Option<StoredTicket>, StoreError> {
+    const SQL: &str = "SELECT expires_at, redeemed_at FROM launch \
+         WHERE hash = $1 AND session_hash = $2 AND person_id = $3 AND workstation_id = $4 \
+         AND document_id = $5";
+    db.query_one(
+        SQL,
+        values![
+            hash,
+            &redeem.session_hash,
+            redeem.person.as_str(),
+            redeem.workstation.as_str(),
+            &redeem.document,
+        ],
+        |row| Ok(StoredTicket { expires_at: row.at(0)?, redeemed_at: row.maybe_at(1)? }),
+    )
+}
+
+/// Contract 5: within its life a ticket holds, again and again; a redeemed one may resume after it.
+fn judge_ticket(ticket: Option<&StoredTicket>, resumes: bool, now: Timestamp) -> Redemption {
+    match ticket {
+        None => Redemption::Invalid,
+        Some(ticket) if now < ticket.expires_at => Redemption::Granted,
+        Some(ticket) if ticket.redeemed_at.is_none() => Redemption::Invalid,
+        Some(_) if resumes => Redemption::Granted,
+        Some(_) => Redemption::Used,
+    }
+}
+
+fn record_redemption(
+    batch: &mut Batch<'_>,
+    redeem: &Redeem,
+    outcome: Redemption,
+) -> Result<(), StoreError> {
+    let user = people::by_id(batch.db, &redeem.person)?.map(|person| person.name);
+    let user = user.unwrap_or_default();
+    let mut event = Event::new(EventKind::DocumentLaunched)
+        .about(&redeem.person, &user)
+        .with("document", redeem.document.clone())
+        .with("workstation", redeem.workstation.as_str());
+    event.code = match outcome {
+        Redemption::Granted => None,
+        Redemption::Used => Some("LAUNCH_TICKET_USED".to_owned()),
+        Redemption::Invalid => Some("LAUNCH_TICKET_INVALID".to_owned()),
+    };
+    batch.record(&event, &Actor::person(&user))
+}

@@ -1,0 +1,405 @@
+//! Sessions: stored by hash, remembered in memory, ended from any process.
+//!
+//! A session that was read is remembered until the gate's session epoch moves; every transaction
+//! that ends sessions or changes people moves it, in whichever process it runs. One request
+//! therefore costs one small read, and a change counts from the next request on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use super::Store;
+use super::db::{Db, Row, StoreError, values};
+use super::people;
+use super::writer::{Actor, Batch};
+use crate::domain::change::{Event, EventKind};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::time::{Millis, Timestamp};
+use crate::domain::workstation::{Workstation, WorkstationId};
+
+/// How old the stored "last seen" may be.
+const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
+
+/// A session to begin.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// The hash of its secret.
+    pub hash: String,
+    /// Whose.
+    pub person: PersonId,
+    /// Where.
+    pub workstation: WorkstationId,
+    /// By which source.
+    pub source: String,
+    /// The client's address.
+    pub address: String,
+    /// What the client calls itself.
+    pub agent: String,
+    /// How long it lives at most.
+    pub life: Millis,
+}
+
+/// A live session.
+#[derive(Debug)]
+pub struct SessionInfo {
+    /// The hash of its secret.
+    pub hash: String,
+    /// Its public id.
+    pub id: String,
+    /// Whose.
+    pub person: Person,
+    /// Where.
+    pub workstation: Workstation,
+    /// By which source.
+    pub source: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Its absolute end.
+    pub ends_at: Timestamp,
+    last_seen_at: AtomicI64,
+    seen_written_at: AtomicI64,
+}
+
+/// A session as lists show it.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// Its public id.
+    pub id: String,
+    /// The hash of its secret.
+    pub hash: String,
+    /// The user name.
+    pub user: String,
+    /// Where.
+    pub workstation: Workstation,
+    /// By which source.
+    pub source: String,
+    /// The client's address.
+    pub address: String,
+    /// What the client calls itself.
+    pub agent: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// The last request, a minute old at most.
+    pub last_seen_at: Timestamp,
+    /// Its absolute end.
+    pub ends_at: Timestamp,
+}
+
+/// Sessions that were read since the epoch moved.
+pub(super) struct Remembered {
+    pub(super) epoch: i64,
+    pub(super) by_hash: HashMap<String, Arc<SessionInfo>>,
+}
+
+impl Store {
+    /// The live session with this hash; counts as a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
+        let now = self.now();
+        let epoch = self.read(session_epoch)?;
+        let session = match self.remembered(epoch, hash) {
+            Some(session) => session,
+            None => match self.read(|db| load(db, hash))? {
+                Some(session) => self.remember(epoch, session),
+                None => return Ok(None),
+            },
+        };
+        if self.has_ended(&session, now) {
+            return Ok(None);
+        }
+        self.saw(&session, now);
+        Ok(Some(session))
+    }
+
+    /// Begins a session: its row and the sign-in's audit event together.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn begin_session(&self, new: NewSession) -> Result<(), StoreError> {
+        self.write(move |batch| begin(batch, &new)).await
+    }
+
+    /// Ends the session with this hash; the audit says that its person signed out.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn end_session(&self, hash: String) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            let Some(session) = load(batch.db, &hash)? else { return Ok(()) };
+            batch.end_session(&hash)?;
+            let person = &session.person;
+            let event = Event::new(EventKind::SignedOut)
+                .about(&person.id, &person.name)
+                .with("session", session.id.clone());
+            batch.record(&event, &Actor::person(&person.name))
+        })
+        .await
+    }
+
+    /// Ends a person's session by its public id; false where they have none of that id.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn end_session_of(
+        &self,
+        person: Option<PersonId>,
+        id: String,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        self.write(move |batch| end_by_id(batch, person.as_ref(), &id, &actor)).await
+    }
+
+    /// Ends a person's sessions but `keep`, and counts them.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn end_sessions_of(
+        &self,
+        person: PersonId,
+        keep: Option<String>,
+        actor: Actor,
+    ) -> Result<usize, StoreError> {
+        self.write(move |batch| {
+            let ended = batch.end_sessions_of(&person, keep.as_deref())?;
+            if ended > 0 {
+                let user = people::by_id(batch.db, &person)?.map(|p| p.name).unwrap_or_default();
+                let event = Event::new(EventKind::SessionsEnded)
+                    .about(&person, &user)
+                    .with("sessions_ended", ended.to_string());
+                batch.record(&event, &actor)?;
+            }
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Live sessions of a person, or of everybody, by public id.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn sessions(
+        &self,
+        person: Option<&PersonId>,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        const ALL: &str = "SELECT session.id, session.hash, person.name, session.workstation_id, \
+             workstation.name, session.source, session.address, session.agent, \
+             session.created_at, session.last_seen_at, session.ends_at \
+             FROM session JOIN person ON person.id = session.person_id \
+             JOIN workstation ON workstation.id = session.workstation_id \
+             WHERE session.id > $1 AND session.ends_at > $2 AND session.last_seen_at > $3 \
+             ORDER BY session.id LIMIT $4";
+        const OF_PERSON: &str = "SELECT session.id, session.hash, person.name, \
+             session.workstation_id, workstation.name, session.source, session.address, \
+             session.agent, session.created_at, session.last_seen_at, session.ends_at \
+             FROM session JOIN person ON person.id = session.person_id \
+             JOIN workstation ON workstation.id = session.workstation_id \
+             WHERE session.id > $1 AND session.ends_at > $2 AND session.last_seen_at > $3 \
+             AND session.person_id = $4 ORDER BY session.id LIMIT $5";
+        let now = self.now();
+        let seen_since = now - self.0.options.session_idle;
+        let limit = i64::from(limit);
+        self.read(|db| match person {
+            None => db.query(ALL, values![after, now, seen_since, limit], session_row),
+            Some(person) => {
+                let values = values![after, now, seen_since, person.as_str(), limit];
+                db.query(OF_PERSON, values, session_row)
+            }
+        })
+    }
+
+    fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
+        let remembered = self.0.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        (remembered.epoch == epoch).then(|| remembered.by_hash.get(hash).cloned()).flatten()
+    }
+
+    fn remember(&self, epoch: i64, session: SessionInfo) -> Arc<SessionInfo> {
+        let session = Arc::new(session);
+        let mut remembered = self.0.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        if remembered.epoch < epoch {
+            remembered.by_hash.clear();
+            remembered.epoch = epoch;
+        }
+        // Read before the epoch moved on: good for this request, not for the next.
+        if remembered.epoch == epoch {
+            remembered.by_hash.insert(session.hash.clone(), Arc::clone(&session));
+        }
+        session
+    }
+
+    /// Forgets remembered sessions that have ended.
+    pub(super) fn forget_ended_sessions(&self) {
+        let now = self.now();
+        let mut remembered = self.0.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        remembered.by_hash.retain(|_, session| !self.has_ended(session, now));
+        remembered.by_hash.shrink_to_fit();
+    }
+
+    fn has_ended(&self, session: &SessionInfo, now: Timestamp) -> bool {
+        let last_seen_at = Timestamp(session.last_seen_at.load(Ordering::Relaxed));
+        now >= session.ends_at || now >= last_seen_at + self.0.options.session_idle
+    }
+
+    /// Notes a sign of life; it is written at most once a minute, and nobody waits for it.
+    fn saw(&self, session: &SessionInfo, now: Timestamp) {
+        const SQL: &str = "UPDATE session SET last_seen_at = $1 WHERE hash = $2";
+        session.last_seen_at.fetch_max(now.0, Ordering::Relaxed);
+        let written_at = session.seen_written_at.load(Ordering::Relaxed);
+        if now < Timestamp(written_at) + SEEN_WRITTEN_EVERY {
+            return;
+        }
+        let mine = session.seen_written_at.compare_exchange(
+            written_at,
+            now.0,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if mine.is_ok() {
+            let hash = session.hash.clone();
+            let later = self
+                .0
+                .writer
+                .write_later(move |batch| batch.db.execute(SQL, values![now, &hash]).map(drop));
+            if let Err(error) = later {
+                tracing::warn!(%error, "a session's last use was not written");
+            }
+        }
+    }
+}
+
+fn session_epoch(db: &Db) -> Result<i64, StoreError> {
+    const SQL: &str = "SELECT session_epoch FROM gate WHERE id = 1";
+    let epoch = db.query_one(SQL, &[], |row| row.int(0))?;
+    epoch.ok_or_else(|| StoreError::Corrupt("the gate row is missing".to_owned()))
+}
+
+fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
+    const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
+         person.roles, person.user_groups, person.automatic_cal, session.id, \
+         session.workstation_id, workstation.name, session.source, session.created_at, \
+         session.last_seen_at, session.ends_at \
+         FROM session JOIN person ON person.id = session.person_id \
+         JOIN workstation ON workstation.id = session.workstation_id \
+         WHERE session.hash = $1 AND person.active = 1";
+    db.query_one(SQL, values![hash], |row| {
+        let last_seen_at = row.int(12)?;
+        Ok(SessionInfo {
+            hash: hash.to_owned(),
+            id: row.text(7)?,
+            person: people::person(row)?,
+            workstation: Workstation { id: WorkstationId(row.text(8)?), name: row.text(9)? },
+            source: row.text(10)?,
+            created_at: row.at(11)?,
+            ends_at: row.at(13)?,
+            last_seen_at: AtomicI64::new(last_seen_at),
+            seen_written_at: AtomicI64::new(last_seen_at),
+        })
+    })
+}
+
+fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: row.text(0)?,
+        hash: row.text(1)?,
+        user: row.text(2)?,
+        workstation: Workstation { id: WorkstationId(row.text(3)?), name: row.text(4)? },
+        source: row.text(5)?,
+        address: row.text(6)?,
+        agent: row.text(7)?,
+        created_at: row.at(8)?,
+        last_seen_at: row.at(9)?,
+        ends_at: row.at(10)?,
+    })
+}
+
+fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
+    const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
+         address, agent, created_at, last_seen_at, ends_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
+    const HERE: &str = "INSERT INTO workstation_person \
+         (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (person_id, workstation_id) DO UPDATE SET last_sign_in_at = $3";
+    let found = people::by_id(batch.db, &new.person)?;
+    let Some(person) = found.filter(|person| person.active) else {
+        return Err(StoreError::Corrupt("a session for nobody".to_owned()));
+    };
+    let id = batch.fresh.id();
+    let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
+    let now = batch.now;
+    batch.db.change_one(
+        INSERT,
+        values![
+            &new.hash,
+            &id,
+            person_id,
+            workstation,
+            &new.source,
+            &new.address,
+            &new.agent,
+            now,
+            now,
+            now + new.life,
+        ],
+    )?;
+    batch.db.change_one(SIGNED_IN, values![now, person_id])?;
+    batch.db.execute(HERE, values![person_id, workstation, now])?;
+    let event = Event::new(EventKind::SignedIn)
+        .about(&person.id, &person.name)
+        .with("source", new.source.clone())
+        .with("workstation", workstation)
+        .with("address", new.address.clone())
+        .with("session", id);
+    batch.record(&event, &Actor::person(&person.name))
+}
+
+fn end_by_id(
+    batch: &mut Batch<'_>,
+    person: Option<&PersonId>,
+    id: &str,
+    actor: &Actor,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT session.hash, session.person_id, person.name \
+         FROM session JOIN person ON person.id = session.person_id WHERE session.id = $1";
+    let found = batch.db.query_one(SQL, values![id], |row| {
+        Ok((row.text(0)?, PersonId(row.text(1)?), row.text(2)?))
+    })?;
+    let Some((hash, owner, user)) = found else { return Ok(false) };
+    if person.is_some_and(|person| *person != owner) {
+        return Ok(false);
+    }
+    batch.end_session(&hash)?;
+    let event = Event::new(EventKind::SessionsEnded).about(&owner, &user).with("session", id);
+    batch.record(&event, actor)?;
+    Ok(true)
+}
+
+impl Batch<'_> {
+    fn end_session(&mut self, hash: &str) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM session WHERE hash = $1";
+        self.db.execute(SQL, values![hash])?;
+        self.forget_sessions();
+        Ok(())
+    }
+
+    /// Ends a person's sessions but `keep`, and counts them.
+    pub(super) fn end_sessions_of(
+        &mut self,
+        person: &PersonId,
+        keep: Option<&str>,
+    ) -> Result<usize, StoreError> {
+        const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2";
+        let ended = self.db.execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;
+        self.forget_sessions();
+        Ok(ended)
+    }
+}
