@@ -1,0 +1,3 @@
+//! The HTTP side: the listeners, and what is served on them.
+
+pub mod tls;
