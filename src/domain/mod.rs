@@ -19,6 +19,7 @@
 //! [`check::check`] looks for violations over a whole state.
 
 pub mod client;
+pub mod document;
 pub mod refusal;
 pub mod time;
 pub mod workstation;
