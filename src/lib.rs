@@ -4,3 +4,4 @@
 
 pub mod documents;
 pub mod domain;
+pub mod http;

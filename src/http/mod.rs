@@ -1,0 +1,3 @@
+//! Routes, extractors, pages and the API.
+
+pub mod content;
