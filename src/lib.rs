@@ -2,5 +2,6 @@
 //!
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
 
+pub mod documents;
 pub mod domain;
 pub mod http;

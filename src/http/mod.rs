@@ -2,3 +2,7 @@
 
 pub mod server;
 pub mod tls;
+//! Routes, extractors, pages and the API.
+pub mod content;
+//! What the outside sees: routes, pages, the API.
+pub mod return_to;
