@@ -25,10 +25,12 @@ pub mod check;
 pub mod client;
 pub mod lease;
 pub mod lef;
+pub mod name;
 pub mod open;
 pub mod person;
 pub mod policy;
 pub mod refusal;
+pub mod throttle;
 pub mod time;
 pub mod workstation;
 
