@@ -2,4 +2,6 @@
 //!
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
 
+pub mod clock;
 pub mod domain;
+pub mod fresh;
