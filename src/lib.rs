@@ -2,6 +2,7 @@
 //!
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
 
+pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod fresh;
