@@ -6,3 +6,4 @@ pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod fresh;
+pub mod http;

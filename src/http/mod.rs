@@ -1,0 +1,3 @@
+//! What the outside sees: routes, pages, the API.
+
+pub mod return_to;
