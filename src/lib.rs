@@ -4,4 +4,7 @@
 
 pub mod documents;
 pub mod domain;
+pub mod auth;
+pub mod clock;
+pub mod fresh;
 pub mod http;

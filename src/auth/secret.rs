@@ -1,0 +1,161 @@
+//! Secrets at rest and tokens against cross-site requests.
+//!
+//! A secret that the gateway gives out (a session id, a launch ticket) is drawn at random with 128
+//! bits or more, so a plain fast hash of it is enough at rest: there is nothing to guess.
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// What a secret is for. Its label goes into the hash, so that a value stored for one purpose never
+/// fits another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// The value of a session cookie.
+    Session,
+    /// The value of a workstation cookie.
+    Workstation,
+    /// A launch ticket.
+    LaunchTicket,
+    /// A web ticket.
+    WebTicket,
+    /// An API token.
+    ApiToken,
+    /// The challenge between a right password and the second factor.
+    Challenge,
+}
+
+impl SecretKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Workstation => "workstation",
+            Self::LaunchTicket => "launch-ticket",
+            Self::WebTicket => "web-ticket",
+            Self::ApiToken => "api-token",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
+/// What is stored in place of a secret: SHA-256 over its kind and itself, 64 hex characters.
+#[must_use]
+pub fn hash_secret(kind: SecretKind, secret: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"accesspoint:");
+    hash.update(kind.label());
+    // No label holds this byte, so no label and secret read as another pair.
+    hash.update([0]);
+    hash.update(secret);
+    hex::encode(hash.finalize())
+}
+
+/// Whether two secrets are equal, in a time that depends on their lengths alone.
+#[must_use]
+pub fn same_secret(one: &[u8], other: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
+/// The key with which CSRF tokens are made from session secrets.
+#[derive(Clone)]
+pub struct CsrfKey(hmac::Key);
+
+impl CsrfKey {
+    /// The key with these random bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The token of a session: 43 characters of `[A-Za-z0-9_-]`, the same as long as it lives.
+    #[must_use]
+    pub fn token(&self, session_secret: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, &csrf_message(session_secret)))
+    }
+
+    /// Whether a given token is the one of this session, judged in constant time.
+    #[must_use]
+    pub fn accepts(&self, session_secret: &str, given: &str) -> bool {
+        URL_SAFE_NO_PAD
+            .decode(given)
+            .is_ok_and(|tag| hmac::verify(&self.0, &csrf_message(session_secret), &tag).is_ok())
+    }
+}
+
+/// A key is never shown.
+impl std::fmt::Debug for CsrfKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CsrfKey(..)")
+    }
+}
+
+fn csrf_message(session_secret: &str) -> Vec<u8> {
+    [b"accesspoint:csrf\0", session_secret.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_secret_is_fixed_because_it_is_stored() {
+        // sha256("accesspoint:session\0s3cret"), computed by another program.
+        assert_eq!(
+            hash_secret(SecretKind::Session, "s3cret"),
+            "4890376f77826c0d575b5f468509ca34d0790bf9fa87c47b254e1d0c9b21c965"
+        );
+    }
+
+    #[test]
+    fn a_secret_has_another_hash_for_each_kind() {
+        let kinds = [
+            SecretKind::Session,
+            SecretKind::Workstation,
+            SecretKind::LaunchTicket,
+            SecretKind::WebTicket,
+            SecretKind::ApiToken,
+            SecretKind::Challenge,
+        ];
+        let hashes: std::collections::BTreeSet<String> = kinds
+            .iter()
+            .map(|&kind| hash_secret(kind, "s3cret"))
+            .collect();
+        assert_eq!(hashes.len(), kinds.len());
+    }
+
+    #[test]
+    fn secrets_are_equal_only_when_all_of_them_is() {
+        assert!(same_secret(b"abc", b"abc"));
+        assert!(same_secret(b"", b""));
+        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
+            assert!(!same_secret(b"abc", other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_csrf_token_fits_its_session_and_key_alone() {
+        let key = CsrfKey::new(&[7; 32]);
+        let token = key.token("session-one");
+        // HMAC-SHA-256 over "accesspoint:csrf\0session-one", computed by another program.
+        assert_eq!(token, "WjtjNgEEFp9O5RIdKYMxOyOF6mrX9OKq_BfJrLrtW_Y");
+        assert!(key.accepts("session-one", &token));
+        assert!(!key.accepts("session-two", &token));
+        assert!(!CsrfKey::new(&[8; 32]).accepts("session-one", &token));
+        for bad in [
+            "",
+            "x",
+            "not base64!",
+            &token[1..],
+            &format!("{token}A"),
+            &format!("{token}="),
+        ] {
+            assert!(!key.accepts("session-one", bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        assert_eq!(format!("{:?}", CsrfKey::new(&[7; 32])), "CsrfKey(..)");
+    }
+}

@@ -1,0 +1,510 @@
+//! Where to go after signing in: the few targets that a request may name.
+//!
+//! A target is recognised and then written anew; nothing of its own bytes but the values of an open
+//! link, percent-encoded, comes out again. So no spelling of another site, however odd, can leave
+//! this one: what is not recognised is the start page.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// The longest target that is looked at, in bytes. Old browsers cut addresses at half of it.
+pub const RETURN_TO_BYTES_MAX: usize = 4_096;
+
+/// What stays as it is in a value of a query that we write.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b',');
+
+/// The words for a client in open links, as `QlikView` writes them.
+const CLIENTS: [&str; 5] = [
+    "Ajax",
+    "AjaxOnSmallDevices",
+    "Desktop",
+    "Download",
+    "Plugin",
+];
+
+/// A target that may follow a sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReturnTo {
+    /// `/`, and whatever is not one of the others.
+    Start,
+    /// `/account`
+    Account,
+    /// `/desktop`
+    Desktop,
+    /// `/qlikview/`
+    AccessPoint,
+    /// A link that opens a document.
+    Open(OpenLink),
+}
+
+impl ReturnTo {
+    /// Recognises the target in a decoded form field or query parameter.
+    #[must_use]
+    pub fn parse(wanted: &str) -> Self {
+        match wanted {
+            "/account" => Self::Account,
+            "/desktop" => Self::Desktop,
+            _ if is_access_point(wanted) => Self::AccessPoint,
+            _ => OpenLink::parse(wanted).map_or(Self::Start, Self::Open),
+        }
+    }
+
+    /// The path, with a query where there is one, for a `Location` header or a hidden field.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Start => "/".to_owned(),
+            Self::Account => "/account".to_owned(),
+            Self::Desktop => "/desktop".to_owned(),
+            Self::AccessPoint => "/qlikview/".to_owned(),
+            Self::Open(link) => link.location(),
+        }
+    }
+}
+
+/// The page that an open link calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenPage {
+    /// `/QvAJAXZfc/AccessPoint.aspx?open=&id=`
+    AccessPoint,
+    /// `/QvAJAXZfc/opendoc.htm?document=`
+    OpenDoc,
+}
+
+impl OpenPage {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::AccessPoint => "/QvAJAXZfc/AccessPoint.aspx",
+            Self::OpenDoc => "/QvAJAXZfc/opendoc.htm",
+        }
+    }
+
+    /// The parameter that names the document.
+    const fn document_parameter(self) -> &'static str {
+        match self {
+            Self::AccessPoint => "id",
+            Self::OpenDoc => "document",
+        }
+    }
+}
+
+/// A link that opens a document. Parameters other than these are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenLink {
+    /// The page.
+    pub page: OpenPage,
+    /// The document as the link names it: `HOST|PATH`, a path, or an id.
+    pub document: String,
+    /// The server, where the link names it apart.
+    pub host: Option<String>,
+    /// One of the words of `QlikView`, in its spelling.
+    pub client: Option<&'static str>,
+    /// A bookmark to apply.
+    pub bookmark: Option<String>,
+    /// Selections to make, in order.
+    pub selects: Vec<String>,
+}
+
+impl OpenLink {
+    /// Recognises an open link: the path in any case, the query percent-encoded once or, as old
+    /// portals send it, twice.
+    #[must_use]
+    pub fn parse(path_and_query: &str) -> Option<Self> {
+        if path_and_query.len() > RETURN_TO_BYTES_MAX || path_and_query.contains('#') {
+            return None;
+        }
+        let (path, query) = path_and_query.split_once('?')?;
+        let page = [OpenPage::AccessPoint, OpenPage::OpenDoc]
+            .into_iter()
+            .find(|page| path.eq_ignore_ascii_case(page.path()))?;
+        let parameters = Parameters::read(query)?;
+        if page == OpenPage::AccessPoint {
+            // Without `open` the page answers with pictures and lists, and opens nothing.
+            parameters.single("open").ok()??;
+        }
+        let document = parameters.single(page.document_parameter()).ok()??;
+        Some(Self {
+            page,
+            document: plain_name(&decoded_if_twice_encoded(document)?)?,
+            host: match parameters.single("host").ok()? {
+                Some(host) => Some(plain_name(host)?),
+                None => None,
+            },
+            client: match parameters.single("client").ok()? {
+                Some("") | None => None,
+                Some(word) => Some(client_word(word)?),
+            },
+            bookmark: parameters.single("bookmark").ok()?.map(str::to_owned),
+            selects: parameters.all("select").map(str::to_owned).collect(),
+        })
+    }
+
+    /// The link, written anew.
+    #[must_use]
+    pub fn location(&self) -> String {
+        let mut link = format!("{}?", self.page.path());
+        if self.page == OpenPage::AccessPoint {
+            link.push_str("open=&");
+        }
+        push_parameter(&mut link, self.page.document_parameter(), &self.document);
+        let singles = [
+            ("host", self.host.as_deref()),
+            ("client", self.client),
+            ("bookmark", self.bookmark.as_deref()),
+        ];
+        let selects = self
+            .selects
+            .iter()
+            .map(|select| ("select", Some(select.as_str())));
+        for (name, value) in singles.into_iter().chain(selects) {
+            if let Some(value) = value {
+                link.push('&');
+                push_parameter(&mut link, name, value);
+            }
+        }
+        link
+    }
+}
+
+/// `/qlikview` in any case, with or without the last `/`.
+fn is_access_point(wanted: &str) -> bool {
+    let path = wanted.strip_suffix('/').unwrap_or(wanted);
+    path.eq_ignore_ascii_case("/qlikview")
+}
+
+fn push_parameter(link: &mut String, name: &str, value: &str) {
+    link.push_str(name);
+    link.push('=');
+    link.extend(utf8_percent_encode(value, QUERY_VALUE));
+}
+
+fn client_word(word: &str) -> Option<&'static str> {
+    CLIENTS
+        .into_iter()
+        .find(|client| client.eq_ignore_ascii_case(word))
+}
+
+/// Host and document are parted by `|`. Where that still reads `%7C`, all was encoded twice.
+fn decoded_if_twice_encoded(document: &str) -> Option<String> {
+    if !document.to_ascii_lowercase().contains("%7c") {
+        return Some(document.to_owned());
+    }
+    decode(document)
+}
+
+/// The name of a document or server. One that reads as an address of anything is refused.
+fn plain_name(name: &str) -> Option<String> {
+    let is_address = name.starts_with(['/', '\\'])
+        || name.contains(':')
+        || name.contains("//")
+        || name.contains("\\\\");
+    (!name.trim().is_empty() && !is_address).then(|| name.to_owned())
+}
+
+/// Percent-decodes once. Bytes that are not UTF-8 and control characters are refused.
+fn decode(text: &str) -> Option<String> {
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    (!decoded.contains(char::is_control)).then(|| decoded.into_owned())
+}
+
+/// The parameters of a query, decoded, in their order.
+struct Parameters(Vec<(String, String)>);
+
+/// A parameter of which there may be one stands there twice; readers differ in which they take.
+struct Ambiguous;
+
+impl Parameters {
+    fn read(query: &str) -> Option<Self> {
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Some((decode(name)?, decode(&value.replace('+', " "))?))
+            })
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |(this, _)| this.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn single(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
+        let mut values = self.all(name);
+        let first = values.next();
+        match values.next() {
+            Some(_) => Err(Ambiguous),
+            None => Ok(first),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = "/";
+
+    fn location(wanted: &str) -> String {
+        ReturnTo::parse(wanted).location()
+    }
+
+    #[test]
+    fn the_pages_of_the_contract_are_kept() {
+        for (wanted, expected) in [
+            ("/", "/"),
+            ("/account", "/account"),
+            ("/desktop", "/desktop"),
+            ("/qlikview", "/qlikview/"),
+            ("/qlikview/", "/qlikview/"),
+            ("/QlikView/", "/qlikview/"),
+            ("/QLIKVIEW", "/qlikview/"),
+        ] {
+            assert_eq!(location(wanted), expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_near_a_page_is_the_start_page() {
+        for wanted in [
+            "",
+            "account",
+            "/account/",
+            "/Account",
+            "/account?x=1",
+            "/account#x",
+            "/desktop/",
+            "/qlikview//",
+            "/qlikview/index.htm",
+            "/qlikview/?x",
+            "//qlikview/",
+            "/qlikview\\",
+            "/login",
+            "/documents/1/open",
+            "/?x=1",
+            "/ account",
+        ] {
+            assert_eq!(location(wanted), START, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn open_links_are_kept_and_written_anew() {
+        let open = "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%40cluster%7CSales%2FDemo.qvw";
+        for (wanted, expected) in [
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS@cluster|Sales/Demo.qvw&client=Ajax",
+                format!("{open}&client=Ajax"),
+            ),
+            (
+                "/qvajaxzfc/accesspoint.ASPX?OPEN=&ID=QVS%40cluster%7cSales%2fDemo.qvw&CLIENT=plugin",
+                format!("{open}&client=Plugin"),
+            ),
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%2540cluster%257CSales%252FDemo.qvw",
+                open.to_owned(),
+            ),
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?client=&id=QVS@cluster|Sales/Demo.qvw&open&mark=1&x",
+                open.to_owned(),
+            ),
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?open=&id=Test.qvw&select=LB01,A b,C&select=LB02,ü:1",
+                "/QvAJAXZfc/AccessPoint.aspx?open=&id=Test.qvw&select=LB01,A%20b,C&select=LB02,%C3%BC%3A1"
+                    .to_owned(),
+            ),
+            (
+                "/QvAJAXZfc/opendoc.htm?document=Demos%5CA+B.qvw&host=QVS%40x&bookmark=Document\\BM01&ticket=00",
+                "/QvAJAXZfc/opendoc.htm?document=Demos%5CA%20B.qvw&host=QVS%40x&bookmark=Document%5CBM01"
+                    .to_owned(),
+            ),
+            (
+                "/QVAJAXZFC/OPENDOC.HTM?document=100%25.qvw&client=AjaxOnSmallDevices",
+                "/QvAJAXZfc/opendoc.htm?document=100%25.qvw&client=AjaxOnSmallDevices".to_owned(),
+            ),
+        ] {
+            assert_eq!(location(wanted), expected, "{wanted}");
+            assert_eq!(location(&expected), expected, "written again: {wanted}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_an_open_link_is_the_start_page() {
+        for wanted in [
+            "/QvAJAXZfc/AccessPoint.aspx",
+            "/QvAJAXZfc/AccessPoint.aspx?",
+            "/QvAJAXZfc/AccessPoint.aspx?id=x.qvw",
+            "/QvAJAXZfc/AccessPoint.aspx?open=",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=%20",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x&id=y",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x&ID=y",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x&client=Other",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x%00",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x%0d%0aLocation",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%257Cx%250d",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x\u{7}",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x%ff",
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=x#y",
+            "/QvAJAXZfc/AccessPoint.aspx?document=x",
+            "/QvAJAXZfc/opendoc.htm?id=x&open=",
+            "/QvAJAXZfc/opendoc.htm?document=x&host=//evil.example",
+            "/QvAJAXZfc//opendoc.htm?document=x",
+            "/QvAJAXZfc\\opendoc.htm?document=x",
+            "/QvAJAXZfc%2fopendoc.htm?document=x",
+            "/QvAJAXZfc/./opendoc.htm?document=x",
+            "/QvAJAXZfc/%6fpendoc.htm?document=x",
+            "/QvAJAXZfc/opendoc.htm/?document=x",
+            "/QvAJAXZfc/GetWebTicket.aspx?document=x",
+            "//QvAJAXZfc/opendoc.htm?document=x",
+            "https://ap.example/QvAJAXZfc/opendoc.htm?document=x",
+        ] {
+            assert_eq!(location(wanted), START, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_has_a_longest_length() {
+        let link = |length: usize| {
+            let start = "/QvAJAXZfc/opendoc.htm?document=";
+            format!("{start}{}", "a".repeat(length - start.len()))
+        };
+        let longest = link(RETURN_TO_BYTES_MAX);
+        assert_eq!(location(&longest), longest);
+        assert_eq!(location(&link(RETURN_TO_BYTES_MAX + 1)), START);
+    }
+
+    #[test]
+    fn no_spelling_of_another_site_leaves_this_one() {
+        for (id, wanted) in other_sites() {
+            assert_eq!(location(&wanted), START, "{id}: {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn every_case_has_its_spelling() {
+        let ids: std::collections::BTreeSet<&str> =
+            other_sites().into_iter().map(|(id, _)| id).collect();
+        let missing: Vec<String> = (1..=55)
+            .map(|number| format!("R-{number:02}"))
+            .filter(|id| !ids.contains(id.as_str()))
+            .collect();
+        assert_eq!(missing, ["R-50"], "the one that has a test of its own");
+    }
+
+    #[test]
+    fn r_50_a_location_never_holds_a_host() {
+        // A forwarded host has no way in: the only input is the target, the only output a path.
+        for wanted in ["/account", "/qlikview", "/QvAJAXZfc/opendoc.htm?document=x"] {
+            let location = location(wanted);
+            assert!(
+                location.starts_with('/') && !location.contains("//"),
+                "R-50: {location}"
+            );
+        }
+    }
+
+    /// The cases of another site (`evil.example`) while ours is `ap.example`.
+    fn other_sites() -> Vec<(&'static str, String)> {
+        let open = "/QvAJAXZfc/AccessPoint.aspx?open=&id=";
+        let mut cases: Vec<(&str, String)> = vec![
+            ("R-48", "/".repeat(10_240)),
+            ("R-54", format!("{open}https://evil.example/")),
+            (
+                "R-54",
+                format!("{open}https%3A%2F%2Fevil.example%2F&client=Ajax"),
+            ),
+            ("R-54", format!("{open}//evil.example")),
+            ("R-54", format!("{open}%5c%5cevil.example%5cshare")),
+            ("R-54", format!("{open}javascript:alert(1)")),
+            (
+                "R-54",
+                format!("{open}https%253A%252F%252Fevil.example%257Cx"),
+            ),
+            (
+                "R-54",
+                "/QvAJAXZfc/opendoc.htm?document=https://evil.example".to_owned(),
+            ),
+        ];
+        cases.extend(OTHER_SITES.map(|(id, wanted)| (id, wanted.to_owned())));
+        cases
+    }
+
+    #[rustfmt::skip]
+    const OTHER_SITES: [(&str, &str); 66] = [
+        ("R-01", "//evil.example"),
+        ("R-02", "///evil.example"),
+        ("R-03", "////evil.example/%2e%2e"),
+        ("R-04", "/\\evil.example"),
+        ("R-05", "\\/evil.example"),
+        ("R-06", "\\\\evil.example"),
+        ("R-07", "/%5cevil.example"),
+        ("R-08", "/%2fevil.example"),
+        ("R-09", "/%252fevil.example"),
+        ("R-10", "/\t/evil.example"),
+        ("R-11", "/%09/evil.example"),
+        ("R-12", "/\n/evil.example"),
+        ("R-13", "/%0a/evil.example"),
+        ("R-14", "/%0d/evil.example"),
+        ("R-15", "/ /evil.example"),
+        ("R-16", "/%20/evil.example"),
+        ("R-17", "/.//evil.example"),
+        ("R-18", "/..//evil.example"),
+        ("R-19", "/./\\evil.example"),
+        ("R-20", "http:evil.example"),
+        ("R-21", "https:/evil.example"),
+        ("R-22", "http:///evil.example"),
+        ("R-23", "HTTPS://evil.example"),
+        ("R-24", "https://ap.example@evil.example"),
+        ("R-25", "https://ap.example:443@evil.example"),
+        ("R-26", "https://evil.example#ap.example"),
+        ("R-27", "https://evil.example?ap.example"),
+        ("R-28", "https://evil.example\\.ap.example"),
+        ("R-29", "https://ap.example.evil.example"),
+        ("R-30", "https://evil.exampleap.example"),
+        ("R-31", "https://ap.example%2eevil.example"),
+        ("R-32", "https://ap.example%00.evil.example"),
+        ("R-33", "\u{FF0F}\u{FF0F}evil.example"),
+        ("R-33", "/\u{FF0F}evil\u{FF0E}example"),
+        ("R-33", "//evil\u{3002}example"),
+        ("R-34", "https://ap.example:8443"),
+        ("R-35", "https://[::ffff:127.0.0.1]"),
+        ("R-36", "https://2130706433"),
+        ("R-37", "javascript:alert(1)"),
+        ("R-38", "java%0ascript:alert(1)"),
+        ("R-38", "java\nscript:alert(1)"),
+        ("R-39", "data:text/html,x"),
+        ("R-40", "vbscript:x"),
+        ("R-41", "blob:https://ap.example/1"),
+        ("R-41", "file:///etc/passwd"),
+        ("R-41", "qlikview:open"),
+        ("R-42", " /account"),
+        ("R-42", "\u{A0}/account"),
+        ("R-42", "\u{200B}/account"),
+        ("R-42", "\u{FEFF}/account"),
+        ("R-43", "/account%00"),
+        ("R-43", "/account\0"),
+        ("R-44", "%68ttps://evil.example"),
+        ("R-45", "/account&return_to=//evil.example"),
+        ("R-46", "/account%26return_to=//evil.example"),
+        ("R-47", "/account#return_to=//evil.example"),
+        ("R-49", "/account\r\nLocation: https://evil.example"),
+        ("R-49", "/account%0d%0aLocation:%20https://evil.example"),
+        ("R-51", "/login?return_to=/login?return_to=/"),
+        ("R-52", "/logout"),
+        ("R-53", "/admin"),
+        ("R-53", "/admin/users"),
+        ("R-53", "/api/v1/session"),
+        ("R-53", "/documents/x/content?launch=1"),
+        ("R-55", "/AccessPoint/..%2f..%2fadmin"),
+        ("R-55", "/qlikview/../admin"),
+    ];
+}
