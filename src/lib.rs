@@ -1,10 +1,11 @@
 //! The AccessPoint gateway for QlikView.
 //!
-//! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
+//! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`. `clock` and
+//! `fresh` are the only sources of time and chance.
 
-pub mod documents;
-pub mod domain;
 pub mod auth;
 pub mod clock;
+pub mod documents;
+pub mod domain;
 pub mod fresh;
 pub mod http;
