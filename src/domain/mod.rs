@@ -19,8 +19,10 @@
 //! [`check::check`] looks for violations over a whole state.
 
 pub mod client;
+pub mod policy;
 pub mod refusal;
 pub mod time;
+pub mod version;
 pub mod workstation;
 
 /// Makes a newtype around an opaque text id: made outside the domain, compared whole, shown as is.
