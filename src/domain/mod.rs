@@ -23,16 +23,20 @@ pub mod cal;
 pub mod change;
 pub mod check;
 pub mod client;
+<<<<<<< HEAD
 pub mod document;
 pub mod lease;
 pub mod lef;
 pub mod name;
 pub mod open;
 pub mod person;
+=======
+>>>>>>> config
 pub mod policy;
 pub mod refusal;
 pub mod throttle;
 pub mod time;
+pub mod version;
 pub mod workstation;
 
 /// Makes a newtype around an opaque text id: made outside the domain, compared whole, shown as is.
