@@ -9,3 +9,4 @@ pub mod documents;
 pub mod domain;
 pub mod fresh;
 pub mod http;
+pub mod store;

@@ -23,15 +23,12 @@ pub mod cal;
 pub mod change;
 pub mod check;
 pub mod client;
-<<<<<<< HEAD
 pub mod document;
 pub mod lease;
 pub mod lef;
 pub mod name;
 pub mod open;
 pub mod person;
-=======
->>>>>>> config
 pub mod policy;
 pub mod refusal;
 pub mod throttle;

@@ -29,7 +29,7 @@ pub use db::StoreError;
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
 pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
-pub use people::{Added, NewPerson, PersonFilter, PersonRow, Renamed};
+pub use people::{LOCAL_SOURCE, Added, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use sessions::{NewSession, SessionInfo, SessionRow};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;

@@ -1,0 +1,120 @@
+//! What time ends: quarantines, leases, sessions, tickets, old rows; and the check of a whole state.
+
+use serde::Serialize;
+
+use super::Store;
+use super::db::{StoreError, values};
+use super::leases::ENDED_KEPT;
+use super::writer::{Batch, Gate};
+use crate::domain::check::{State, Violation, check};
+use crate::domain::time::{Millis, Timestamp};
+
+/// How long a launch ticket that was redeemed is remembered after its life.
+const TICKETS_KEPT: Millis = Millis::days(2);
+/// How long a wrong try is remembered.
+const TRIES_KEPT: Millis = Millis::days(1);
+
+/// What an upkeep removed or ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Quarantines that ended.
+    pub quarantines: usize,
+    /// Leases whose end came.
+    pub leases: usize,
+    /// Leases that ended more than 90 days ago.
+    pub old_leases: usize,
+    /// Sessions that ended.
+    pub sessions: usize,
+    /// Launch tickets that nobody can use any more.
+    pub tickets: usize,
+    /// Wrong tries that no longer count.
+    pub tries: usize,
+}
+
+impl Store {
+    /// Ends and removes what time has ended, and says what.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn sweep(&self) -> Result<Swept, StoreError> {
+        let idle = self.0.options.session_idle;
+        let swept = self.write(move |batch| batch.sweep(idle)).await?;
+        self.forget_ended_sessions();
+        Ok(swept)
+    }
+
+    /// Looks for violated invariants over the whole state; reads alone.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn check(&self) -> Result<Vec<Violation>, StoreError> {
+        let now = self.now();
+        self.read(|db| {
+            db.snapshot(|db| {
+                let gate = Gate::read(db)?;
+                let license = self.license_of(db, &gate)?;
+                let held = license.as_ref().map_or(0, |license| license.named_cals(now));
+                let (cals, leases) = (super::cals::all(db)?, super::leases::all(db)?);
+                // R17 lets a forced or lapsed licence be over-committed; `LicenseNow` says so.
+                let state = State {
+                    policy: self.policy(),
+                    held,
+                    counter: gate.cals_taken,
+                    overcommitted: gate.cals_taken > held,
+                    cals: &cals,
+                    leases: &leases,
+                };
+                Ok(check(&state, now))
+            })
+        })
+    }
+}
+
+impl Batch<'_> {
+    /// Stores that everything which had ended by `last` has ended, before an earlier time is
+    /// accepted: stepping back never revives it.
+    pub(super) fn settle(&mut self, last: Timestamp) -> Result<(), StoreError> {
+        let earlier = std::mem::replace(&mut self.now, last);
+        self.end_quarantines()?;
+        self.expire_leases()?;
+        self.end_old_sessions()?;
+        self.now = earlier;
+        Ok(())
+    }
+
+    fn sweep(&mut self, idle: Millis) -> Result<Swept, StoreError> {
+        const OLD_LEASES: &str = "DELETE FROM lease WHERE id IN (SELECT id FROM lease \
+             WHERE state <> 'live' AND expires_at <= $1 AND (ended_at IS NULL OR ended_at <= $1))";
+        const IDLE: &str = "DELETE FROM session WHERE last_seen_at <= $1";
+        const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1";
+        const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
+        let now = self.now;
+        // What was last seen is written with up to a minute's delay.
+        let idle_since = now - idle - Millis::minutes(2);
+        Ok(Swept {
+            quarantines: self.end_quarantines()? as usize,
+            leases: self.expire_leases()?,
+            old_leases: self.db.execute(OLD_LEASES, values![now - ENDED_KEPT])?,
+            sessions: self.end_old_sessions()? + self.db.execute(IDLE, values![idle_since])?,
+            tickets: self.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
+            tries: self.db.execute(TRIES, values![now - TRIES_KEPT])?,
+        })
+    }
+
+    fn expire_leases(&mut self) -> Result<usize, StoreError> {
+        const SQL: &str =
+            "UPDATE lease SET state = 'expired' WHERE state = 'live' AND expires_at <= $1";
+        self.db.execute(SQL, values![self.now])
+    }
+
+    fn end_old_sessions(&mut self) -> Result<usize, StoreError> {
+        const SQL: &str = "DELETE FROM session WHERE ends_at <= $1";
+        let ended = self.db.execute(SQL, values![self.now])?;
+        if ended > 0 {
+            self.forget_sessions();
+        }
+        Ok(ended)
+    }
+}
