@@ -2,4 +2,5 @@
 //!
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
 
+pub mod config;
 pub mod domain;
