@@ -1,0 +1,325 @@
+//! The gateway itself: where it listens, keeps its data, and which rules it applies.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobBuilder};
+use http::HeaderName;
+use unicode_normalization::UnicodeNormalization;
+
+use super::address::parse_url;
+use super::network::Networks;
+use super::secret::Secret;
+use super::section::{Section, one_of};
+use crate::domain::policy::Policy;
+use crate::domain::time::Millis;
+use crate::domain::version::QlikViewVersion;
+
+const HTTPS_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+const YEAR_HOURS: i64 = 365 * 24;
+
+/// `[listen]`: the sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The one HTTPS door.
+    pub https: SocketAddr,
+    /// Plain HTTP for `/metrics` alone; absent where metrics are only on https, with a token.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Listen {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let listen = Self {
+            https: section
+                .parsed("https", parse_listener)
+                .unwrap_or(HTTPS_DEFAULT),
+            metrics: section.parsed("metrics", parse_listener),
+        };
+        section.finish();
+        listen
+    }
+}
+
+/// `[tls]`: a certificate from files, in place of the self-signed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and its chain, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PEM.
+    pub private_key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Nothing where neither file is set; one without the other is a mistake.
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        section.demand_together(&["certificate_file", "private_key_file"]);
+        let certificate = section.path("certificate_file");
+        let private_key = section.path("private_key_file");
+        section.finish();
+        Some(Self {
+            certificate: certificate?,
+            private_key: private_key?,
+        })
+    }
+}
+
+/// `[database]`: where the ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// An `SQLite` file.
+    Sqlite(PathBuf),
+    /// A `PostgreSQL` URL, which may hold a password.
+    Postgres(Secret),
+}
+
+impl Database {
+    /// `accesspoint.db` in the data folder where no URL is set.
+    pub(super) fn read(mut section: Section<'_>, data_dir: &Path) -> Self {
+        let url = section.text("url");
+        let database = url
+            .as_deref()
+            .map(|url| Self::parse(url, section.base()))
+            .transpose()
+            .unwrap_or_else(|expected| {
+                section.mistake("url", expected);
+                None
+            });
+        section.finish();
+        database.unwrap_or_else(|| Self::Sqlite(data_dir.join("accesspoint.db")))
+    }
+
+    /// The URL does not go into the error: it may hold a password.
+    fn parse(url: &str, base: &Path) -> Result<Self, &'static str> {
+        let expected = "expected sqlite://PATH without options, or postgres://USER@HOST/NAME";
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            let plain = !path.is_empty() && !path.contains(['?', '#']);
+            return plain.then(|| Self::Sqlite(base.join(path))).ok_or(expected);
+        }
+        let uri: http::Uri = url.parse().map_err(|_| expected)?;
+        let postgres = matches!(uri.scheme_str(), Some("postgres" | "postgresql"));
+        let named = uri.host().is_some_and(|host| !host.is_empty()) && uri.path().len() > 1;
+        (postgres && named)
+            .then(|| Self::Postgres(Secret::new(url.to_owned())))
+            .ok_or(expected)
+    }
+}
+
+/// Who owns CALs and leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LicenseServer {
+    /// The gateway's own ledger.
+    Embedded,
+    /// The customer's `QlikView` Server.
+    QlikView,
+}
+
+/// `[license]`: the licence server and its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct License {
+    /// Who owns CALs and leases.
+    pub server: LicenseServer,
+    /// The version that decides `W` and `Q` where they are not set by hand.
+    pub version: QlikViewVersion,
+    /// The numbers of the rules, overrides applied.
+    pub policy: Policy,
+}
+
+impl License {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let servers = [
+            ("embedded", LicenseServer::Embedded),
+            ("qlikview", LicenseServer::QlikView),
+        ];
+        let server = section.parsed("server", one_of(&servers));
+        let version: QlikViewVersion = section
+            .parsed("qlikview_version", str::parse)
+            .unwrap_or_default();
+        let mut policy = Policy::of(version);
+        if let Some(hours) = section.integer("lease_window_hours", &(1..=YEAR_HOURS)) {
+            policy.lease_window = Millis::hours(hours);
+        }
+        if let Some(hours) = section.integer("quarantine_hours", &(1..=YEAR_HOURS)) {
+            policy.quarantine = Millis::hours(hours);
+        }
+        read_lef(section.section("lef"), &mut policy);
+        section.finish();
+        Self {
+            server: server.unwrap_or(LicenseServer::Embedded),
+            version,
+            policy,
+        }
+    }
+}
+
+fn read_lef(mut section: Section<'_>, policy: &mut Policy) {
+    if let Some(names) = section.texts("named_cals") {
+        policy.lef.named_cals = names;
+    }
+    if let Some(names) = section.texts("special_edition") {
+        policy.lef.special_edition = names;
+    }
+    section.finish();
+}
+
+/// `[documents]`: the folder and who sees what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Documents {
+    /// The folder of `.qvw` files.
+    pub root: PathBuf,
+    /// Who sees which documents.
+    pub rules: Vec<DocumentRule>,
+}
+
+/// `[[documents.rule]]`. A document is visible where no rule names it, or one that names it lists
+/// the user or a group of theirs (R8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentRule {
+    /// Which documents, by their paths under the root with `/`: `*` stays within a folder, `**`
+    /// does not; case does not matter.
+    pub path: Glob,
+    /// User names, folded and without the prefix.
+    pub users: Vec<String>,
+    /// Groups, compared exactly.
+    pub groups: Vec<String>,
+}
+
+impl Documents {
+    /// `user_prefix` is taken off the user names in the rules.
+    pub(super) fn read(mut section: Section<'_>, user_prefix: &str) -> Self {
+        let root = section.path("root");
+        let rules = section.list_sections("rule").unwrap_or_default();
+        let documents = Self {
+            root: root.unwrap_or_else(|| section.base().join("documents")),
+            rules: rules
+                .into_iter()
+                .filter_map(|rule| DocumentRule::read(rule, user_prefix))
+                .collect(),
+        };
+        section.finish();
+        documents
+    }
+}
+
+impl DocumentRule {
+    fn read(mut section: Section<'_>, user_prefix: &str) -> Option<Self> {
+        section.demand("path");
+        let path = section.parsed("path", parse_pattern);
+        let users = section.list("users", |name| fold_user_name(name, user_prefix));
+        let groups = section.texts("groups");
+        section.finish();
+        Some(Self {
+            path: path?,
+            users: users.unwrap_or_default(),
+            groups: groups.unwrap_or_default(),
+        })
+    }
+}
+
+/// `[session]`: how long a session lasts, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Without a request.
+    pub idle: Millis,
+    /// From signing in, whatever happens.
+    pub absolute: Millis,
+}
+
+impl Session {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let idle = section.integer("idle_minutes", &(1..=30 * 24 * 60));
+        let absolute = section.integer("absolute_hours", &(1..=YEAR_HOURS));
+        section.finish();
+        Self {
+            idle: Millis::minutes(idle.unwrap_or(480)),
+            absolute: Millis::hours(absolute.unwrap_or(24)),
+        }
+    }
+}
+
+/// `[launch]`: launch tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The life of a ticket, in milliseconds.
+    pub ticket: Millis,
+}
+
+impl Launch {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let seconds = section.integer("ticket_seconds", &(15..=300));
+        section.finish();
+        Self {
+            ticket: Millis::seconds(seconds.unwrap_or(90)),
+        }
+    }
+}
+
+/// `[workstation]`: what names a workstation besides its cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workstation {
+    /// The header in which a trusted proxy names the PC.
+    pub header: Option<HeaderName>,
+}
+
+impl Workstation {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let header = section.parsed("header", |text| {
+            text.parse::<HeaderName>()
+                .map_err(|_| "expected the name of an HTTP header")
+        });
+        section.finish();
+        Self { header }
+    }
+}
+
+/// `[proxy]`: the proxies in front of the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// The peers whose forwarding headers are believed.
+    pub trusted: Networks,
+}
+
+impl Proxy {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let trusted = section.networks("trusted");
+        section.finish();
+        Self { trusted }
+    }
+}
+
+/// An address to listen on: an IP address and a port.
+pub(super) fn parse_listener(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an address and a port such as \"127.0.0.1:8443\"")
+}
+
+/// An absolute http or https URL, kept as it was written.
+pub(super) fn parse_http_url(text: &str) -> Result<String, &'static str> {
+    parse_url(text, &["http", "https"])
+        .map(|_| text.to_owned())
+        .ok_or("expected a URL that begins with https:// or http://")
+}
+
+/// A path pattern. People of this estate write `\` between folders too; no file is named with it.
+fn parse_pattern(text: &str) -> Result<Glob, String> {
+    let pattern = text.trim().replace('\\', "/");
+    if pattern.is_empty() || pattern.starts_with('/') {
+        return Err("expected a path pattern under the root such as \"Finance/**\"".to_owned());
+    }
+    GlobBuilder::new(&pattern)
+        .literal_separator(true)
+        .case_insensitive(true)
+        .build()
+        .map_err(|error| format!("expected a path pattern such as \"Finance/**\" ({error})"))
+}
+
+/// The one spelling in which user names are compared: composed, in lower case, without the prefix.
+fn fold_user_name(text: &str, prefix: &str) -> Result<String, &'static str> {
+    let fold = |text: &str| text.nfc().collect::<String>().to_lowercase();
+    let folded = fold(text.trim());
+    let name = folded.strip_prefix(&fold(prefix)).unwrap_or(&folded);
+    if name.is_empty() {
+        return Err("expected a user name");
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,426 @@
+//! Sign-in sources: their order, and the settings of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::address::{is_loopback, parse_url};
+use super::mapping::{ClaimPath, Mapping};
+use super::secret::Secret;
+use super::section::{Section, one_of};
+
+const NAME_LEN_MAX: usize = 64;
+
+/// The kind of a sign-in source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// Accounts of the gateway itself.
+    Local,
+    /// An `OpenID` Connect provider.
+    Oidc,
+    /// LDAP servers.
+    Ldap,
+    /// A webhook that checks passwords.
+    Webhook,
+}
+
+impl SourceKind {
+    /// The word of the contract.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Oidc => "oidc",
+            Self::Ldap => "ldap",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// `[[sign_in.source]]`: a source that is in use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignInSource {
+    /// Its kind.
+    pub kind: SourceKind,
+    /// Its name: the last part of `[oidc.NAME]`, `[ldap.NAME]` or `[webhook.NAME]`.
+    pub name: String,
+}
+
+/// All about signing in.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// The sources in use, in the order in which they are offered; never empty.
+    pub sources: Vec<SignInSource>,
+    /// `[oidc.NAME]`, in use or not.
+    pub oidc: BTreeMap<String, Oidc>,
+    /// `[ldap.NAME]`, in use or not.
+    pub ldap: BTreeMap<String, Ldap>,
+    /// `[webhook.NAME]`, in use or not.
+    pub webhook: BTreeMap<String, Webhook>,
+}
+
+impl SignIn {
+    pub(super) fn read(root: &mut Section<'_>) -> Self {
+        let mut settings = BTreeSet::new();
+        let oidc = read_named(root, SourceKind::Oidc, &mut settings, Oidc::read);
+        let ldap = read_named(root, SourceKind::Ldap, &mut settings, Ldap::read);
+        let webhook = read_named(root, SourceKind::Webhook, &mut settings, Webhook::read);
+        let sources = read_sources(root.section("sign_in"), &settings);
+        Self {
+            sources,
+            oidc,
+            ldap,
+            webhook,
+        }
+    }
+
+    /// The settings that are there, in use or not, and how many rules each has.
+    pub(super) fn settings(&self) -> Vec<(SignInSource, usize)> {
+        let entry = |kind, name: &String, mapping: &Mapping| {
+            let name = name.clone();
+            (SignInSource { kind, name }, mapping.rules.len())
+        };
+        let oidc = self.oidc.iter();
+        let ldap = self.ldap.iter();
+        let webhook = self.webhook.iter();
+        oidc.map(|(name, oidc)| entry(SourceKind::Oidc, name, &oidc.mapping))
+            .chain(ldap.map(|(name, ldap)| entry(SourceKind::Ldap, name, &ldap.mapping)))
+            .chain(webhook.map(|(name, hook)| entry(SourceKind::Webhook, name, &hook.mapping)))
+            .collect()
+    }
+}
+
+/// `[oidc.NAME]`: an `OpenID` Connect provider.
+#[derive(Clone, Debug)]
+pub struct Oidc {
+    /// What the button says; the name of the source where it is not set.
+    pub label: String,
+    /// The issuer, compared as it is written.
+    pub issuer: String,
+    /// Our id at the provider.
+    pub client_id: String,
+    /// Our secret; absent for a public client.
+    pub client_secret: Option<Secret>,
+    /// Certificates trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// What is asked for; always with `openid`.
+    pub scopes: Vec<String>,
+    /// Whether the issuer may be plain http, on loopback alone.
+    pub allow_http_loopback: bool,
+    /// The claim that holds the groups: an array or text.
+    pub groups: Option<ClaimPath>,
+    /// How claims become a user.
+    pub mapping: Mapping,
+}
+
+impl Oidc {
+    fn read(name: &str, mut section: Section<'_>) -> Option<Self> {
+        section.demand("issuer");
+        section.demand("client_id");
+        let label = section.text("label");
+        let allow_http_loopback = section.flag("allow_http_loopback").unwrap_or(false);
+        let issuer = section.parsed("issuer", |url| parse_issuer(url, allow_http_loopback));
+        let client_id = section.text("client_id");
+        let client_secret = section.secret("client_secret", "client_secret_file");
+        let ca_file = section.path("ca_file");
+        let scopes = section
+            .texts("scopes")
+            .unwrap_or_else(|| vec!["openid".to_owned()]);
+        if !scopes.iter().any(|scope| scope == "openid") {
+            section.mistake("scopes", "expected \"openid\" among them");
+        }
+        let groups = section.parsed("groups", str::parse);
+        let mapping = Mapping::read(&mut section);
+        section.finish();
+        Some(Self {
+            label: label.unwrap_or_else(|| name.to_owned()),
+            issuer: issuer?,
+            client_id: client_id?,
+            client_secret,
+            ca_file,
+            scopes,
+            allow_http_loopback,
+            groups,
+            mapping: mapping?,
+        })
+    }
+}
+
+/// `[ldap.NAME]`: one directory, which several servers hold.
+#[derive(Clone, Debug)]
+pub struct Ldap {
+    /// URLs of the servers, in the order in which they are tried.
+    pub servers: Vec<String>,
+    /// Whether `ldap://` connections turn to TLS before anything is sent.
+    pub start_tls: bool,
+    /// Who looks people up; anonymous where it is absent.
+    pub bind: Option<LdapBind>,
+    /// Where people are looked up.
+    pub user_base: String,
+    /// The filter that finds a person by `{username}`.
+    pub user_filter: String,
+    /// Where groups come from.
+    pub groups: LdapGroups,
+    /// The part of a group's DN that is its name; the whole value where it is absent.
+    pub group_name: Option<String>,
+    /// Certificates trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// How attributes become a user.
+    pub mapping: Mapping,
+}
+
+/// An account that looks people up.
+#[derive(Clone, Debug)]
+pub struct LdapBind {
+    /// Its DN.
+    pub dn: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// Where the groups of a person come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LdapGroups {
+    /// Nowhere.
+    None,
+    /// An attribute of the person.
+    Attribute(String),
+    /// A search for entries that name the person.
+    Search {
+        /// Where to search.
+        base: String,
+        /// The filter, with `{dn}` for the person.
+        filter: String,
+    },
+}
+
+impl Ldap {
+    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+        for key in ["servers", "user_base", "user_filter"] {
+            section.demand(key);
+        }
+        let start_tls = section.flag("start_tls").unwrap_or(false);
+        let servers = section.one_or_list("servers", |url| parse_ldap_url(url, start_tls));
+        if servers.as_ref().is_some_and(Vec::is_empty) {
+            section.mistake("servers", "expected at least one ldaps:// URL");
+        }
+        let bind = LdapBind::read(&mut section);
+        let user_base = section.text("user_base");
+        let user_filter = section.parsed("user_filter", |text| parse_filter(text, "{username}"));
+        let groups = LdapGroups::read(&mut section);
+        let group_name = section.text("group_name");
+        let ca_file = section.path("ca_file");
+        let mapping = Mapping::read(&mut section);
+        section.finish();
+        Some(Self {
+            servers: servers?,
+            start_tls,
+            bind,
+            user_base: user_base?,
+            user_filter: user_filter?,
+            groups,
+            group_name,
+            ca_file,
+            mapping: mapping?,
+        })
+    }
+}
+
+impl LdapBind {
+    /// A DN without a password is a mistake: most servers take it for an anonymous bind.
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let secret_keys = ["bind_password", "bind_password_file"];
+        if section.has("bind_dn") {
+            section.demand_any(&secret_keys);
+        } else if secret_keys.iter().any(|key| section.has(key)) {
+            section.demand("bind_dn");
+        }
+        let dn = section.text("bind_dn");
+        let password = section.secret("bind_password", "bind_password_file");
+        Some(Self {
+            dn: dn?,
+            password: password?,
+        })
+    }
+}
+
+impl LdapGroups {
+    fn read(section: &mut Section<'_>) -> Self {
+        section.demand_together(&["group_base", "group_filter"]);
+        let attribute = section.text("groups");
+        let base = section.text("group_base");
+        let filter = section.parsed("group_filter", |text| parse_filter(text, "{dn}"));
+        if attribute.is_some() && base.is_some() {
+            section.mistake("groups", "group_base is set too; keep one of the two");
+        }
+        match (attribute, base, filter) {
+            (Some(attribute), _, _) => Self::Attribute(attribute),
+            (None, Some(base), Some(filter)) => Self::Search { base, filter },
+            _ => Self::None,
+        }
+    }
+}
+
+/// `[webhook.NAME]`: a service that checks names and passwords.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Where it is asked; https alone, because passwords go there.
+    pub url: String,
+    /// What both sides sign with.
+    pub secret: Secret,
+    /// Certificates trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The claim that holds the groups: an array or text.
+    pub groups: Option<ClaimPath>,
+    /// How the claims of the answer become a user.
+    pub mapping: Mapping,
+}
+
+impl Webhook {
+    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+        section.demand("url");
+        section.demand_any(&["secret", "secret_file"]);
+        let url = section.parsed("url", |url| {
+            let uri = parse_url(url, &["https"]);
+            uri.map(|_| url.to_owned()).ok_or("expected an https URL")
+        });
+        let secret = section.secret("secret", "secret_file");
+        let ca_file = section.path("ca_file");
+        let groups = section.parsed("groups", str::parse);
+        let mapping = Mapping::read(&mut section);
+        section.finish();
+        Some(Self {
+            url: url?,
+            secret: secret?,
+            ca_file,
+            groups,
+            mapping: mapping?,
+        })
+    }
+}
+
+/// Reads every `[KIND.NAME]`; also notes which there are, those with mistakes too.
+fn read_named<T>(
+    root: &mut Section<'_>,
+    kind: SourceKind,
+    settings: &mut BTreeSet<SignInSource>,
+    read: impl Fn(&str, Section<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut sources = BTreeMap::new();
+    for (name, section) in root.named_sections(kind.word()) {
+        if let Err(expected) = parse_source_name(&name) {
+            section.mistake_here(format!("{expected} in place of {name:?}"));
+        }
+        if let Some(source) = read(&name, section) {
+            sources.insert(name.clone(), source);
+        }
+        settings.insert(SignInSource { kind, name });
+    }
+    sources
+}
+
+fn read_sources(mut section: Section<'_>, settings: &BTreeSet<SignInSource>) -> Vec<SignInSource> {
+    let mut sources: Vec<SignInSource> = Vec::new();
+    let listed = section.list_sections("source");
+    if listed.as_ref().is_some_and(Vec::is_empty) {
+        section.mistake("source", "expected at least one source");
+    }
+    for item in listed.unwrap_or_default() {
+        sources.extend(read_source(item, settings, &sources));
+    }
+    section.finish();
+    if sources.is_empty() {
+        sources.push(SignInSource {
+            kind: SourceKind::Local,
+            name: SourceKind::Local.word().to_owned(),
+        });
+    }
+    sources
+}
+
+fn read_source(
+    mut section: Section<'_>,
+    settings: &BTreeSet<SignInSource>,
+    earlier: &[SignInSource],
+) -> Option<SignInSource> {
+    use SourceKind::{Ldap, Local, Oidc, Webhook};
+    section.demand("kind");
+    section.demand("name");
+    let kinds = [Local, Oidc, Ldap, Webhook].map(|kind| (kind.word(), kind));
+    let kind = section.parsed("kind", one_of(&kinds));
+    let name = section.parsed("name", parse_source_name);
+    let source = kind
+        .zip(name)
+        .map(|(kind, name)| SignInSource { kind, name });
+    if let Some(source) = &source {
+        let is_local = source.kind == Local;
+        let is_twice =
+            |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
+        if earlier.iter().any(is_twice) {
+            section.mistake("name", format!("{:?} is there twice", source.name));
+        }
+        if !is_local && !settings.contains(source) {
+            let table = format!("[{}.{}]", source.kind.word(), source.name);
+            section.mistake("name", format!("there is no {table}"));
+        }
+    }
+    section.finish();
+    source
+}
+
+/// A name that can stand in a path of ours.
+fn parse_source_name(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (1..=NAME_LEN_MAX).contains(&text.len()) && text.bytes().all(plain);
+    fits.then(|| text.to_owned())
+        .ok_or("expected a name of 1 to 64 letters, digits, - or _")
+}
+
+fn parse_issuer(text: &str, allow_http_loopback: bool) -> Result<String, &'static str> {
+    let expected = "expected an https URL (http only on loopback, with allow_http_loopback = true)";
+    let uri = parse_url(text, &["http", "https"]).ok_or(expected)?;
+    let is_https = uri.scheme_str() == Some("https");
+    if is_https || (allow_http_loopback && is_loopback(&uri)) {
+        Ok(text.to_owned())
+    } else {
+        Err(expected)
+    }
+}
+
+fn parse_ldap_url(text: &str, start_tls: bool) -> Result<String, &'static str> {
+    let schemes: &[&str] = if start_tls {
+        &["ldaps", "ldap"]
+    } else {
+        &["ldaps"]
+    };
+    parse_url(text, schemes)
+        .map(|_| text.to_owned())
+        .ok_or("expected an ldaps:// URL, or ldap:// with start_tls = true")
+}
+
+/// A filter in parentheses that holds a placeholder.
+fn parse_filter(text: &str, placeholder: &str) -> Result<String, String> {
+    if is_parenthesized(text) && text.contains(placeholder) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "expected an LDAP filter in parentheses with {placeholder} in it"
+        ))
+    }
+}
+
+/// Whether the first parenthesis is closed by the last character, and by none before it.
+fn is_parenthesized(text: &str) -> bool {
+    let mut depth = 0_usize;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_last = index + 1 == text.len();
+        if (depth == 0) != is_last {
+            return false;
+        }
+    }
+    !text.is_empty()
+}
