@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod documents;
 pub mod domain;
 pub mod fresh;

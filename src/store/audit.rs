@@ -92,7 +92,14 @@ impl Batch<'_> {
         self.db.execute(
             SQL,
             values![
-                seq, link.at, link.event, link.code, link.person, link.user, link.actor, &detail,
+                seq,
+                link.at,
+                link.event,
+                link.code,
+                link.person,
+                link.user,
+                link.actor,
+                &detail,
                 &hash,
             ],
         )?;
@@ -111,8 +118,7 @@ impl Store {
     pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         const ALL: &str = "SELECT seq, at, event, code, person_id, user_name, actor, detail, hash \
              FROM audit WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
-        const OF_PERSON: &str =
-            "SELECT seq, at, event, code, person_id, user_name, actor, detail, hash \
+        const OF_PERSON: &str = "SELECT seq, at, event, code, person_id, user_name, actor, detail, hash \
              FROM audit WHERE seq < $1 AND person_id = $2 ORDER BY seq DESC LIMIT $3";
         let before = filter.before.unwrap_or(i64::MAX);
         let limit = i64::from(filter.limit);
@@ -147,7 +153,13 @@ const VERIFY_ROWS: u32 = 1000;
 fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
     let head = Gate::read(db)?;
     let broken = |rows, seq, reason: &str| {
-        Ok(AuditVerdict { rows, broken: Some(BrokenChain { seq, reason: reason.to_owned() }) })
+        Ok(AuditVerdict {
+            rows,
+            broken: Some(BrokenChain {
+                seq,
+                reason: reason.to_owned(),
+            }),
+        })
     };
     let (mut seq, mut hash) = (0, String::new());
     loop {
@@ -169,7 +181,10 @@ fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
     if (seq, &hash) != (head.audit_seq, &head.audit_hash) {
         return broken(seq, seq + 1, "the audit does not end where the ledger says");
     }
-    Ok(AuditVerdict { rows: seq, broken: None })
+    Ok(AuditVerdict {
+        rows: seq,
+        broken: None,
+    })
 }
 
 fn rows_from(db: &Db, seq: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {

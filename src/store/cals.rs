@@ -39,7 +39,11 @@ impl Store {
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn assign_cal(&self, user: UserName, actor: Actor) -> Result<AssignAnswer, StoreError> {
+    pub async fn assign_cal(
+        &self,
+        user: UserName,
+        actor: Actor,
+    ) -> Result<AssignAnswer, StoreError> {
         self.write(move |batch| assign(batch, &user, &actor)).await
     }
 
@@ -53,7 +57,8 @@ impl Store {
         user: UserName,
         actor: Actor,
     ) -> Result<Option<Unassigned>, StoreError> {
-        self.write(move |batch| unassign(batch, &user, &actor)).await
+        self.write(move |batch| unassign(batch, &user, &actor))
+            .await
     }
 
     /// CALs that are taken now, by user name, from after `cursor` on.
@@ -70,7 +75,11 @@ impl Store {
         let now = self.now();
         self.read(|db| {
             db.query(SQL, values![cursor, now, i64::from(limit)], |row| {
-                Ok(CalRow { cal: cal(row)?, user: row.text(6)?, display_name: row.text(7)? })
+                Ok(CalRow {
+                    cal: cal(row)?,
+                    user: row.text(6)?,
+                    display_name: row.text(7)?,
+                })
             })
         })
     }
@@ -125,7 +134,9 @@ fn unassign(
     user: &UserName,
     actor: &Actor,
 ) -> Result<Option<Unassigned>, StoreError> {
-    let Some(person) = people::by_name(batch.db, user.folded())? else { return Ok(None) };
+    let Some(person) = people::by_name(batch.db, user.folded())? else {
+        return Ok(None);
+    };
     let cal = of_person(batch.db, &person.id)?;
     let decision = decide_unassign(&person, cal.as_ref(), batch.policy, batch.now);
     batch.apply(&decision.changes)?;
@@ -136,7 +147,10 @@ fn unassign(
         && person.automatic_cal != AutomaticCal::Never
         && person.active
         && decision.answer != UnassignAnswer::NotHeld;
-    Ok(Some(Unassigned { answer: decision.answer, comes_back_by_itself }))
+    Ok(Some(Unassigned {
+        answer: decision.answer,
+        comes_back_by_itself,
+    }))
 }
 
 /// The CAL of a person as it is stored; its quarantine may have ended.
@@ -165,7 +179,9 @@ pub(super) fn quarantine_ends(db: &Db, now: Timestamp) -> Result<Vec<Timestamp>,
 pub(super) fn ended_quarantines(db: &Db, now: Timestamp) -> Result<u32, StoreError> {
     const SQL: &str =
         "SELECT COUNT(*) FROM cal WHERE state = 'quarantined' AND quarantined_until <= $1";
-    Ok(db.query_one(SQL, values![now], |row| row.count(0))?.unwrap_or(0))
+    Ok(db
+        .query_one(SQL, values![now], |row| row.count(0))?
+        .unwrap_or(0))
 }
 
 fn cal(row: &Row<'_>) -> Result<NamedCal, StoreError> {
@@ -184,8 +200,7 @@ fn cal(row: &Row<'_>) -> Result<NamedCal, StoreError> {
 impl Batch<'_> {
     /// Frees the CALs whose quarantine has ended by now; they have ended for good.
     pub(super) fn end_quarantines(&mut self) -> Result<u32, StoreError> {
-        const SQL: &str =
-            "DELETE FROM cal WHERE state = 'quarantined' AND quarantined_until <= $1";
+        const SQL: &str = "DELETE FROM cal WHERE state = 'quarantined' AND quarantined_until <= $1";
         let ended = self.db.execute(SQL, values![self.now])?;
         let ended = u32::try_from(ended).unwrap_or(u32::MAX);
         self.gate.cals_taken = self.gate.cals_taken.saturating_sub(ended);
@@ -211,8 +226,13 @@ impl Batch<'_> {
             Change::CalGivenBack { person } => {
                 self.db.change_one(GIVE_BACK, values![person.as_str()])?;
             }
-            Change::CalQuarantined { person, since, until } => {
-                self.db.change_one(QUARANTINE, values![*since, *until, person.as_str()])?;
+            Change::CalQuarantined {
+                person,
+                since,
+                until,
+            } => {
+                self.db
+                    .change_one(QUARANTINE, values![*since, *until, person.as_str()])?;
             }
             Change::CalFreed { person } => {
                 self.db.change_one(FREE, values![person.as_str()])?;

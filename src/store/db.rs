@@ -52,8 +52,13 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same command may succeed when it is run again by itself.
     pub(super) fn is_transient(&self) -> bool {
-        let Self::Database(rusqlite::Error::SqliteFailure(error, _)) = self else { return false };
-        matches!(error.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        let Self::Database(rusqlite::Error::SqliteFailure(error, _)) = self else {
+            return false;
+        };
+        matches!(
+            error.code,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked
+        )
     }
 }
 
@@ -163,8 +168,15 @@ pub(super) struct Db(Connection);
 
 impl Db {
     /// Runs a statement and counts the rows that it changed.
-    pub(super) fn execute(&self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, StoreError> {
-        Ok(self.0.prepare_cached(sql)?.execute(params_from_iter(values))?)
+    pub(super) fn execute(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<usize, StoreError> {
+        Ok(self
+            .0
+            .prepare_cached(sql)?
+            .execute(params_from_iter(values))?)
     }
 
     /// Runs a statement that must change exactly one row.
@@ -175,7 +187,9 @@ impl Db {
     ) -> Result<(), StoreError> {
         match self.execute(sql, values)? {
             1 => Ok(()),
-            rows => Err(StoreError::Corrupt(format!("{rows} rows in place of one: {sql}"))),
+            rows => Err(StoreError::Corrupt(format!(
+                "{rows} rows in place of one: {sql}"
+            ))),
         }
     }
 
@@ -279,7 +293,10 @@ impl Place {
     }
 
     fn cannot_open(&self, source: rusqlite::Error) -> StoreError {
-        StoreError::Open { path: self.0.display().to_string(), source }
+        StoreError::Open {
+            path: self.0.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -294,7 +311,9 @@ fn migrate(db: &Db) -> Result<(), StoreError> {
     }
     db.begin()?;
     let done = schema(db)?;
-    let steps = usize::try_from(done).ok().and_then(|done| MIGRATIONS.get(done..));
+    let steps = usize::try_from(done)
+        .ok()
+        .and_then(|done| MIGRATIONS.get(done..));
     let Some(steps) = steps else {
         db.rollback();
         return Err(StoreError::Newer { found: done, known });

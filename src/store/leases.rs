@@ -70,7 +70,12 @@ impl Store {
              FROM lease JOIN workstation ON workstation.id = lease.workstation_id \
              JOIN person ON person.id = lease.person_id \
              WHERE lease.id > $1 AND lease.person_id = $2 ORDER BY lease.id LIMIT $3";
-        let read = |row: &Row<'_>| Ok(LeaseRow { lease: lease(row)?, user: row.text(10)? });
+        let read = |row: &Row<'_>| {
+            Ok(LeaseRow {
+                lease: lease(row)?,
+                user: row.text(10)?,
+            })
+        };
         let (after, limit) = (&filter.after, i64::from(filter.limit));
         self.read(|db| match &filter.person {
             None => db.query(ALL, values![after, limit], read),
@@ -89,7 +94,9 @@ impl Store {
              WHERE ended_at IS NOT NULL AND expires_at > $1 ORDER BY id";
         let now = self.now();
         self.read(|db| {
-            db.query(SQL, values![now], |row| Ok((LeaseId(row.text(0)?), row.at(1)?)))
+            db.query(SQL, values![now], |row| {
+                Ok((LeaseId(row.text(0)?), row.at(1)?))
+            })
         })
     }
 
@@ -105,7 +112,8 @@ impl Store {
         owner: Option<PersonId>,
         actor: Actor,
     ) -> Result<Option<bool>, StoreError> {
-        self.write(move |batch| end(batch, &id, owner.as_ref(), &actor)).await
+        self.write(move |batch| end(batch, &id, owner.as_ref(), &actor))
+            .await
     }
 }
 
@@ -119,8 +127,14 @@ fn end(
     let Some(lease) = lease.filter(|lease| owner.is_none_or(|owner| *owner == lease.person)) else {
         return Ok(None);
     };
-    let Some(person) = people::by_id(batch.db, &lease.person)? else { return Ok(None) };
-    let by = if owner.is_some() { EndedBy::Person } else { EndedBy::Administrator };
+    let Some(person) = people::by_id(batch.db, &lease.person)? else {
+        return Ok(None);
+    };
+    let by = if owner.is_some() {
+        EndedBy::Person
+    } else {
+        EndedBy::Administrator
+    };
     let decision = decide_end_lease(&lease, &person, by, batch.now);
     batch.apply(&decision.changes)?;
     if let Some(event) = &decision.event {
@@ -177,7 +191,10 @@ fn lease(row: &Row<'_>) -> Result<Lease, StoreError> {
     Ok(Lease {
         id: LeaseId(row.text(0)?),
         person: PersonId(row.text(1)?),
-        workstation: Workstation { id: WorkstationId(row.text(2)?), name: row.text(3)? },
+        workstation: Workstation {
+            id: WorkstationId(row.text(2)?),
+            name: row.text(3)?,
+        },
         state: LeaseState::from_word(&state)
             .ok_or_else(|| StoreError::Corrupt(format!("the lease state {state}")))?,
         granted_at: row.at(5)?,
@@ -197,12 +214,17 @@ impl Batch<'_> {
         const LIFT: &str = "UPDATE lease SET counts = 0 WHERE workstation_id = $1";
         match change {
             Change::LeaseGranted(lease) => self.grant(lease)?,
-            Change::LeaseRenewed { id, renewed_at, expires_at } => {
+            Change::LeaseRenewed {
+                id,
+                renewed_at,
+                expires_at,
+            } => {
                 let renewed = values![*renewed_at, *expires_at, id.as_str()];
                 self.db.change_one(RENEW, renewed)?;
             }
             Change::LeaseEnded { id, state, at } => {
-                self.db.change_one(END, values![state.word(), *at, id.as_str()])?;
+                self.db
+                    .change_one(END, values![state.word(), *at, id.as_str()])?;
             }
             Change::WorkstationLifted { workstation } => {
                 self.db.execute(LIFT, values![workstation.as_str()])?;
@@ -220,7 +242,8 @@ impl Batch<'_> {
         const GRANT: &str = "INSERT INTO lease (id, person_id, workstation_id, state, granted_at, \
              renewed_at, expires_at, counts) VALUES ($1, $2, $3, 'live', $4, $5, $6, 1)";
         let (person, workstation) = (lease.person.as_str(), lease.workstation.id.as_str());
-        self.db.execute(EXPIRE, values![person, workstation, self.now])?;
+        self.db
+            .execute(EXPIRE, values![person, workstation, self.now])?;
         self.db.change_one(
             GRANT,
             values![
@@ -247,13 +270,16 @@ impl Batch<'_> {
         const FORGET: &str = "DELETE FROM workstation_person WHERE workstation_id = $1";
         const MARK: &str = "UPDATE workstation SET merged_into = $1 WHERE id = $2";
         for workstation in [from, into] {
-            self.db.execute(EXPIRE, values![workstation.as_str(), self.now])?;
+            self.db
+                .execute(EXPIRE, values![workstation.as_str(), self.now])?;
         }
         for sql in [LEASES, SESSIONS, PEOPLE] {
-            self.db.execute(sql, values![into.as_str(), from.as_str()])?;
+            self.db
+                .execute(sql, values![into.as_str(), from.as_str()])?;
         }
         self.db.execute(FORGET, values![from.as_str()])?;
-        self.db.execute(MARK, values![into.as_str(), from.as_str()])?;
+        self.db
+            .execute(MARK, values![into.as_str(), from.as_str()])?;
         self.forget_sessions();
         Ok(())
     }

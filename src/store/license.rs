@@ -89,8 +89,12 @@ impl Store {
                 Ok(LicenseNow {
                     loaded_at: db.query_one(LOADED_AT, loaded, |row| row.at(0))?,
                     switches: gate.switches,
-                    held: license.as_ref().map_or(0, |license| license.named_cals(now)),
-                    taken: gate.cals_taken.saturating_sub(super::cals::ended_quarantines(db, now)?),
+                    held: license
+                        .as_ref()
+                        .map_or(0, |license| license.named_cals(now)),
+                    taken: gate
+                        .cals_taken
+                        .saturating_sub(super::cals::ended_quarantines(db, now)?),
                     license,
                 })
             })
@@ -108,7 +112,8 @@ impl Store {
         force: Force,
         actor: Actor,
     ) -> Result<LoadAnswer, StoreError> {
-        self.write(move |batch| load(batch, &license, force, &actor)).await
+        self.write(move |batch| load(batch, &license, force, &actor))
+            .await
     }
 
     /// Sets a switch; setting it to what it is changes nothing.
@@ -117,7 +122,8 @@ impl Store {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn set(&self, setting: Setting, on: bool, actor: Actor) -> Result<(), StoreError> {
-        self.write(move |batch| set(batch, setting, on, &actor)).await
+        self.write(move |batch| set(batch, setting, on, &actor))
+            .await
     }
 
     /// The licence that a gate names, read once for each version.
@@ -126,7 +132,11 @@ impl Store {
         db: &Db,
         gate: &Gate,
     ) -> Result<Option<Arc<License>>, StoreError> {
-        let mut loaded = self.0.license.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self
+            .0
+            .license
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         loaded.current(db, gate.license_version, self.policy())
     }
 }
@@ -144,7 +154,9 @@ fn load(
     if let LoadAnswer::Loaded { held, taken } = decision.answer {
         let version = batch.gate.license_version + 1;
         let forced = held < taken;
-        batch.db.execute(SQL, values![version, license.text(), batch.now, forced])?;
+        batch
+            .db
+            .execute(SQL, values![version, license.text(), batch.now, forced])?;
         batch.gate.license_version = version;
     }
     if let Some(event) = &decision.event {
@@ -153,12 +165,7 @@ fn load(
     Ok(decision.answer)
 }
 
-fn set(
-    batch: &mut Batch<'_>,
-    setting: Setting,
-    on: bool,
-    actor: &Actor,
-) -> Result<(), StoreError> {
+fn set(batch: &mut Batch<'_>, setting: Setting, on: bool, actor: &Actor) -> Result<(), StoreError> {
     let switches = &mut batch.gate.switches;
     let value = match setting {
         Setting::AllowLicenseLease => &mut switches.allow_license_lease,

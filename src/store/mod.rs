@@ -29,7 +29,7 @@ pub use db::StoreError;
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
 pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
-pub use people::{LOCAL_SOURCE, Added, NewPerson, PersonFilter, PersonRow, Renamed};
+pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use sessions::{NewSession, SessionInfo, SessionRow};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
@@ -86,10 +86,12 @@ impl Store {
             fresh: options.fresh.clone(),
             policy: options.policy.clone(),
         };
-        let (writer, thread) = Writer::start(tools).map_err(|e| {
-            StoreError::Corrupt(format!("the writer cannot be started: {e}"))
-        })?;
-        let remembered = sessions::Remembered { epoch: 0, by_hash: HashMap::new() };
+        let (writer, thread) = Writer::start(tools)
+            .map_err(|e| StoreError::Corrupt(format!("the writer cannot be started: {e}")))?;
+        let remembered = sessions::Remembered {
+            epoch: 0,
+            by_hash: HashMap::new(),
+        };
         Ok(Self(Arc::new(Inner {
             place,
             writer,
@@ -138,7 +140,12 @@ impl Store {
     ///
     /// Call it on the last clone; with others alive the writer goes on.
     pub fn close(self) {
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .0
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(self);
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -170,6 +177,9 @@ impl Store {
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Db>> {
-        self.0.readers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -147,7 +147,12 @@ impl Store {
                 let findings = examine(&view, command.client, now);
                 let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
                 let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
-                Ok(Standing { cal, leases: loaded.leases.clone(), findings, answer })
+                Ok(Standing {
+                    cal,
+                    leases: loaded.leases.clone(),
+                    findings,
+                    answer,
+                })
             })
         })
     }
@@ -192,15 +197,15 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
         Access::Granted(_) => Some(issue_ticket(batch, command, life)?),
         Access::Refused(_) => None,
     };
-    Ok(Opened { answer: decision.answer, user: loaded.person.name, at: batch.now, launch })
+    Ok(Opened {
+        answer: decision.answer,
+        user: loaded.person.name,
+        at: batch.now,
+        launch,
+    })
 }
 
-fn load(
-    db: &Db,
-    policy: &Policy,
-    person: &PersonId,
-    now: Timestamp,
-) -> Result<Loaded, StoreError> {
+fn load(db: &Db, policy: &Policy, person: &PersonId, now: Timestamp) -> Result<Loaded, StoreError> {
     let found = people::by_id(db, person)?;
     let person =
         found.ok_or_else(|| StoreError::Corrupt(format!("the person {person} is missing")))?;
@@ -211,7 +216,12 @@ fn load(
         .filter(|lease| lease.is_live(now) || lease.counts_at(now, policy.lease_window))
         .collect();
     let cal = super::cals::of_person(db, &person.id)?;
-    Ok(Loaded { person, cal, leases, quarantine_ends: Vec::new() })
+    Ok(Loaded {
+        person,
+        cal,
+        leases,
+        quarantine_ends: Vec::new(),
+    })
 }
 
 impl Batch<'_> {
@@ -269,7 +279,9 @@ fn redeem_ticket(batch: &mut Batch<'_>, redeem: &Redeem) -> Result<Redemption, S
     const REDEEM: &str = "UPDATE launch SET redeemed_at = $1 WHERE hash = $2";
     let hash = hash_secret(SecretKind::LaunchTicket, &redeem.secret);
     let ticket = stored_ticket(batch.db, &hash, redeem)?;
-    let first = ticket.as_ref().is_some_and(|ticket| ticket.redeemed_at.is_none());
+    let first = ticket
+        .as_ref()
+        .is_some_and(|ticket| ticket.redeemed_at.is_none());
     let outcome = judge_ticket(ticket.as_ref(), redeem.resumes, batch.now);
     if outcome == Redemption::Granted && first {
         batch.db.change_one(REDEEM, values![batch.now, &hash])?;
@@ -281,11 +293,7 @@ fn redeem_ticket(batch: &mut Batch<'_>, redeem: &Redeem) -> Result<Redemption, S
     Ok(outcome)
 }
 
-fn stored_ticket(
-    db: &Db,
-    hash: &str,
-    redeem: &Redeem,
-) -> Result<Option<StoredTicket>, StoreError> {
+fn stored_ticket(db: &Db, hash: &str, redeem: &Redeem) -> Result<Option<StoredTicket>, StoreError> {
     const SQL: &str = "SELECT expires_at, redeemed_at FROM launch \
          WHERE hash = $1 AND session_hash = $2 AND person_id = $3 AND workstation_id = $4 \
          AND document_id = $5";
@@ -298,7 +306,12 @@ fn stored_ticket(
             redeem.workstation.as_str(),
             &redeem.document,
         ],
-        |row| Ok(StoredTicket { expires_at: row.at(0)?, redeemed_at: row.maybe_at(1)? }),
+        |row| {
+            Ok(StoredTicket {
+                expires_at: row.at(0)?,
+                redeemed_at: row.maybe_at(1)?,
+            })
+        },
     )
 }
 

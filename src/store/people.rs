@@ -97,7 +97,9 @@ impl Store {
              person.roles, person.user_groups, person.automatic_cal, password.hash \
              FROM person JOIN password ON password.person_id = person.id WHERE person.name = $1";
         self.read(|db| {
-            db.query_one(SQL, values![name.folded()], |row| Ok((person(row)?, row.text(7)?)))
+            db.query_one(SQL, values![name.folded()], |row| {
+                Ok((person(row)?, row.text(7)?))
+            })
         })
     }
 
@@ -113,14 +115,18 @@ impl Store {
              ORDER BY person.name LIMIT $2";
         const SOURCES: &str = "SELECT source FROM identity WHERE person_id = $1 ORDER BY source";
         self.read(|db| {
-            let mut rows = db.query(SQL, values![&filter.after, i64::from(filter.limit)], |row| {
-                Ok(PersonRow {
-                    person: person(row)?,
-                    created_at: row.at(7)?,
-                    last_sign_in_at: row.maybe_at(8)?,
-                    sources: Vec::new(),
-                })
-            })?;
+            let mut rows = db.query(
+                SQL,
+                values![&filter.after, i64::from(filter.limit)],
+                |row| {
+                    Ok(PersonRow {
+                        person: person(row)?,
+                        created_at: row.at(7)?,
+                        last_sign_in_at: row.maybe_at(8)?,
+                        sources: Vec::new(),
+                    })
+                },
+            )?;
             for row in &mut rows {
                 let id = row.person.id.as_str();
                 row.sources = db.query(SOURCES, values![id], |row| row.text(0))?;
@@ -151,7 +157,8 @@ impl Store {
         active: bool,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        self.write(move |batch| set_active(batch, &name, active, &actor)).await
+        self.write(move |batch| set_active(batch, &name, active, &actor))
+            .await
     }
 
     /// Sets a local password and ends the person's sessions but `keep`. False where nobody has
@@ -167,7 +174,8 @@ impl Store {
         keep: Option<String>,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        self.write(move |batch| set_password(batch, &name, &hash, keep.as_deref(), &actor)).await
+        self.write(move |batch| set_password(batch, &name, &hash, keep.as_deref(), &actor))
+            .await
     }
 
     /// Stores a password again with today's parameters, where it is still the same one.
@@ -183,7 +191,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE password SET hash = $1 WHERE person_id = $2 AND hash = $3";
         self.0.writer.write_later(move |batch| {
-            batch.db.execute(SQL, values![&new, person.as_str(), &old]).map(drop)
+            batch
+                .db
+                .execute(SQL, values![&new, person.as_str(), &old])
+                .map(drop)
         })
     }
 
@@ -198,7 +209,8 @@ impl Store {
         new: UserName,
         actor: Actor,
     ) -> Result<Renamed, StoreError> {
-        self.write(move |batch| rename(batch, &old, &new, &actor)).await
+        self.write(move |batch| rename(batch, &old, &new, &actor))
+            .await
     }
 
     /// The documents that somebody marked.
@@ -228,7 +240,10 @@ impl Store {
         const REMOVE: &str = "DELETE FROM favourite WHERE person_id = $1 AND document_id = $2";
         self.write(move |batch| {
             let sql = if on { ADD } else { REMOVE };
-            batch.db.execute(sql, values![person.as_str(), &document]).map(drop)
+            batch
+                .db
+                .execute(sql, values![person.as_str(), &document])
+                .map(drop)
         })
         .await
     }
@@ -295,7 +310,9 @@ pub(super) fn insert(batch: &Batch<'_>, person: &Person) -> Result<(), StoreErro
 
 fn has_identity(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT source FROM identity WHERE person_id = $1";
-    Ok(db.query_one(SQL, values![person.as_str()], |row| row.text(0))?.is_some())
+    Ok(db
+        .query_one(SQL, values![person.as_str()], |row| row.text(0))?
+        .is_some())
 }
 
 /// The subject of a local identity is the person's id, so that a rename does not touch it.
@@ -303,13 +320,18 @@ fn add_identity(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO identity (source, subject, person_id) VALUES ($1, $2, $3) \
          ON CONFLICT (source, subject) DO NOTHING";
     let id = person.id.as_str();
-    batch.db.execute(SQL, values![LOCAL_SOURCE, id, id]).map(drop)
+    batch
+        .db
+        .execute(SQL, values![LOCAL_SOURCE, id, id])
+        .map(drop)
 }
 
 fn store_password(batch: &Batch<'_>, person: &PersonId, hash: &str) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO password (person_id, hash, set_at) VALUES ($1, $2, $3) \
          ON CONFLICT (person_id) DO UPDATE SET hash = $2, set_at = $3";
-    batch.db.change_one(SQL, values![person.as_str(), hash, batch.now])
+    batch
+        .db
+        .change_one(SQL, values![person.as_str(), hash, batch.now])
 }
 
 fn set_active(
@@ -319,12 +341,20 @@ fn set_active(
     actor: &Actor,
 ) -> Result<bool, StoreError> {
     const SQL: &str = "UPDATE person SET active = $1 WHERE id = $2";
-    let Some(person) = by_name(batch.db, name.folded())? else { return Ok(false) };
+    let Some(person) = by_name(batch.db, name.folded())? else {
+        return Ok(false);
+    };
     if person.active == active {
         return Ok(true);
     }
-    batch.db.change_one(SQL, values![active, person.id.as_str()])?;
-    let kind = if active { EventKind::UserEnabled } else { EventKind::UserDisabled };
+    batch
+        .db
+        .change_one(SQL, values![active, person.id.as_str()])?;
+    let kind = if active {
+        EventKind::UserEnabled
+    } else {
+        EventKind::UserDisabled
+    };
     let mut event = Event::new(kind).about(&person.id, &person.name);
     if !active {
         let ended = batch.end_sessions_of(&person.id, None)?;
@@ -341,7 +371,9 @@ fn set_password(
     keep: Option<&str>,
     actor: &Actor,
 ) -> Result<bool, StoreError> {
-    let Some(person) = by_name(batch.db, name.folded())? else { return Ok(false) };
+    let Some(person) = by_name(batch.db, name.folded())? else {
+        return Ok(false);
+    };
     store_password(batch, &person.id, hash)?;
     add_identity(batch, &person)?;
     let ended = batch.end_sessions_of(&person.id, keep)?;
@@ -359,11 +391,15 @@ fn rename(
     actor: &Actor,
 ) -> Result<Renamed, StoreError> {
     const SQL: &str = "UPDATE person SET name = $1 WHERE id = $2";
-    let Some(person) = by_name(batch.db, old.folded())? else { return Ok(Renamed::Unknown) };
+    let Some(person) = by_name(batch.db, old.folded())? else {
+        return Ok(Renamed::Unknown);
+    };
     if by_name(batch.db, new.folded())?.is_some_and(|other| other.id != person.id) {
         return Ok(Renamed::NameTaken);
     }
-    batch.db.change_one(SQL, values![new.folded(), person.id.as_str()])?;
+    batch
+        .db
+        .change_one(SQL, values![new.folded(), person.id.as_str()])?;
     batch.forget_sessions();
     let event = Event::new(EventKind::UserRenamed)
         .about(&person.id, new.folded())
@@ -392,7 +428,10 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
         name: row.text(1)?,
         display_name: row.text(2)?,
         active: row.flag(3)?,
-        roles: roles.split_whitespace().filter_map(Role::from_word).collect(),
+        roles: roles
+            .split_whitespace()
+            .filter_map(Role::from_word)
+            .collect(),
         groups: groups.lines().map(str::to_owned).collect(),
         automatic_cal: AutomaticCal::from_word(&cal)
             .ok_or_else(|| StoreError::Corrupt(format!("the CAL policy {cal}")))?,
@@ -407,7 +446,10 @@ fn roles_text(roles: &[Role]) -> String {
 
 /// Groups as they are stored: one a line; a name with a line break is no group name.
 fn groups_text(groups: &[String]) -> String {
-    let lines: Vec<&str> =
-        groups.iter().map(String::as_str).filter(|g| !g.contains(['\n', '\r'])).collect();
+    let lines: Vec<&str> = groups
+        .iter()
+        .map(String::as_str)
+        .filter(|g| !g.contains(['\n', '\r']))
+        .collect();
     lines.join("\n")
 }

@@ -130,7 +130,9 @@ impl Store {
     /// The ledger is busy, closed, or its database fails.
     pub async fn end_session(&self, hash: String) -> Result<(), StoreError> {
         self.write(move |batch| {
-            let Some(session) = load(batch.db, &hash)? else { return Ok(()) };
+            let Some(session) = load(batch.db, &hash)? else {
+                return Ok(());
+            };
             batch.end_session(&hash)?;
             let person = &session.person;
             let event = Event::new(EventKind::SignedOut)
@@ -152,7 +154,8 @@ impl Store {
         id: String,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        self.write(move |batch| end_by_id(batch, person.as_ref(), &id, &actor)).await
+        self.write(move |batch| end_by_id(batch, person.as_ref(), &id, &actor))
+            .await
     }
 
     /// Ends a person's sessions but `keep`, and counts them.
@@ -169,7 +172,9 @@ impl Store {
         self.write(move |batch| {
             let ended = batch.end_sessions_of(&person, keep.as_deref())?;
             if ended > 0 {
-                let user = people::by_id(batch.db, &person)?.map(|p| p.name).unwrap_or_default();
+                let user = people::by_id(batch.db, &person)?
+                    .map(|p| p.name)
+                    .unwrap_or_default();
                 let event = Event::new(EventKind::SessionsEnded)
                     .about(&person, &user)
                     .with("sessions_ended", ended.to_string());
@@ -218,20 +223,32 @@ impl Store {
     }
 
     fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
-        let remembered = self.0.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        (remembered.epoch == epoch).then(|| remembered.by_hash.get(hash).cloned()).flatten()
+        let remembered = self
+            .0
+            .sessions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        (remembered.epoch == epoch)
+            .then(|| remembered.by_hash.get(hash).cloned())
+            .flatten()
     }
 
     fn remember(&self, epoch: i64, session: SessionInfo) -> Arc<SessionInfo> {
         let session = Arc::new(session);
-        let mut remembered = self.0.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self
+            .0
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if remembered.epoch < epoch {
             remembered.by_hash.clear();
             remembered.epoch = epoch;
         }
         // Read before the epoch moved on: good for this request, not for the next.
         if remembered.epoch == epoch {
-            remembered.by_hash.insert(session.hash.clone(), Arc::clone(&session));
+            remembered
+                .by_hash
+                .insert(session.hash.clone(), Arc::clone(&session));
         }
         session
     }
@@ -239,8 +256,14 @@ impl Store {
     /// Forgets remembered sessions that have ended.
     pub(super) fn forget_ended_sessions(&self) {
         let now = self.now();
-        let mut remembered = self.0.sessions.write().unwrap_or_else(PoisonError::into_inner);
-        remembered.by_hash.retain(|_, session| !self.has_ended(session, now));
+        let mut remembered = self
+            .0
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        remembered
+            .by_hash
+            .retain(|_, session| !self.has_ended(session, now));
         remembered.by_hash.shrink_to_fit();
     }
 
@@ -296,7 +319,10 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
             hash: hash.to_owned(),
             id: row.text(7)?,
             person: people::person(row)?,
-            workstation: Workstation { id: WorkstationId(row.text(8)?), name: row.text(9)? },
+            workstation: Workstation {
+                id: WorkstationId(row.text(8)?),
+                name: row.text(9)?,
+            },
             source: row.text(10)?,
             created_at: row.at(11)?,
             ends_at: row.at(13)?,
@@ -311,7 +337,10 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         id: row.text(0)?,
         hash: row.text(1)?,
         user: row.text(2)?,
-        workstation: Workstation { id: WorkstationId(row.text(3)?), name: row.text(4)? },
+        workstation: Workstation {
+            id: WorkstationId(row.text(3)?),
+            name: row.text(4)?,
+        },
         source: row.text(5)?,
         address: row.text(6)?,
         agent: row.text(7)?,
@@ -352,7 +381,9 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         ],
     )?;
     batch.db.change_one(SIGNED_IN, values![now, person_id])?;
-    batch.db.execute(HERE, values![person_id, workstation, now])?;
+    batch
+        .db
+        .execute(HERE, values![person_id, workstation, now])?;
     let event = Event::new(EventKind::SignedIn)
         .about(&person.id, &person.name)
         .with("source", new.source.clone())
@@ -373,12 +404,16 @@ fn end_by_id(
     let found = batch.db.query_one(SQL, values![id], |row| {
         Ok((row.text(0)?, PersonId(row.text(1)?), row.text(2)?))
     })?;
-    let Some((hash, owner, user)) = found else { return Ok(false) };
+    let Some((hash, owner, user)) = found else {
+        return Ok(false);
+    };
     if person.is_some_and(|person| *person != owner) {
         return Ok(false);
     }
     batch.end_session(&hash)?;
-    let event = Event::new(EventKind::SessionsEnded).about(&owner, &user).with("session", id);
+    let event = Event::new(EventKind::SessionsEnded)
+        .about(&owner, &user)
+        .with("session", id);
     batch.record(&event, actor)?;
     Ok(true)
 }
@@ -398,7 +433,9 @@ impl Batch<'_> {
         keep: Option<&str>,
     ) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2";
-        let ended = self.db.execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;
+        let ended = self
+            .db
+            .execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;
         self.forget_sessions();
         Ok(ended)
     }

@@ -30,8 +30,13 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] =
-        [Self::WebTicket, Self::Qms, Self::Metrics, Self::AdminRead, Self::AdminWrite];
+    pub const ALL: [Self; 5] = [
+        Self::WebTicket,
+        Self::Qms,
+        Self::Metrics,
+        Self::AdminRead,
+        Self::AdminWrite,
+    ];
 
     /// The word of the contract.
     #[must_use]
@@ -136,7 +141,15 @@ fn create(batch: &mut Batch<'_>, new: &NewToken, actor: &Actor) -> Result<String
     let scopes = words.join(" ");
     batch.db.change_one(
         SQL,
-        values![&id, &new.name, &scopes, &new.hash, batch.now, &actor.0, batch.now + new.life],
+        values![
+            &id,
+            &new.name,
+            &scopes,
+            &new.hash,
+            batch.now,
+            &actor.0,
+            batch.now + new.life
+        ],
     )?;
     let event = Event::new(EventKind::TokenCreated)
         .with("token", id.clone())
@@ -148,9 +161,12 @@ fn create(batch: &mut Batch<'_>, new: &NewToken, actor: &Actor) -> Result<String
 
 fn revoke(batch: &mut Batch<'_>, id: &str, actor: &Actor) -> Result<bool, StoreError> {
     const KNOWN: &str = "SELECT id FROM api_token WHERE id = $1";
-    const SQL: &str =
-        "UPDATE api_token SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
-    if batch.db.query_one(KNOWN, values![id], |row| row.text(0))?.is_none() {
+    const SQL: &str = "UPDATE api_token SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+    if batch
+        .db
+        .query_one(KNOWN, values![id], |row| row.text(0))?
+        .is_none()
+    {
         return Ok(false);
     }
     if batch.db.execute(SQL, values![batch.now, id])? == 1 {

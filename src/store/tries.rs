@@ -41,7 +41,9 @@ impl Store {
         self.write(move |batch| {
             let id = batch.fresh.id();
             for key in &keys {
-                batch.db.execute(SQL, values![&id, &key.to_string(), batch.now])?;
+                batch
+                    .db
+                    .execute(SQL, values![&id, &key.to_string(), batch.now])?;
             }
             let mut event = Event::new(EventKind::SignInRefused).with("address", address.clone());
             event.user = Some(user.clone());

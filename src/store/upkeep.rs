@@ -55,7 +55,9 @@ impl Store {
             db.snapshot(|db| {
                 let gate = Gate::read(db)?;
                 let license = self.license_of(db, &gate)?;
-                let held = license.as_ref().map_or(0, |license| license.named_cals(now));
+                let held = license
+                    .as_ref()
+                    .map_or(0, |license| license.named_cals(now));
                 let (cals, leases) = (super::cals::all(db)?, super::leases::all(db)?);
                 // R17 lets a forced or lapsed licence be over-committed; `LicenseNow` says so.
                 let state = State {

@@ -71,7 +71,9 @@ impl Store {
              WHERE person.name = $1 AND workstation_person.workstation_id = $2";
         let since = self.now() - Millis::days(KNOWN_WORKSTATION_DAYS);
         let last = self.read(|db| {
-            db.query_one(SQL, values![name.folded(), workstation.as_str()], |row| row.at(0))
+            db.query_one(SQL, values![name.folded(), workstation.as_str()], |row| {
+                row.at(0)
+            })
         })?;
         Ok(last.is_some_and(|last| last > since))
     }
@@ -123,7 +125,8 @@ impl Store {
         name: String,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        self.write(move |batch| rename(batch, &person, &id, &name, &actor)).await
+        self.write(move |batch| rename(batch, &person, &id, &name, &actor))
+            .await
     }
 
     /// Lifts a workstation (R19): how many leases that ended, or none where it is unknown.
@@ -151,7 +154,8 @@ impl Store {
         into: WorkstationId,
         actor: Actor,
     ) -> Result<Option<usize>, StoreError> {
-        self.write(move |batch| merge(batch, &id, &into, &actor)).await
+        self.write(move |batch| merge(batch, &id, &into, &actor))
+            .await
     }
 }
 
@@ -160,13 +164,24 @@ fn see(batch: &mut Batch<'_>, seen: &WorkstationSeen) -> Result<Workstation, Sto
     const INSERT: &str = "INSERT INTO workstation \
          (id, secret_hash, name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $5)";
     if let Some(known) = by_secret(batch.db, &seen.secret_hash)? {
-        batch.db.change_one(SEEN, values![batch.now, known.id.as_str()])?;
+        batch
+            .db
+            .change_one(SEEN, values![batch.now, known.id.as_str()])?;
         return Ok(known);
     }
     let id = WorkstationId(batch.fresh.id());
-    let row = values![id.as_str(), &seen.secret_hash, &seen.name, batch.now, batch.now];
+    let row = values![
+        id.as_str(),
+        &seen.secret_hash,
+        &seen.name,
+        batch.now,
+        batch.now
+    ];
     batch.db.change_one(INSERT, row)?;
-    Ok(Workstation { id, name: seen.name.clone() })
+    Ok(Workstation {
+        id,
+        name: seen.name.clone(),
+    })
 }
 
 fn by_secret(db: &Db, hash: &str) -> Result<Option<Workstation>, StoreError> {
@@ -184,23 +199,33 @@ type Merged = (Workstation, Option<String>);
 
 fn follow(db: &Db, found: Option<Merged>) -> Result<Option<Workstation>, StoreError> {
     const BY_ID: &str = "SELECT id, name, merged_into FROM workstation WHERE id = $1";
-    let Some((mut workstation, mut next)) = found else { return Ok(None) };
+    let Some((mut workstation, mut next)) = found else {
+        return Ok(None);
+    };
     for _ in 0..MERGES_MAX {
         let Some(id) = next else { break };
-        let Some(found) = db.query_one(BY_ID, values![&id], with_merge)? else { break };
+        let Some(found) = db.query_one(BY_ID, values![&id], with_merge)? else {
+            break;
+        };
         (workstation, next) = found;
     }
     Ok(Some(workstation))
 }
 
 fn with_merge(row: &Row<'_>) -> Result<Merged, StoreError> {
-    let workstation = Workstation { id: WorkstationId(row.text(0)?), name: row.text(1)? };
+    let workstation = Workstation {
+        id: WorkstationId(row.text(0)?),
+        name: row.text(1)?,
+    };
     Ok((workstation, row.maybe_text(2)?))
 }
 
 fn workstation_row(row: &Row<'_>) -> Result<WorkstationRow, StoreError> {
     Ok(WorkstationRow {
-        workstation: Workstation { id: WorkstationId(row.text(0)?), name: row.text(1)? },
+        workstation: Workstation {
+            id: WorkstationId(row.text(0)?),
+            name: row.text(1)?,
+        },
         users: Vec::new(),
         created_at: row.at(2)?,
         last_seen_at: row.at(3)?,
@@ -237,7 +262,9 @@ fn lift(
     id: &WorkstationId,
     actor: &Actor,
 ) -> Result<Option<usize>, StoreError> {
-    let Some(workstation) = by_id(batch.db, id)? else { return Ok(None) };
+    let Some(workstation) = by_id(batch.db, id)? else {
+        return Ok(None);
+    };
     let leases = of_workstation(batch.db, &workstation.id)?;
     let decision = decide_lift(&workstation.id, &leases, batch.now);
     batch.apply(&decision.changes)?;

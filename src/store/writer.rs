@@ -137,7 +137,10 @@ impl LoadedLicense {
                 let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 StoreError::Corrupt(format!("the licence: {}", errors.join("; ")))
             })?;
-            *self = Self { version, license: Some(Arc::new(license)) };
+            *self = Self {
+                version,
+                license: Some(Arc::new(license)),
+            };
         }
         Ok(self.license.clone())
     }
@@ -163,7 +166,8 @@ pub(super) struct Batch<'a> {
 impl Batch<'_> {
     /// The licence that is loaded.
     pub(super) fn license(&mut self) -> Result<Option<Arc<License>>, StoreError> {
-        self.license.current(self.db, self.gate.license_version, self.policy)
+        self.license
+            .current(self.db, self.gate.license_version, self.policy)
     }
 
     /// Makes the sessions that gateways remember be read again.
@@ -250,15 +254,23 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let committed_at = Arc::new(AtomicI64::new(0));
         let committed = Arc::clone(&committed_at);
-        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            let work = std::panic::AssertUnwindSafe(|| run(tools, waiting, &committed));
-            if std::panic::catch_unwind(work).is_err() {
-                // A restart is safer than a half-known state.
-                tracing::error!("the ledger's writer failed; the process ends");
-                std::process::abort();
-            }
-        })?;
-        Ok((Self { queue, committed_at }, thread))
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || {
+                let work = std::panic::AssertUnwindSafe(|| run(tools, waiting, &committed));
+                if std::panic::catch_unwind(work).is_err() {
+                    // A restart is safer than a half-known state.
+                    tracing::error!("the ledger's writer failed; the process ends");
+                    std::process::abort();
+                }
+            })?;
+        Ok((
+            Self {
+                queue,
+                committed_at,
+            },
+            thread,
+        ))
     }
 
     /// Runs a command in the next batch; the answer comes after its commit.
@@ -285,7 +297,11 @@ impl Writer {
         F: FnMut(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let command = Box::new(Pending { run, answer: None, reply });
+        let command = Box::new(Pending {
+            run,
+            answer: None,
+            reply,
+        });
         self.queue.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -320,7 +336,11 @@ fn run(mut tools: Tools, mut waiting: mpsc::Receiver<Box<dyn Command>>, committe
     }
 }
 
-fn one_by_one(tools: &mut Tools, license: &mut LoadedLicense, commands: &mut Vec<Box<dyn Command>>) {
+fn one_by_one(
+    tools: &mut Tools,
+    license: &mut LoadedLicense,
+    commands: &mut Vec<Box<dyn Command>>,
+) {
     for command in commands.drain(..) {
         let mut alone = vec![command];
         let outcome = transaction(tools, license, &mut alone);
@@ -334,13 +354,19 @@ fn one_by_one(tools: &mut Tools, license: &mut LoadedLicense, commands: &mut Vec
 }
 
 fn fail(command: Box<dyn Command>, error: &StoreError) {
-    tracing::error!(error = &error as &dyn std::error::Error, "a command failed");
+    tracing::error!(error = %chain(error), "a command failed");
     let told = match error {
         StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
         _ if error.is_transient() => StoreError::Busy,
-        error => StoreError::Corrupt(error.to_string()),
+        error => StoreError::Corrupt(chain(error)),
     };
     command.fail(told);
+}
+
+/// An error and its causes in one line.
+fn chain(error: &StoreError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// One transaction for these commands, tried again while another process holds the lock.
