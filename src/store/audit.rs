@@ -162,10 +162,15 @@ fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
         })
     };
     let (mut seq, mut hash) = (0, String::new());
+    // A row that was put in front of the first has a number below it.
+    let mut from = i64::MIN;
     loop {
-        let rows = rows_from(db, seq + 1, VERIFY_ROWS)?;
+        let rows = rows_from(db, from, VERIFY_ROWS)?;
         let read = rows.len();
         for row in rows {
+            if row.seq <= seq {
+                return broken(seq, row.seq, "the row was put in front");
+            }
             if row.seq != seq + 1 {
                 return broken(seq, seq + 1, "the row is missing");
             }
@@ -174,6 +179,7 @@ fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
             }
             (seq, hash) = (row.seq, row.hash);
         }
+        from = seq + 1;
         if read < VERIFY_ROWS as usize {
             break;
         }
