@@ -254,7 +254,11 @@ fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, S
          WHERE id = $4";
     let known = by_name(batch.db, new.name.folded())?;
     let mut person = match &known {
-        Some(person) if has_identity(batch.db, &person.id)? => return Ok(Added::NameTaken),
+        Some(person) if has_identity(batch.db, &person.id)? => {
+            let event = Event::new(EventKind::UserAdded).about(&person.id, &person.name);
+            batch.record(&name_taken(event), actor)?;
+            return Ok(Added::NameTaken);
+        }
         Some(person) => person.clone(),
         None => unseen(batch, &new.name),
     };
@@ -394,18 +398,30 @@ fn rename(
     let Some(person) = by_name(batch.db, old.folded())? else {
         return Ok(Renamed::Unknown);
     };
-    if by_name(batch.db, new.folded())?.is_some_and(|other| other.id != person.id) {
+    if person.name == new.folded() {
+        return Ok(Renamed::Renamed);
+    }
+    let event = Event::new(EventKind::UserRenamed);
+    if by_name(batch.db, new.folded())?.is_some() {
+        let event = event.about(&person.id, &person.name);
+        batch.record(&name_taken(event.with("new_name", new.folded())), actor)?;
         return Ok(Renamed::NameTaken);
     }
     batch
         .db
         .change_one(SQL, values![new.folded(), person.id.as_str()])?;
     batch.forget_sessions();
-    let event = Event::new(EventKind::UserRenamed)
+    let event = event
         .about(&person.id, new.folded())
         .with("old_name", person.name);
     batch.record(&event, actor)?;
     Ok(Renamed::Renamed)
+}
+
+/// The event of a command that was refused because its name belongs to somebody (R18).
+fn name_taken(mut event: Event) -> Event {
+    event.code = Some("USER_NAME_TAKEN".to_owned());
+    event
 }
 
 pub(super) fn by_name(db: &Db, folded: &str) -> Result<Option<Person>, StoreError> {
