@@ -72,8 +72,7 @@ impl Store {
              FROM cal JOIN person ON person.id = cal.person_id \
              WHERE person.name > $1 AND (cal.state = 'assigned' OR cal.quarantined_until > $2) \
              ORDER BY person.name LIMIT $3";
-        let now = self.now();
-        self.read(|db| {
+        self.read_now(|db, now| {
             db.query(SQL, values![cursor, now, i64::from(limit)], |row| {
                 Ok(CalRow {
                     cal: cal(row)?,
@@ -90,9 +89,7 @@ impl Store {
     ///
     /// The database fails.
     pub fn cal_of(&self, person: &PersonId) -> Result<Option<NamedCal>, StoreError> {
-        let now = self.now();
-        let cal = self.read(|db| of_person(db, person))?;
-        Ok(cal.filter(|cal| cal.is_taken(now)))
+        self.read_now(|db, now| Ok(of_person(db, person)?.filter(|cal| cal.is_taken(now))))
     }
 }
 

@@ -46,10 +46,12 @@ impl Store {
              lease.expires_at, lease.ended_at, lease.counts \
              FROM lease JOIN workstation ON workstation.id = lease.workstation_id \
              WHERE lease.person_id = $1 ORDER BY lease.renewed_at DESC, lease.id";
-        let ended_since = self.now() - ENDED_KEPT;
-        let mut leases = self.read(|db| db.query(SQL, values![person.as_str()], lease))?;
-        leases.retain(|lease| lease.ended_at.unwrap_or(lease.expires_at) > ended_since);
-        Ok(leases)
+        self.read_now(|db, now| {
+            let ended_since = now - ENDED_KEPT;
+            let mut leases = db.query(SQL, values![person.as_str()], lease)?;
+            leases.retain(|lease| lease.ended_at.unwrap_or(lease.expires_at) > ended_since);
+            Ok(leases)
+        })
     }
 
     /// Leases of everybody or of one person, by id.
@@ -92,8 +94,7 @@ impl Store {
     pub fn leases_ended_early(&self) -> Result<Vec<(LeaseId, Timestamp)>, StoreError> {
         const SQL: &str = "SELECT id, expires_at FROM lease \
              WHERE ended_at IS NOT NULL AND expires_at > $1 ORDER BY id";
-        let now = self.now();
-        self.read(|db| {
+        self.read_now(|db, now| {
             db.query(SQL, values![now], |row| {
                 Ok((LeaseId(row.text(0)?), row.at(1)?))
             })
@@ -266,14 +267,18 @@ impl Batch<'_> {
         const PEOPLE: &str = "INSERT INTO workstation_person \
              (person_id, workstation_id, last_sign_in_at) \
              SELECT person_id, $1, last_sign_in_at FROM workstation_person \
-             WHERE workstation_id = $2 ON CONFLICT (person_id, workstation_id) DO NOTHING";
+             WHERE workstation_id = $2 ON CONFLICT (person_id, workstation_id) DO UPDATE \
+             SET last_sign_in_at = excluded.last_sign_in_at \
+             WHERE excluded.last_sign_in_at > workstation_person.last_sign_in_at";
+        // Sessions move along, so what they were handed must go on to fit.
+        const TICKETS: &str = "UPDATE launch SET workstation_id = $1 WHERE workstation_id = $2";
         const FORGET: &str = "DELETE FROM workstation_person WHERE workstation_id = $1";
         const MARK: &str = "UPDATE workstation SET merged_into = $1 WHERE id = $2";
         for workstation in [from, into] {
             self.db
                 .execute(EXPIRE, values![workstation.as_str(), self.now])?;
         }
-        for sql in [LEASES, SESSIONS, PEOPLE] {
+        for sql in [LEASES, SESSIONS, PEOPLE, TICKETS] {
             self.db
                 .execute(sql, values![into.as_str(), from.as_str()])?;
         }

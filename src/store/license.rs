@@ -80,23 +80,20 @@ impl Store {
     /// The database fails.
     pub fn license(&self) -> Result<LicenseNow, StoreError> {
         const LOADED_AT: &str = "SELECT loaded_at FROM license WHERE version = $1";
-        let now = self.now();
-        self.read(|db| {
-            db.snapshot(|db| {
-                let gate = Gate::read(db)?;
-                let license = self.license_of(db, &gate)?;
-                let loaded = values![gate.license_version];
-                Ok(LicenseNow {
-                    loaded_at: db.query_one(LOADED_AT, loaded, |row| row.at(0))?,
-                    switches: gate.switches,
-                    held: license
-                        .as_ref()
-                        .map_or(0, |license| license.named_cals(now)),
-                    taken: gate
-                        .cals_taken
-                        .saturating_sub(super::cals::ended_quarantines(db, now)?),
-                    license,
-                })
+        self.read_now(|db, now| {
+            let gate = Gate::read(db)?;
+            let license = self.license_of(db, &gate)?;
+            let loaded = values![gate.license_version];
+            Ok(LicenseNow {
+                loaded_at: db.query_one(LOADED_AT, loaded, |row| row.at(0))?,
+                switches: gate.switches,
+                held: license
+                    .as_ref()
+                    .map_or(0, |license| license.named_cals(now)),
+                taken: gate
+                    .cals_taken
+                    .saturating_sub(super::cals::ended_quarantines(db, now)?),
+                license,
             })
         })
     }
@@ -139,6 +136,13 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner);
         loaded.current(db, gate.license_version, self.policy())
     }
+}
+
+/// Whether the licence of this version was loaded by force (R17).
+pub(super) fn forced(db: &Db, version: i64) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT forced FROM license WHERE version = $1";
+    let forced = db.query_one(SQL, values![version], |row| row.flag(0))?;
+    Ok(forced.unwrap_or(false))
 }
 
 fn load(

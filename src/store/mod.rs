@@ -41,7 +41,7 @@ use crate::domain::policy::Policy;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use db::{Db, Place};
-use writer::{Batch, LoadedLicense, Tools, Writer};
+use writer::{Batch, Gate, LoadedLicense, Tools, Writer};
 
 /// What the ledger is opened with.
 #[derive(Clone, Debug)]
@@ -85,6 +85,7 @@ impl Store {
             clock: options.clock.clone(),
             fresh: options.fresh.clone(),
             policy: options.policy.clone(),
+            session_idle: options.session_idle,
         };
         let (writer, thread) = Writer::start(tools)
             .map_err(|e| StoreError::Corrupt(format!("the writer cannot be started: {e}")))?;
@@ -103,10 +104,11 @@ impl Store {
         })))
     }
 
-    /// The time that decisions are made with.
+    /// The time that a decision would be made with: the clock's, but not before the last decision
+    /// that was committed here.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.options.clock.now()
+        self.0.options.clock.now().max(self.committed_at())
     }
 
     /// The numbers of the rules.
@@ -171,9 +173,25 @@ impl Store {
             Some(db) => db,
             None => self.0.place.reader()?,
         };
-        let answer = read(&db);
+        let answer = read(&db)?;
+        // One that failed is not kept: it may be left within a transaction.
         self.readers().push(db);
-        answer
+        Ok(answer)
+    }
+
+    /// Reads what depends on the time. It never is before the last decision of any process, so
+    /// that what had ended in a decision stays ended when the clock steps back.
+    fn read_now<T>(
+        &self,
+        read: impl FnOnce(&Db, Timestamp) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let clock = self.0.options.clock.now();
+        self.read(|db| {
+            db.snapshot(|db| {
+                let now = clock.max(Gate::read(db)?.last_decision_at);
+                read(db, now)
+            })
+        })
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Db>> {

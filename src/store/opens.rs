@@ -121,38 +121,35 @@ impl Store {
     ///
     /// The database fails, or the person is unknown to it.
     pub fn explain(&self, command: &OpenCommand) -> Result<Standing, StoreError> {
-        let now = self.now();
         let policy = self.policy();
-        self.read(|db| {
-            db.snapshot(|db| {
-                let gate = Gate::read(db)?;
-                let license = self.license_of(db, &gate)?;
-                let mut loaded = load(db, policy, &command.person, now)?;
-                // A quarantine that ended is not taken any more, though it may still be counted.
-                let ended = super::cals::ended_quarantines(db, now)?;
-                let taken = gate.cals_taken.saturating_sub(ended);
-                loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
-                let view = OpenView {
-                    license: license.as_deref(),
-                    switches: gate.switches,
-                    policy,
-                    person: &loaded.person,
-                    document: &command.document,
-                    workstation: &command.workstation,
-                    cal: loaded.cal.as_ref(),
-                    taken,
-                    quarantine_ends: &loaded.quarantine_ends,
-                    leases: &loaded.leases,
-                };
-                let findings = examine(&view, command.client, now);
-                let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
-                let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
-                Ok(Standing {
-                    cal,
-                    leases: loaded.leases.clone(),
-                    findings,
-                    answer,
-                })
+        self.read_now(|db, now| {
+            let gate = Gate::read(db)?;
+            let license = self.license_of(db, &gate)?;
+            let mut loaded = load(db, policy, &command.person, now)?;
+            // A quarantine that ended is not taken any more, though it may still be counted.
+            let ended = super::cals::ended_quarantines(db, now)?;
+            let taken = gate.cals_taken.saturating_sub(ended);
+            loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
+            let view = OpenView {
+                license: license.as_deref(),
+                switches: gate.switches,
+                policy,
+                person: &loaded.person,
+                document: &command.document,
+                workstation: &command.workstation,
+                cal: loaded.cal.as_ref(),
+                taken,
+                quarantine_ends: &loaded.quarantine_ends,
+                leases: &loaded.leases,
+            };
+            let findings = examine(&view, command.client, now);
+            let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
+            let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
+            Ok(Standing {
+                cal,
+                leases: loaded.leases.clone(),
+                findings,
+                answer,
             })
         })
     }

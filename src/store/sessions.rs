@@ -98,18 +98,20 @@ impl Store {
     ///
     /// The database fails.
     pub fn session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let now = self.now();
-        let epoch = self.read(session_epoch)?;
-        let session = match self.remembered(epoch, hash) {
-            Some(session) => session,
-            None => match self.read(|db| load(db, hash))? {
-                Some(session) => self.remember(epoch, session),
+        let glance = self.read(Glance::read)?;
+        let now = self.0.options.clock.now().max(glance.last_decision_at);
+        let session = match self.remembered(glance.session_epoch, hash) {
+            Some(session) if !self.has_ended(&session, now) => session,
+            // One that seems idle from here may have been used at another gateway.
+            _ => match self.read(|db| load(db, hash))? {
+                Some(session) if self.has_ended(&session, now) => {
+                    self.end_later(hash, now);
+                    return Ok(None);
+                }
+                Some(session) => self.remember(glance.session_epoch, session),
                 None => return Ok(None),
             },
         };
-        if self.has_ended(&session, now) {
-            return Ok(None);
-        }
         self.saw(&session, now);
         Ok(Some(session))
     }
@@ -210,14 +212,15 @@ impl Store {
              JOIN workstation ON workstation.id = session.workstation_id \
              WHERE session.id > $1 AND session.ends_at > $2 AND session.last_seen_at > $3 \
              AND session.person_id = $4 ORDER BY session.id LIMIT $5";
-        let now = self.now();
-        let seen_since = now - self.0.options.session_idle;
         let limit = i64::from(limit);
-        self.read(|db| match person {
-            None => db.query(ALL, values![after, now, seen_since, limit], session_row),
-            Some(person) => {
-                let values = values![after, now, seen_since, person.as_str(), limit];
-                db.query(OF_PERSON, values, session_row)
+        self.read_now(|db, now| {
+            let seen_since = now - self.0.options.session_idle;
+            match person {
+                None => db.query(ALL, values![after, now, seen_since, limit], session_row),
+                Some(person) => {
+                    let values = values![after, now, seen_since, person.as_str(), limit];
+                    db.query(OF_PERSON, values, session_row)
+                }
             }
         })
     }
@@ -272,6 +275,21 @@ impl Store {
         now >= session.ends_at || now >= last_seen_at + self.0.options.session_idle
     }
 
+    /// Stores that a session has ended, so that no clock brings it back; nobody waits for it.
+    fn end_later(&self, hash: &str, now: Timestamp) {
+        const SQL: &str =
+            "DELETE FROM session WHERE hash = $1 AND (ends_at <= $2 OR last_seen_at <= $3)";
+        let idle_since = now - self.0.options.session_idle;
+        let hash = hash.to_owned();
+        let later = self.0.writer.write_later(move |batch| {
+            let ended = values![&hash, now, idle_since];
+            batch.db.execute(SQL, ended).map(drop)
+        });
+        if let Err(error) = later {
+            tracing::warn!(%error, "the end of a session was not written");
+        }
+    }
+
     /// Notes a sign of life; it is written at most once a minute, and nobody waits for it.
     fn saw(&self, session: &SessionInfo, now: Timestamp) {
         const SQL: &str = "UPDATE session SET last_seen_at = $1 WHERE hash = $2";
@@ -299,10 +317,23 @@ impl Store {
     }
 }
 
-fn session_epoch(db: &Db) -> Result<i64, StoreError> {
-    const SQL: &str = "SELECT session_epoch FROM gate WHERE id = 1";
-    let epoch = db.query_one(SQL, &[], |row| row.int(0))?;
-    epoch.ok_or_else(|| StoreError::Corrupt("the gate row is missing".to_owned()))
+/// What each request reads of the gate.
+struct Glance {
+    session_epoch: i64,
+    last_decision_at: Timestamp,
+}
+
+impl Glance {
+    fn read(db: &Db) -> Result<Self, StoreError> {
+        const SQL: &str = "SELECT session_epoch, last_decision_at FROM gate WHERE id = 1";
+        let glance = db.query_one(SQL, &[], |row| {
+            Ok(Self {
+                session_epoch: row.int(0)?,
+                last_decision_at: row.at(1)?,
+            })
+        })?;
+        glance.ok_or_else(|| StoreError::Corrupt("the gate row is missing".to_owned()))
+    }
 }
 
 fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {

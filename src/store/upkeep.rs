@@ -38,8 +38,7 @@ impl Store {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn sweep(&self) -> Result<Swept, StoreError> {
-        let idle = self.0.options.session_idle;
-        let swept = self.write(move |batch| batch.sweep(idle)).await?;
+        let swept = self.write(|batch| batch.sweep()).await?;
         self.forget_ended_sessions();
         Ok(swept)
     }
@@ -50,26 +49,26 @@ impl Store {
     ///
     /// The database fails.
     pub fn check(&self) -> Result<Vec<Violation>, StoreError> {
-        let now = self.now();
-        self.read(|db| {
-            db.snapshot(|db| {
-                let gate = Gate::read(db)?;
-                let license = self.license_of(db, &gate)?;
-                let held = license
-                    .as_ref()
-                    .map_or(0, |license| license.named_cals(now));
-                let (cals, leases) = (super::cals::all(db)?, super::leases::all(db)?);
-                // R17 lets a forced or lapsed licence be over-committed; `LicenseNow` says so.
-                let state = State {
-                    policy: self.policy(),
-                    held,
-                    counter: gate.cals_taken,
-                    overcommitted: gate.cals_taken > held,
-                    cals: &cals,
-                    leases: &leases,
-                };
-                Ok(check(&state, now))
-            })
+        self.read_now(|db, now| {
+            let gate = Gate::read(db)?;
+            let license = self.license_of(db, &gate)?;
+            let held = |at| license.as_ref().map_or(0, |license| license.named_cals(at));
+            let (cals, leases) = (super::cals::all(db)?, super::leases::all(db)?);
+            // R17 lets a forced or lapsed licence be over-committed; `LicenseNow` says so.
+            let at_most = license
+                .iter()
+                .flat_map(|license| license.boundaries())
+                .fold(held(now), |most, at| most.max(held(at)));
+            let lapsed = gate.cals_taken <= at_most;
+            let state = State {
+                policy: self.policy(),
+                held: held(now),
+                counter: gate.cals_taken,
+                overcommitted: lapsed || super::license::forced(db, gate.license_version)?,
+                cals: &cals,
+                leases: &leases,
+            };
+            Ok(check(&state, now))
         })
     }
 }
@@ -78,28 +77,33 @@ impl Batch<'_> {
     /// Stores that everything which had ended by `last` has ended, before an earlier time is
     /// accepted: stepping back never revives it.
     pub(super) fn settle(&mut self, last: Timestamp) -> Result<(), StoreError> {
+        const TICKETS: &str = "UPDATE launch SET expires_at = $1 \
+             WHERE expires_at <= $2 AND expires_at > $1";
         let earlier = std::mem::replace(&mut self.now, last);
         self.end_quarantines()?;
         self.expire_leases()?;
         self.end_old_sessions()?;
+        self.end_idle_sessions(last - self.session_idle)?;
+        self.db.execute(TICKETS, values![earlier, last])?;
         self.now = earlier;
         Ok(())
     }
 
-    fn sweep(&mut self, idle: Millis) -> Result<Swept, StoreError> {
+    fn sweep(&mut self) -> Result<Swept, StoreError> {
         const OLD_LEASES: &str = "DELETE FROM lease WHERE id IN (SELECT id FROM lease \
              WHERE state <> 'live' AND expires_at <= $1 AND (ended_at IS NULL OR ended_at <= $1))";
-        const IDLE: &str = "DELETE FROM session WHERE last_seen_at <= $1";
-        const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1";
+        // A session that lives on may still resume a download.
+        const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1 \
+             AND session_hash NOT IN (SELECT hash FROM session)";
         const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
         let now = self.now;
         // What was last seen is written with up to a minute's delay.
-        let idle_since = now - idle - Millis::minutes(2);
+        let idle_since = now - self.session_idle - Millis::minutes(2);
         Ok(Swept {
             quarantines: self.end_quarantines()? as usize,
             leases: self.expire_leases()?,
             old_leases: self.db.execute(OLD_LEASES, values![now - ENDED_KEPT])?,
-            sessions: self.end_old_sessions()? + self.db.execute(IDLE, values![idle_since])?,
+            sessions: self.end_old_sessions()? + self.end_idle_sessions(idle_since)?,
             tickets: self.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
             tries: self.db.execute(TRIES, values![now - TRIES_KEPT])?,
         })
@@ -114,6 +118,15 @@ impl Batch<'_> {
     fn end_old_sessions(&mut self) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM session WHERE ends_at <= $1";
         let ended = self.db.execute(SQL, values![self.now])?;
+        if ended > 0 {
+            self.forget_sessions();
+        }
+        Ok(ended)
+    }
+
+    fn end_idle_sessions(&mut self, seen_since: Timestamp) -> Result<usize, StoreError> {
+        const SQL: &str = "DELETE FROM session WHERE last_seen_at <= $1";
+        let ended = self.db.execute(SQL, values![seen_since])?;
         if ended > 0 {
             self.forget_sessions();
         }

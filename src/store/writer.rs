@@ -159,6 +159,8 @@ pub(super) struct Batch<'a> {
     pub(super) fresh: &'a Fresh,
     /// The numbers of the rules.
     pub(super) policy: &'a Policy,
+    /// How long a session lives without a request.
+    pub(super) session_idle: Millis,
     license: &'a mut LoadedLicense,
     clock: &'a Clock,
 }
@@ -246,6 +248,7 @@ pub(super) struct Tools {
     pub(super) clock: Clock,
     pub(super) fresh: Fresh,
     pub(super) policy: Policy,
+    pub(super) session_idle: Millis,
 }
 
 impl Writer {
@@ -325,12 +328,14 @@ fn run(mut tools: Tools, mut waiting: mpsc::Receiver<Box<dyn Command>>, committe
                 committed.store(now.0, Ordering::Relaxed);
                 commands.drain(..).for_each(Command::reply);
             }
-            Err(error) if commands.len() == 1 => {
-                commands.drain(..).for_each(|command| fail(command, &error));
+            Err(error) if commands.len() > 1 => {
+                tracing::warn!(%error, "a batch failed; its commands are run one by one");
+                one_by_one(&mut tools, &mut license, &mut commands, committed);
             }
             Err(error) => {
-                tracing::warn!(%error, "a batch failed; its commands are run one by one");
-                one_by_one(&mut tools, &mut license, &mut commands);
+                if let Some(command) = commands.pop() {
+                    fail(command, error);
+                }
             }
         }
     }
@@ -340,25 +345,25 @@ fn one_by_one(
     tools: &mut Tools,
     license: &mut LoadedLicense,
     commands: &mut Vec<Box<dyn Command>>,
+    committed: &AtomicI64,
 ) {
-    for command in commands.drain(..) {
-        let mut alone = vec![command];
-        let outcome = transaction(tools, license, &mut alone);
-        for command in alone {
-            match &outcome {
-                Ok(_) => command.reply(),
-                Err(error) => fail(command, error),
+    for mut command in commands.drain(..) {
+        match transaction(tools, license, std::slice::from_mut(&mut command)) {
+            Ok(now) => {
+                committed.store(now.0, Ordering::Relaxed);
+                command.reply();
             }
+            Err(error) => fail(command, error),
         }
     }
 }
 
-fn fail(command: Box<dyn Command>, error: &StoreError) {
-    tracing::error!(error = %chain(error), "a command failed");
-    let told = match error {
-        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
-        _ if error.is_transient() => StoreError::Busy,
-        error => StoreError::Corrupt(chain(error)),
+fn fail(command: Box<dyn Command>, error: StoreError) {
+    tracing::error!(error = %chain(&error), "a command failed");
+    let told = if error.is_transient() {
+        StoreError::Busy
+    } else {
+        error
     };
     command.fail(told);
 }
@@ -417,6 +422,7 @@ fn fill(
         gate,
         fresh: &tools.fresh,
         policy: &tools.policy,
+        session_idle: tools.session_idle,
         license,
         clock: &tools.clock,
     };

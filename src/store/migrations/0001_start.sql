@@ -94,6 +94,7 @@ CREATE UNIQUE INDEX lease_live ON lease (person_id, workstation_id) WHERE state 
 CREATE INDEX lease_person ON lease (person_id, renewed_at);
 CREATE INDEX lease_workstation ON lease (workstation_id);
 CREATE INDEX lease_end ON lease (expires_at) WHERE state = 'live';
+CREATE INDEX lease_old ON lease (expires_at) WHERE state <> 'live';
 CREATE INDEX lease_ended ON lease (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE session (
@@ -110,6 +111,7 @@ CREATE TABLE session (
 );
 CREATE INDEX session_person ON session (person_id, created_at);
 CREATE INDEX session_end ON session (ends_at);
+CREATE INDEX session_seen ON session (last_seen_at);
 
 CREATE TABLE launch (
     hash TEXT NOT NULL PRIMARY KEY,
