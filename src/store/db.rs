@@ -12,6 +12,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the switch to the write-ahead log is tried, and the pause between.
+const WAL_TRIES_MAX: u32 = 100;
+const WAL_PAUSE: Duration = Duration::from_millis(50);
 /// Prepared statements that a connection keeps.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -52,14 +55,16 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same command may succeed when it is run again by itself.
     pub(super) fn is_transient(&self) -> bool {
-        let Self::Database(rusqlite::Error::SqliteFailure(error, _)) = self else {
-            return false;
-        };
-        matches!(
-            error.code,
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked
-        )
+        matches!(self, Self::Database(error) if is_lock(error))
     }
+}
+
+/// Whether another connection holds a lock.
+fn is_lock(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// A value in a statement.
@@ -264,9 +269,10 @@ impl Place {
     pub(super) fn writer(&self) -> Result<Db, StoreError> {
         let flags = OpenFlags::default();
         let db = self.connect(flags)?;
+        self.write_ahead(&db)?;
         self.pragmas(
             &db,
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 2000;",
         )?;
         migrate(&db)?;
@@ -286,6 +292,21 @@ impl Place {
         connection.busy_timeout(LOCK_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(Db(connection))
+    }
+
+    /// Switches to the write-ahead log. The switch of a new file does not wait for the lock by
+    /// itself, and another process may be making the same ledger, so it is tried again.
+    fn write_ahead(&self, db: &Db) -> Result<(), StoreError> {
+        let mut tries = 1;
+        loop {
+            match db.0.execute_batch("PRAGMA journal_mode = WAL") {
+                Err(error) if tries < WAL_TRIES_MAX && is_lock(&error) => {
+                    tries += 1;
+                    std::thread::sleep(WAL_PAUSE);
+                }
+                outcome => return outcome.map_err(|e| self.cannot_open(e)),
+            }
+        }
     }
 
     fn pragmas(&self, db: &Db, pragmas: &str) -> Result<(), StoreError> {
@@ -330,7 +351,12 @@ fn schema(db: &Db) -> Result<i64, StoreError> {
     db.0.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
     let version = db.query_one("SELECT version FROM schema_version", &[], |row| row.int(0))?;
     if version.is_none() {
-        db.execute("INSERT INTO schema_version (version) VALUES (0)", &[])?;
+        // Another process may be making the same ledger.
+        db.execute(
+            "INSERT INTO schema_version (version) SELECT 0 \
+             WHERE NOT EXISTS (SELECT version FROM schema_version)",
+            &[],
+        )?;
     }
     Ok(version.unwrap_or(0))
 }

@@ -58,8 +58,10 @@ impl Store {
             let at_most = license
                 .iter()
                 .flat_map(|license| license.boundaries())
+                .flat_map(|at| [at - Millis(1), at])
                 .fold(held(now), |most, at| most.max(held(at)));
-            let lapsed = gate.cals_taken <= at_most;
+            let taken = cals.iter().filter(|cal| cal.is_taken(now)).count();
+            let lapsed = taken <= at_most as usize;
             let state = State {
                 policy: self.policy(),
                 held: held(now),
