@@ -283,7 +283,10 @@ impl Store {
         let hash = hash.to_owned();
         let later = self.0.writer.write_later(move |batch| {
             let ended = values![&hash, now, idle_since];
-            batch.db.execute(SQL, ended).map(drop)
+            if batch.db.execute(SQL, ended)? > 0 {
+                batch.forget_sessions();
+            }
+            Ok(())
         });
         if let Err(error) = later {
             tracing::warn!(%error, "the end of a session was not written");

@@ -38,7 +38,7 @@ impl Store {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn sweep(&self) -> Result<Swept, StoreError> {
-        let swept = self.write(|batch| batch.sweep()).await?;
+        let swept = self.write(sweep).await?;
         self.forget_ended_sessions();
         Ok(swept)
     }
@@ -75,6 +75,26 @@ impl Store {
     }
 }
 
+fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
+    const OLD_LEASES: &str = "DELETE FROM lease WHERE id IN (SELECT id FROM lease \
+         WHERE state <> 'live' AND expires_at <= $1 AND (ended_at IS NULL OR ended_at <= $1))";
+    // A session that lives on may still resume a download.
+    const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1 \
+         AND session_hash NOT IN (SELECT hash FROM session)";
+    const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
+    let now = batch.now;
+    // What was last seen is written with up to a minute's delay.
+    let idle_since = now - batch.session_idle - Millis::minutes(2);
+    Ok(Swept {
+        quarantines: batch.end_quarantines()? as usize,
+        leases: batch.expire_leases()?,
+        old_leases: batch.db.execute(OLD_LEASES, values![now - ENDED_KEPT])?,
+        sessions: batch.end_old_sessions()? + batch.end_idle_sessions(idle_since)?,
+        tickets: batch.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
+        tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
+    })
+}
+
 impl Batch<'_> {
     /// Stores that everything which had ended by `last` has ended, before an earlier time is
     /// accepted: stepping back never revives it.
@@ -89,26 +109,6 @@ impl Batch<'_> {
         self.db.execute(TICKETS, values![earlier, last])?;
         self.now = earlier;
         Ok(())
-    }
-
-    fn sweep(&mut self) -> Result<Swept, StoreError> {
-        const OLD_LEASES: &str = "DELETE FROM lease WHERE id IN (SELECT id FROM lease \
-             WHERE state <> 'live' AND expires_at <= $1 AND (ended_at IS NULL OR ended_at <= $1))";
-        // A session that lives on may still resume a download.
-        const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1 \
-             AND session_hash NOT IN (SELECT hash FROM session)";
-        const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
-        let now = self.now;
-        // What was last seen is written with up to a minute's delay.
-        let idle_since = now - self.session_idle - Millis::minutes(2);
-        Ok(Swept {
-            quarantines: self.end_quarantines()? as usize,
-            leases: self.expire_leases()?,
-            old_leases: self.db.execute(OLD_LEASES, values![now - ENDED_KEPT])?,
-            sessions: self.end_old_sessions()? + self.end_idle_sessions(idle_since)?,
-            tickets: self.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
-            tries: self.db.execute(TRIES, values![now - TRIES_KEPT])?,
-        })
     }
 
     fn expire_leases(&mut self) -> Result<usize, StoreError> {

@@ -19,7 +19,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditFilter, AuditRow, NewPerson, NewSession, OpenCommand, Opened, Setting, Store,
+    Actor, Added, AuditRow, NewPerson, NewSession, OpenCommand, Opened, Setting, Store,
     StoreOptions, WorkstationSeen,
 };
 use tempfile::TempDir;
@@ -219,16 +219,6 @@ impl Ledger {
     /// Every event of the audit, the oldest first.
     pub(super) fn audit(&self) -> Vec<AuditRow> {
         self.store().audit_from(1, u32::MAX).unwrap()
-    }
-
-    /// The newest event: its name and its code.
-    pub(super) fn newest_event(&self) -> (String, Option<String>) {
-        let filter = AuditFilter {
-            limit: 1,
-            ..AuditFilter::default()
-        };
-        let row = self.store().audit(&filter).unwrap().remove(0);
-        (row.event, row.code)
     }
 
     /// How many events there are.

@@ -13,8 +13,7 @@ use accesspoint::store::{
 };
 
 use super::harness::{
-    Ledger, MS, admin, code, granted, lease, new_person, options, raw, see, user,
-    workstation_hash,
+    Ledger, MS, admin, code, granted, lease, new_person, options, raw, see, user, workstation_hash,
 };
 
 #[tokio::test]
@@ -66,7 +65,9 @@ fn many_stores_may_make_the_same_ledger_at_once() {
             }
         });
         let versions = "SELECT COUNT(*) FROM schema_version";
-        let count: i64 = raw(&file).query_one(versions, [], |row| row.get(0)).unwrap();
+        let count: i64 = raw(&file)
+            .query_one(versions, [], |row| row.get(0))
+            .unwrap();
         assert_eq!(count, 1);
     }
 }
@@ -118,7 +119,9 @@ async fn a_lease_ends_at_its_end_and_the_next_open_grants_another() {
     let alice = ledger.person("alice").await;
     let end = lease(&ledger.opens("alice", "pc-1").await).expires_at;
     ledger.at(end - MS);
-    let renewed = ledger.store().explain(&ledger.command("alice", "pc-1").await);
+    let renewed = ledger
+        .store()
+        .explain(&ledger.command("alice", "pc-1").await);
     assert!(matches!(
         renewed.unwrap().answer.lease,
         LeaseOutcome::Renewed(_)
@@ -536,15 +539,25 @@ async fn a_merge_keeps_the_later_sign_in() {
     let ledger = Ledger::new();
     ledger.person("alice").await;
     ledger.signs_in("alice", "pc-2").await;
-    ledger.after(Millis::days(80)).signs_in("alice", "pc-1").await;
+    ledger
+        .after(Millis::days(80))
+        .signs_in("alice", "pc-1")
+        .await;
     let (from, into) = (
         ledger.workstation("pc-1").await.id,
         ledger.workstation("pc-2").await.id,
     );
-    let merge = ledger.store().merge_workstation(from, into.clone(), admin());
+    let merge = ledger
+        .store()
+        .merge_workstation(from, into.clone(), admin());
     merge.await.unwrap();
     ledger.after(Millis::days(20));
-    assert!(ledger.store().signed_in_lately(&user("alice"), &into).unwrap());
+    assert!(
+        ledger
+            .store()
+            .signed_in_lately(&user("alice"), &into)
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -587,7 +600,10 @@ async fn a_licence_whose_line_lapsed_may_be_overcommitted_and_stays_sound() {
     assert_eq!((license.held, license.taken), (0, 1));
     assert!(license.overcommitted());
     ledger.is_sound();
-    assert!(granted(&ledger.opens("alice", "pc-1").await), "R6: lease alone");
+    assert!(
+        granted(&ledger.opens("alice", "pc-1").await),
+        "R6: lease alone"
+    );
 }
 
 #[tokio::test]
@@ -753,14 +769,19 @@ async fn a_sweep_ends_and_removes_what_time_has_ended() {
     ledger.opens("alice", "pc-1").await;
     ledger.unassigns("alice").await;
     let keys = vec![ThrottleKey::Account(user("alice"))];
-    let note = ledger.store().note_wrong_try(keys, "alice".into(), "::1".into());
+    let note = ledger
+        .store()
+        .note_wrong_try(keys, "alice".into(), "::1".into());
     note.await.unwrap();
     let sweep = || ledger.store().sweep();
     assert_eq!(sweep().await.unwrap(), accesspoint::store::Swept::default());
 
     ledger.after(Millis::days(30));
     let swept = sweep().await.unwrap();
-    assert_eq!((swept.quarantines, swept.leases, swept.old_leases), (1, 1, 0));
+    assert_eq!(
+        (swept.quarantines, swept.leases, swept.old_leases),
+        (1, 1, 0)
+    );
     assert_eq!((swept.sessions, swept.tickets, swept.tries), (1, 1, 1));
     ledger.after(Millis::days(90));
     assert_eq!(sweep().await.unwrap().old_leases, 1);
