@@ -273,7 +273,9 @@ impl Batch<'_> {
         // Sessions move along, so what they were handed must go on to fit.
         const TICKETS: &str = "UPDATE launch SET workstation_id = $1 WHERE workstation_id = $2";
         const FORGET: &str = "DELETE FROM workstation_person WHERE workstation_id = $1";
-        const MARK: &str = "UPDATE workstation SET merged_into = $1 WHERE id = $2";
+        // Those that were merged into it before follow, so that one step leads to the end.
+        const MARK: &str = "UPDATE workstation SET merged_into = $1 \
+             WHERE id = $2 OR merged_into = $2";
         for workstation in [from, into] {
             self.db
                 .execute(EXPIRE, values![workstation.as_str(), self.now])?;

@@ -12,9 +12,6 @@ use crate::domain::throttle::KNOWN_WORKSTATION_DAYS;
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
 
-/// How many merges in a row are followed.
-const MERGES_MAX: usize = 8;
-
 /// A workstation that signs in: known by its secret, or new.
 #[derive(Clone, Debug)]
 pub struct WorkstationSeen {
@@ -199,17 +196,13 @@ type Merged = (Workstation, Option<String>);
 
 fn follow(db: &Db, found: Option<Merged>) -> Result<Option<Workstation>, StoreError> {
     const BY_ID: &str = "SELECT id, name, merged_into FROM workstation WHERE id = $1";
-    let Some((mut workstation, mut next)) = found else {
-        return Ok(None);
-    };
-    for _ in 0..MERGES_MAX {
-        let Some(id) = next else { break };
-        let Some(found) = db.query_one(BY_ID, values![&id], with_merge)? else {
-            break;
-        };
-        (workstation, next) = found;
+    match found {
+        Some((_, Some(into))) => {
+            let followed = db.query_one(BY_ID, values![&into], with_merge)?;
+            Ok(followed.map(|(workstation, _)| workstation))
+        }
+        found => Ok(found.map(|(workstation, _)| workstation)),
     }
-    Ok(Some(workstation))
 }
 
 fn with_merge(row: &Row<'_>) -> Result<Merged, StoreError> {

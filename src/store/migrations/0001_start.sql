@@ -69,6 +69,7 @@ CREATE TABLE workstation (
     last_seen_at BIGINT NOT NULL,
     merged_into TEXT
 );
+CREATE INDEX workstation_merged ON workstation (merged_into) WHERE merged_into IS NOT NULL;
 
 -- Who signed in on which workstation, and when last.
 CREATE TABLE workstation_person (

@@ -4,7 +4,9 @@
 //! everything filled in that the test does not care about.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use accesspoint::auth::secret::{SecretKind, hash_secret};
 use accesspoint::clock::Clock;
@@ -236,6 +238,71 @@ impl Ledger {
     pub(super) fn is_sound(&self) {
         is_sound(self.store());
     }
+}
+
+/// Chance that follows from a seed.
+pub(super) struct Dice(Fresh);
+
+impl Dice {
+    /// Dice that fall the same way for the same seed.
+    pub(super) fn seeded(seed: u64) -> Self {
+        Self(Fresh::seeded(seed))
+    }
+
+    /// A number below `end`.
+    pub(super) fn below(&self, end: u64) -> u64 {
+        u64::from_le_bytes(self.0.bytes()) % end
+    }
+
+    /// Whether something happens that happens so many times in a hundred.
+    pub(super) fn percent(&self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    /// One of these.
+    pub(super) fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
+        let index = self.below(choices.len() as u64);
+        &choices[usize::try_from(index).unwrap()]
+    }
+}
+
+/// Asks for all of these at once, in their order, and answers in their order.
+///
+/// Each has been asked for before the first is waited for, so commands of one store stand in its
+/// queue in this order.
+pub(super) async fn all_at_once<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut answers: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, answer) in futures.iter_mut().zip(&mut answers) {
+            if answer.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(context)
+            {
+                *answer = Some(ready);
+            }
+        }
+        if answers.iter().all(Option::is_some) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    answers.into_iter().flatten().collect()
+}
+
+/// What the environment says under this name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test that starts itself again tells the child by the environment"
+)]
+pub(super) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A number of the environment, or the usual one.
+pub(super) fn number_from(name: &str, usual: u64) -> u64 {
+    environment(name).map_or(usual, |text| text.parse().unwrap())
 }
 
 /// The options of a store with this clock.

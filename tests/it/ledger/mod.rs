@@ -2,11 +2,11 @@
 
 mod audit;
 mod clock;
-//mod faults;
+mod faults;
 mod harness;
-//mod kill;
+mod kill;
 mod launch;
-//mod races;
+mod races;
 mod sessions;
 //mod simulation;
 mod verbs;

@@ -561,6 +561,26 @@ async fn a_merge_keeps_the_later_sign_in() {
 }
 
 #[tokio::test]
+async fn a_long_row_of_merges_leads_to_its_end() {
+    let ledger = Ledger::with_cals(1).await;
+    ledger.person("alice").await;
+    let id = lease(&ledger.opens("alice", "pc-0").await).id.clone();
+    for number in 0..12 {
+        let from = ledger.workstation(&format!("pc-{number}")).await.id;
+        let into = ledger.workstation(&format!("pc-{}", number + 1)).await.id;
+        ledger
+            .store()
+            .merge_workstation(from, into, admin())
+            .await
+            .unwrap();
+    }
+    let end = ledger.workstation("pc-12").await;
+    assert_eq!(end.name, "pc-12");
+    assert_eq!(ledger.workstation("pc-0").await, end);
+    assert_eq!(lease(&ledger.opens("alice", "pc-0").await).id, id);
+}
+
+#[tokio::test]
 async fn a_licence_that_is_too_small_is_loaded_only_by_force() {
     let ledger = Ledger::with_cals(2).await;
     for name in ["alice", "bob", "carol"] {
