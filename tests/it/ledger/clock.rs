@@ -218,3 +218,21 @@ async fn events_of_the_window_count_on_after_a_step_back() {
     assert_eq!(code(&third), Some("WORKSTATION_LIMIT"));
     ledger.is_sound();
 }
+
+#[tokio::test]
+async fn a_workstation_that_was_silent_for_the_window_stays_silent() {
+    let ledger = Ledger::with_cals(1).await;
+    ledger.person("alice").await;
+    for name in ["pc-1", "pc-2"] {
+        ledger.opens("alice", name).await;
+    }
+    ledger.after(Millis::days(7));
+    let third = ledger.opens("alice", "pc-3").await;
+    assert!(matches!(third.answer.lease, LeaseOutcome::Granted(_)));
+    ledger.after(Millis::days(-1));
+    ledger.store().ping().await.unwrap();
+    ledger.is_sound();
+    let first = ledger.opens("alice", "pc-1").await;
+    assert!(matches!(first.answer.lease, LeaseOutcome::Renewed(_)));
+    ledger.is_sound();
+}
