@@ -3,6 +3,7 @@
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`. `clock` and
 //! `fresh` are the only sources of time and chance.
 
+pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod config;
