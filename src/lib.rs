@@ -3,3 +3,4 @@
 //! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`.
 
 pub mod domain;
+pub mod text;
