@@ -12,3 +12,4 @@ pub mod domain;
 pub mod fresh;
 pub mod http;
 pub mod store;
+pub mod text;
