@@ -81,6 +81,13 @@ fn message(finding: &Finding, now: Timestamp) -> String {
     }
 }
 
+/// The message without the id of the rule, which stands in front of the row.
+fn reason(finding: &Finding, now: Timestamp) -> String {
+    let message = message(finding, now);
+    let id = format!("{}: ", finding.rule.id());
+    message.strip_prefix(&id).unwrap_or(&message).to_owned()
+}
+
 fn rule_words(finding: &Finding) -> &'static str {
     let number = finding.rule.id().trim_start_matches('R').parse().ok();
     let rules = &Language::English.text().refusal.rules;
@@ -95,7 +102,7 @@ fn text(standing: &Standing, now: Timestamp) -> String {
     for finding in &standing.findings {
         let mark = if finding.passed { "passed" } else { "refused" };
         let why = match &finding.refusal {
-            Some(refused) => format!("{}. {}", refused.code().as_str(), message(finding, now)),
+            Some(refused) => format!("{}: {}", refused.code().as_str(), reason(finding, now)),
             None => message(finding, now),
         };
         table.row([finding.rule.id().to_owned(), mark.to_owned(), why]);

@@ -125,7 +125,7 @@ pub fn run() -> ExitCode {
         // Whoever read the output has seen enough, as in `accesspoint audit export | head`.
         Err(error) if error.is::<StdoutClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("accesspoint: {}", output::chain(&error)));
+            say(&format!("accesspoint:{}", output::told(&error)));
             ExitCode::FAILURE
         }
     }

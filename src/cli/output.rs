@@ -74,7 +74,20 @@ pub(super) fn say(line: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
-/// An error with its causes in one line; several lines where it is several mistakes.
+/// An error as it stands after the name of the program: in its line, or, where it is several
+/// mistakes, in lines of their own.
+pub(super) fn told(error: &anyhow::Error) -> String {
+    let causes = chain(error);
+    if causes.contains('\n') {
+        return format!("\n{causes}").replace('\n', "\n  ");
+    }
+    match advice(error) {
+        Some(advice) => format!(" {causes}; {advice}"),
+        None => format!(" {causes}"),
+    }
+}
+
+/// An error with its causes.
 pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -84,14 +97,7 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
             told.push(text);
         }
     }
-    let told = told.join(": ");
-    if told.contains('\n') {
-        return format!("\n{told}").replace('\n', "\n  ");
-    }
-    match advice(error) {
-        Some(advice) => format!("{told}; {advice}"),
-        None => told,
-    }
+    told.join(": ")
 }
 
 /// What to do about an error that does not say it itself.
@@ -219,7 +225,11 @@ mod tests {
         struct Outer(#[source] io::Error);
         let inner = io::Error::other("the disk is full");
         let error = anyhow::Error::new(Outer(inner)).context("the ledger failed");
-        assert_eq!(chain(&error), "the ledger failed: the disk is full");
+        assert_eq!(told(&error), " the ledger failed: the disk is full");
+        let mistakes = anyhow::anyhow!("a:1: one\nb:2: two");
+        assert_eq!(told(&mistakes), "\n  a:1: one\n  b:2: two");
+        let unknown = anyhow::Error::new(AdministerError::UnknownUser("eve".to_owned()));
+        assert!(told(&unknown).ends_with("no user eve; see \"accesspoint user list\""));
     }
 
     #[test]

@@ -17,8 +17,7 @@ use crate::telemetry;
 ///
 /// All mistakes at once, one line each.
 pub(super) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
-    Config::load(file, config::environment())
-        .context("the configuration has mistakes:\n".trim_end())
+    Ok(Config::load(file, config::environment())?)
 }
 
 /// Opens what the configuration names; makes what is missing.

@@ -56,6 +56,8 @@ impl Folder {
             Some(path) => path.to_owned(),
             None => std::env::temp_dir().join(format!("accesspoint-demo-{}", fresh.hex::<6>())),
         };
+        // Whole, because it is printed for use from anywhere.
+        let path = std::path::absolute(&path).unwrap_or(path);
         let unusable = |source| FolderError::Unusable {
             path: path.clone(),
             source,
