@@ -1,5 +1,8 @@
 //! A folder of its own for each test, and the program run in it.
 
+// The lints of tests hold for helpers too, which have no `#[test]` of their own.
+#![cfg(test)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
