@@ -32,6 +32,11 @@ pub mod refusal;
 pub mod time;
 pub mod workstation;
 
+#[cfg(test)]
+mod open_tests;
+#[cfg(test)]
+mod samples;
+
 /// Makes a newtype around an opaque text id: made outside the domain, compared whole, shown as is.
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {
