@@ -35,6 +35,8 @@ pub mod workstation;
 #[cfg(test)]
 mod administer_tests;
 #[cfg(test)]
+mod exhaustive_tests;
+#[cfg(test)]
 mod open_tests;
 #[cfg(test)]
 mod samples;
