@@ -40,6 +40,8 @@ mod exhaustive_tests;
 mod open_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod simulation_tests;
 
 /// Makes a newtype around an opaque text id: made outside the domain, compared whole, shown as is.
 macro_rules! opaque_id {
