@@ -105,7 +105,7 @@ fn r10_assigning_gives_a_quarantined_cal_back_even_where_none_is_free() {
     let end = NOW + HOUR;
     let quarantined = Case::sound().cal(quarantined_cal(ALICE, end));
     for lef in ["NAMED_CALS;5", "NAMED_CALS;2", "NAMED_CALS;0"] {
-        let case = quarantined.clone().license(license(lef)).taken(5, &[end]);
+        let case = quarantined.clone().license(license(lef)).taken(9, &[end]);
         let decision = assign(&case, end - TICK);
         assert_eq!(decision.answer, AssignAnswer::GivenBack, "R17: {lef}");
         let person = ALICE.into();
