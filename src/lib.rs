@@ -6,11 +6,14 @@
 pub mod app;
 pub mod auth;
 pub mod causes;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod documents;
 pub mod domain;
 pub mod fresh;
 pub mod http;
+pub mod serve;
 pub mod store;
+pub mod telemetry;
 pub mod text;

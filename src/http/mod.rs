@@ -9,7 +9,7 @@ pub mod content;
 mod edge;
 mod extract;
 mod failure;
-pub mod health;
+mod health;
 mod launch;
 pub mod page;
 mod pages;
@@ -25,6 +25,7 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+pub use health::metrics_router;
 
 /// Bytes that a body may have where no route says otherwise.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,4 @@
+//! The integration tests: the program and the library as others use them.
+
+mod cli;
+mod support;
