@@ -31,6 +31,9 @@ use crate::store::{Store, StoreError, StoreOptions};
 use keys::{KeyError, LeaseKeys};
 use under_way::UnderWay;
 
+/// The port of `https:` addresses that name none.
+const HTTPS_PORT: u16 = 443;
+
 /// The gateway's parts, opened and ready. Clones share them.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -44,6 +47,7 @@ struct Inner {
     csrf: CsrfKey,
     under_way: UnderWay,
     draining: AtomicBool,
+    hosts: Vec<String>,
 }
 
 /// Why the gateway cannot start.
@@ -107,7 +111,9 @@ impl App {
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
         let csrf = CsrfKey::new(&server_key(&config.data_dir, fresh)?);
+        let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
+            hosts,
             config,
             store,
             library,
@@ -161,6 +167,19 @@ impl App {
         self.0.store.now()
     }
 
+    /// Whether requests for this `Host` are for us: that of `public_url`, or an extra one.
+    #[must_use]
+    pub fn accepts_host(&self, host: &str) -> bool {
+        let ours = &self.0.hosts;
+        ours.iter().any(|ours| ours.eq_ignore_ascii_case(host))
+    }
+
+    /// How many accounts and addresses have sign-ins under way.
+    #[must_use]
+    pub fn sign_ins_under_way(&self) -> usize {
+        self.0.under_way.len()
+    }
+
     /// Says that this node is about to stop: it is no longer ready, but serves what it has.
     pub fn begin_drain(&self) {
         self.0.draining.store(true, Ordering::SeqCst);
@@ -178,6 +197,17 @@ impl App {
         drop(self);
         store.close();
     }
+}
+
+/// The spellings of the hosts that requests may be for: a port that is the usual one may be left
+/// out.
+fn accepted_hosts(config: &Config) -> Vec<String> {
+    let mut hosts = vec![config.public_url.authority()];
+    if config.public_url.port == HTTPS_PORT {
+        hosts.push(format!("{}:{HTTPS_PORT}", config.public_url.host));
+    }
+    hosts.extend(config.extra_hosts.iter().cloned());
+    hosts
 }
 
 /// The configured document rules; names are folded there already.

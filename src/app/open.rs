@@ -1,6 +1,9 @@
 //! Opening a document, explaining an open, and redeeming its launch ticket.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::App;
 use super::keys::KeyError;
@@ -14,6 +17,9 @@ use crate::store::{OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standin
 
 /// The longest document id that is looked at; a longer one is no id of ours.
 const DOCUMENT_ID_BYTES_MAX: usize = 64;
+
+/// How soon a download notices that its session has ended.
+const SESSION_END_SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// An open that was decided, ready to be told.
 #[derive(Debug)]
@@ -55,6 +61,26 @@ pub enum OpenError {
     /// The documents.
     #[error("the document could not be read")]
     Content(#[from] io::Error),
+}
+
+impl DocumentOpened {
+    /// The title of the document; none where the person may not know of it.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        let name = self.document.name.as_deref()?;
+        let file = name.rsplit('/').next().unwrap_or(name);
+        Some(file.rsplit_once('.').map_or(file, |(title, _)| title))
+    }
+
+    /// The path that leads on to the document, where access was granted.
+    #[must_use]
+    pub fn launch_path(&self) -> Option<String> {
+        let launch = self.opened.launch.as_ref()?;
+        Some(format!(
+            "/documents/{}/content?launch={}",
+            self.document.id, launch.secret
+        ))
+    }
 }
 
 impl App {
@@ -117,6 +143,48 @@ impl App {
             client,
             session_hash: String::new(),
         })
+    }
+
+    /// Where a person stands on a workstation, whatever they open.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn standing(
+        &self,
+        person: &Person,
+        workstation: &Workstation,
+    ) -> Result<Standing, StoreError> {
+        self.ledger().explain(&OpenCommand {
+            person: person.id.clone(),
+            workstation: workstation.clone(),
+            document: RequestedDocument {
+                id: String::new(),
+                name: Some(String::new()),
+            },
+            client: ClientKind::Plugin,
+            session_hash: String::new(),
+        })
+    }
+
+    /// Turns true when a session has ended, so that a long download ends with it (S-17).
+    #[must_use]
+    pub fn session_end(&self, session: &SessionInfo) -> watch::Receiver<bool> {
+        let (ended, end) = watch::channel(false);
+        let (ledger, hash) = (self.ledger().clone(), session.hash.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = ended.closed() => return,
+                    () = tokio::time::sleep(SESSION_END_SEEN_WITHIN) => {}
+                }
+                if !ledger.session_lives(&hash).unwrap_or(false) {
+                    ended.send_replace(true);
+                    return;
+                }
+            }
+        });
+        end
     }
 
     /// Redeems a launch ticket and opens the document's content.

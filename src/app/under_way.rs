@@ -43,6 +43,14 @@ impl UnderWay {
         })
     }
 
+    /// How many keys have tries under way.
+    pub(super) fn len(&self) -> usize {
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     /// Comes back when a try was decided after this was called.
     pub(super) fn next_decision(&self) -> tokio::sync::futures::Notified<'_> {
         self.decided.notified()

@@ -114,6 +114,20 @@ impl Store {
         Ok(Some(session))
     }
 
+    /// Whether the session with this hash is live; no sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn session_lives(&self, hash: &str) -> Result<bool, StoreError> {
+        let epoch = self.read(session_epoch)?;
+        if let Some(session) = self.remembered(epoch, hash) {
+            return Ok(!self.has_ended(&session, self.now()));
+        }
+        let session = self.read(|db| load(db, hash))?;
+        Ok(session.is_some_and(|session| !self.has_ended(&session, self.now())))
+    }
+
     /// Begins a session: its row and the sign-in's audit event together.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ const HAND_OVER: HandOverText = HandOverText {
 
 const REFUSED: RefusedText = RefusedText {
     title: "Das Dokument öffnet sich nicht",
-    works_from: "Möglich ab",
+    try_from: "Wieder versuchen ab",
     what_you_can_do: "Was Sie tun können",
     every_rule: "Jede Regel und wie entschieden wurde",
     rule: "Regel",
@@ -150,13 +150,13 @@ const ACCOUNT: AccountText = AccountText {
     last_leased,
     never_leased: "Nie ausgeliehen.",
     sessions: "Sitzungen",
-    sessions_effect: "Eine Sitzung zu beenden meldet Sie dort sofort ab. Ausleihen bleiben.",
+    sessions_effect: "Eine Sitzung zu beenden meldet Sie dort sofort ab; alle zu beenden auch hier. Ausleihen bleiben.",
     session: "Wo",
     signed_in: "Angemeldet",
     last_seen: "Zuletzt gesehen",
     this_session: "Diese Sitzung",
     end_session: "Beenden",
-    end_other_sessions: "Alle anderen Sitzungen beenden",
+    end_every_session: "Alle Sitzungen beenden",
     password: "Passwort",
     current_password: "Jetziges Passwort",
     new_password: "Neues Passwort",
@@ -200,7 +200,7 @@ const NOTICE: NoticeText = NoticeText {
     workstation_renamed: "Der Arbeitsplatz hat seinen neuen Namen.",
     workstation_name_invalid: "Der Name wurde nicht geändert: ein Name hat 1 bis 64 Zeichen.",
     one_session_ended: "Die Sitzung ist beendet.",
-    other_sessions_ended: "Alle anderen Sitzungen sind beendet.",
+    every_session_ended: "Alle Ihre Sitzungen sind beendet.",
     password_changed: "Das Passwort ist geändert.",
     password_wrong: "Das Passwort wurde nicht geändert: das jetzige stimmt nicht.",
     passwords_differ: "Das Passwort wurde nicht geändert: die beiden neuen sind nicht gleich.",
@@ -240,9 +240,9 @@ const RULES: [&str; 25] = [
 
 fn client(kind: ClientKind) -> &'static str {
     match kind {
-        ClientKind::Desktop => "In Desktop öffnen",
-        ClientKind::Plugin => "Im Plug-in öffnen",
-        ClientKind::Ajax => "Im Browser öffnen",
+        ClientKind::Desktop => "In Desktop",
+        ClientKind::Plugin => "Im Plug-in",
+        ClientKind::Ajax => "Im Browser",
         ClientKind::Download => "Herunterladen",
     }
 }

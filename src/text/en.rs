@@ -117,7 +117,7 @@ const HAND_OVER: HandOverText = HandOverText {
 
 const REFUSED: RefusedText = RefusedText {
     title: "The document does not open",
-    works_from: "Works from",
+    try_from: "Try again from",
     what_you_can_do: "What you can do",
     every_rule: "Every rule and how it was decided",
     rule: "Rule",
@@ -150,13 +150,13 @@ const ACCOUNT: AccountText = AccountText {
     last_leased,
     never_leased: "Never leased.",
     sessions: "Sessions",
-    sessions_effect: "Ending a session signs you out there at once. Leases stay.",
+    sessions_effect: "Ending a session signs you out there at once; ending all signs you out here too. Leases stay.",
     session: "Where",
     signed_in: "Signed in",
     last_seen: "Last seen",
     this_session: "This session",
     end_session: "End",
-    end_other_sessions: "End all other sessions",
+    end_every_session: "End all sessions",
     password: "Password",
     current_password: "Current password",
     new_password: "New password",
@@ -200,7 +200,7 @@ const NOTICE: NoticeText = NoticeText {
     workstation_renamed: "The workstation has its new name.",
     workstation_name_invalid: "The name was not changed: a name has 1 to 64 characters.",
     one_session_ended: "The session is ended.",
-    other_sessions_ended: "All other sessions are ended.",
+    every_session_ended: "All your sessions are ended.",
     password_changed: "The password is changed.",
     password_wrong: "The password was not changed: the current password is not right.",
     passwords_differ: "The password was not changed: the two new ones are not the same.",
@@ -240,9 +240,9 @@ const RULES: [&str; 25] = [
 
 fn client(kind: ClientKind) -> &'static str {
     match kind {
-        ClientKind::Desktop => "Open in Desktop",
-        ClientKind::Plugin => "Open in the plug-in",
-        ClientKind::Ajax => "Open in the browser",
+        ClientKind::Desktop => "In Desktop",
+        ClientKind::Plugin => "In the plug-in",
+        ClientKind::Ajax => "In the browser",
         ClientKind::Download => "Download",
     }
 }

@@ -90,6 +90,12 @@ impl Moment {
         matches!(self.style, Style::Minute | Style::Earliest)
     }
 
+    /// Whether the month is written in full.
+    #[must_use]
+    pub const fn is_long(&self) -> bool {
+        matches!(self.style, Style::LongDay)
+    }
+
     /// Whether the moment is rounded up.
     #[must_use]
     pub const fn is_earliest(&self) -> bool {
@@ -269,6 +275,7 @@ impl Span {
 }
 
 /// The size of a file, with one decimal from a mebibyte on, in the units that Windows shows.
+/// A no-break space keeps number and unit on one line.
 #[derive(Clone, Copy, Debug)]
 pub struct FileSize {
     /// The size in bytes.
@@ -288,8 +295,8 @@ impl fmt::Display for FileSize {
             Language::German => ',',
         };
         match self.bytes {
-            0..KIB => write!(f, "{} B", self.bytes),
-            KIB..MIB => write!(f, "{} KB", self.bytes.div_ceil(KIB)),
+            0..KIB => write!(f, "{}\u{a0}B", self.bytes),
+            KIB..MIB => write!(f, "{}\u{a0}KB", self.bytes.div_ceil(KIB)),
             MIB..GIB => write_tenths(f, self.bytes, MIB, sign, "MB"),
             GIB.. => write_tenths(f, self.bytes, GIB, sign, "GB"),
         }
@@ -304,7 +311,7 @@ fn write_tenths(
     name: &str,
 ) -> fmt::Result {
     let tenths = bytes % unit * 10 / unit;
-    write!(f, "{}{sign}{tenths} {name}", bytes / unit)
+    write!(f, "{}{sign}{tenths}\u{a0}{name}", bytes / unit)
 }
 
 #[cfg(test)]
@@ -425,7 +432,8 @@ mod tests {
         ];
         for (bytes, english, german) in table {
             for (language, shown) in [(Language::English, english), (Language::German, german)] {
-                assert_eq!(FileSize { bytes, language }.to_string(), shown);
+                let written = FileSize { bytes, language }.to_string();
+                assert_eq!(written.replace('\u{a0}', " "), shown);
             }
         }
     }
