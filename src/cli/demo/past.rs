@@ -54,7 +54,7 @@ const PEOPLE: [SamplePerson; 7] = [
         display_name: "Anna Ahrens",
         roles: &[],
         groups: &["sales"],
-        note: "holds a CAL and leases on one workstation",
+        note: "holds a CAL, and a lease on DESK-3 that still runs",
     },
     SamplePerson {
         name: "ben",
@@ -137,12 +137,13 @@ impl Past {
     async fn go_by(&self, app: &App) -> anyhow::Result<()> {
         self.go_to(28);
         lease(app, "felix", "DESK-12", "Operations/Shift Plan.qvw").await?;
+        // Longer ago than the period, so that she has two workstations to try with.
+        self.go_to(12);
+        lease(app, "anna", "DESK-3", "Sales/Order Book.qvw").await?;
         self.go_to(10);
         lease(app, "clara", "LAPTOP-4", "Finance/Cash Flow.qvw").await?;
         self.go_to(6);
         app.set_user_active("david", false, actor()).await?;
-        self.go_to(5);
-        lease(app, "anna", "DESK-3", "Sales/Order Book.qvw").await?;
         self.go_to(3);
         lease(app, "emma", "LAPTOP-7", "Finance/Budget 2026.qvw").await?;
         self.go_to(2);
