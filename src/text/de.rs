@@ -7,7 +7,7 @@ use super::labels::{
     NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
-use super::{Dates, Language, Problem, ProblemText, Span, Touches};
+use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
@@ -117,7 +117,7 @@ const HAND_OVER: HandOverText = HandOverText {
 
 const REFUSED: RefusedText = RefusedText {
     title: "Das Dokument öffnet sich nicht",
-    works_from: "Möglich ab",
+    try_from: "Wieder versuchen ab",
     what_you_can_do: "Was Sie tun können",
     every_rule: "Jede Regel und wie entschieden wurde",
     rule: "Regel",
@@ -150,13 +150,13 @@ const ACCOUNT: AccountText = AccountText {
     last_leased,
     never_leased: "Nie ausgeliehen.",
     sessions: "Sitzungen",
-    sessions_effect: "Eine Sitzung zu beenden meldet Sie dort sofort ab. Ausleihen bleiben.",
+    sessions_effect: "Eine Sitzung zu beenden meldet Sie dort sofort ab; alle zu beenden auch hier. Ausleihen bleiben.",
     session: "Wo",
     signed_in: "Angemeldet",
     last_seen: "Zuletzt gesehen",
     this_session: "Diese Sitzung",
     end_session: "Beenden",
-    end_other_sessions: "Alle anderen Sitzungen beenden",
+    end_every_session: "Alle Sitzungen beenden",
     password: "Passwort",
     current_password: "Jetziges Passwort",
     new_password: "Neues Passwort",
@@ -173,7 +173,6 @@ const DESKTOP: DesktopText = DesktopText {
     open_settings: "Öffnen Sie in QlikView Desktop",
     settings_path: "Settings > User Preferences > Locations > QlikView Server AccessPoint (URL) > Modify",
     enter_address: "Tragen Sie diese Adresse ein:",
-    address: "Adresse",
     copy: "Kopieren",
     copied: "Kopiert",
     confirm: "Bestätigen Sie mit OK, dann Apply, dann OK.",
@@ -200,7 +199,7 @@ const NOTICE: NoticeText = NoticeText {
     workstation_renamed: "Der Arbeitsplatz hat seinen neuen Namen.",
     workstation_name_invalid: "Der Name wurde nicht geändert: ein Name hat 1 bis 64 Zeichen.",
     one_session_ended: "Die Sitzung ist beendet.",
-    other_sessions_ended: "Alle anderen Sitzungen sind beendet.",
+    every_session_ended: "Alle Ihre Sitzungen sind beendet.",
     password_changed: "Das Passwort ist geändert.",
     password_wrong: "Das Passwort wurde nicht geändert: das jetzige stimmt nicht.",
     passwords_differ: "Das Passwort wurde nicht geändert: die beiden neuen sind nicht gleich.",
@@ -240,18 +239,15 @@ const RULES: [&str; 25] = [
 
 fn client(kind: ClientKind) -> &'static str {
     match kind {
-        ClientKind::Desktop => "In Desktop öffnen",
-        ClientKind::Plugin => "Im Plug-in öffnen",
-        ClientKind::Ajax => "Im Browser öffnen",
+        ClientKind::Desktop => "In Desktop",
+        ClientKind::Plugin => "Im Plug-in",
+        ClientKind::Ajax => "Im Browser",
         ClientKind::Download => "Herunterladen",
     }
 }
 
 fn dates(now: Timestamp) -> Dates {
-    Dates {
-        language: Language::German,
-        now,
-    }
+    Dates::new(Language::German, now)
 }
 
 /// In the nominative and accusative; after `in` see [`span_dative`].
@@ -546,11 +542,6 @@ fn works_if_unused(on: Dates, others: &[WorkstationUse], retry_at: Timestamp) ->
         on.earliest(retry_at),
         " ausleihen. ",
     ]
-}
-
-/// The workstations that have to fall silent: all but the one used last (R13 allows one other).
-fn to_fall_silent(others: &[WorkstationUse]) -> &[WorkstationUse] {
-    &others[..others.len().saturating_sub(1)]
 }
 
 fn names(workstations: &[WorkstationUse]) -> String {

@@ -7,7 +7,7 @@ use super::labels::{
     NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
-use super::{Dates, Language, Problem, ProblemText, Span, Touches};
+use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
@@ -117,7 +117,7 @@ const HAND_OVER: HandOverText = HandOverText {
 
 const REFUSED: RefusedText = RefusedText {
     title: "The document does not open",
-    works_from: "Works from",
+    try_from: "Try again from",
     what_you_can_do: "What you can do",
     every_rule: "Every rule and how it was decided",
     rule: "Rule",
@@ -150,13 +150,13 @@ const ACCOUNT: AccountText = AccountText {
     last_leased,
     never_leased: "Never leased.",
     sessions: "Sessions",
-    sessions_effect: "Ending a session signs you out there at once. Leases stay.",
+    sessions_effect: "Ending a session signs you out there at once; ending all signs you out here too. Leases stay.",
     session: "Where",
     signed_in: "Signed in",
     last_seen: "Last seen",
     this_session: "This session",
     end_session: "End",
-    end_other_sessions: "End all other sessions",
+    end_every_session: "End all sessions",
     password: "Password",
     current_password: "Current password",
     new_password: "New password",
@@ -173,7 +173,6 @@ const DESKTOP: DesktopText = DesktopText {
     open_settings: "In QlikView Desktop, open",
     settings_path: "Settings > User Preferences > Locations > QlikView Server AccessPoint (URL) > Modify",
     enter_address: "Enter this address:",
-    address: "Address",
     copy: "Copy",
     copied: "Copied",
     confirm: "Confirm with OK, then Apply, then OK.",
@@ -200,7 +199,7 @@ const NOTICE: NoticeText = NoticeText {
     workstation_renamed: "The workstation has its new name.",
     workstation_name_invalid: "The name was not changed: a name has 1 to 64 characters.",
     one_session_ended: "The session is ended.",
-    other_sessions_ended: "All other sessions are ended.",
+    every_session_ended: "All your sessions are ended.",
     password_changed: "The password is changed.",
     password_wrong: "The password was not changed: the current password is not right.",
     passwords_differ: "The password was not changed: the two new ones are not the same.",
@@ -240,18 +239,15 @@ const RULES: [&str; 25] = [
 
 fn client(kind: ClientKind) -> &'static str {
     match kind {
-        ClientKind::Desktop => "Open in Desktop",
-        ClientKind::Plugin => "Open in the plug-in",
-        ClientKind::Ajax => "Open in the browser",
+        ClientKind::Desktop => "In Desktop",
+        ClientKind::Plugin => "In the plug-in",
+        ClientKind::Ajax => "In the browser",
         ClientKind::Download => "Download",
     }
 }
 
 fn dates(now: Timestamp) -> Dates {
-    Dates {
-        language: Language::English,
-        now,
-    }
+    Dates::new(Language::English, now)
 }
 
 fn span(span: Span) -> String {
@@ -520,11 +516,6 @@ fn works_if_unused(on: Dates, others: &[WorkstationUse], retry_at: Timestamp) ->
         on.earliest(retry_at),
         ". ",
     ]
-}
-
-/// The workstations that have to fall silent: all but the one used last (R13 allows one other).
-fn to_fall_silent(others: &[WorkstationUse]) -> &[WorkstationUse] {
-    &others[..others.len().saturating_sub(1)]
 }
 
 fn names(workstations: &[WorkstationUse]) -> String {

@@ -29,7 +29,7 @@ pub struct Text {
     pub refusal: RefusalText,
     /// The words for a problem; the command line uses the English ones too.
     pub problem: fn(&Problem) -> ProblemText,
-    /// How a document is opened with this kind of client, as a button says it.
+    /// How a document is opened with this kind of client, as a button beside *Open* says it.
     pub client: fn(ClientKind) -> &'static str,
 }
 
@@ -140,7 +140,7 @@ pub struct HandOverText {
 #[derive(Debug)]
 pub struct RefusedText {
     pub title: &'static str,
-    pub works_from: &'static str,
+    pub try_from: &'static str,
     pub what_you_can_do: &'static str,
     pub every_rule: &'static str,
     pub rule: &'static str,
@@ -181,7 +181,7 @@ pub struct AccountText {
     pub last_seen: &'static str,
     pub this_session: &'static str,
     pub end_session: &'static str,
-    pub end_other_sessions: &'static str,
+    pub end_every_session: &'static str,
     pub password: &'static str,
     pub current_password: &'static str,
     pub new_password: &'static str,
@@ -200,7 +200,6 @@ pub struct DesktopText {
     pub open_settings: &'static str,
     pub settings_path: &'static str,
     pub enter_address: &'static str,
-    pub address: &'static str,
     pub copy: &'static str,
     pub copied: &'static str,
     pub confirm: &'static str,
@@ -231,7 +230,7 @@ pub struct NoticeText {
     pub workstation_renamed: &'static str,
     pub workstation_name_invalid: &'static str,
     pub one_session_ended: &'static str,
-    pub other_sessions_ended: &'static str,
+    pub every_session_ended: &'static str,
     pub password_changed: &'static str,
     pub password_wrong: &'static str,
     pub passwords_differ: &'static str,

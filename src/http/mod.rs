@@ -1,0 +1,3 @@
+//! HTTP: what the outside sees.
+
+pub mod page;
