@@ -7,7 +7,7 @@ use super::labels::{
     NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
-use super::{Dates, Language, Problem, ProblemText, Span, Touches};
+use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
@@ -173,7 +173,6 @@ const DESKTOP: DesktopText = DesktopText {
     open_settings: "Öffnen Sie in QlikView Desktop",
     settings_path: "Settings > User Preferences > Locations > QlikView Server AccessPoint (URL) > Modify",
     enter_address: "Tragen Sie diese Adresse ein:",
-    address: "Adresse",
     copy: "Kopieren",
     copied: "Kopiert",
     confirm: "Bestätigen Sie mit OK, dann Apply, dann OK.",
@@ -248,10 +247,7 @@ fn client(kind: ClientKind) -> &'static str {
 }
 
 fn dates(now: Timestamp) -> Dates {
-    Dates {
-        language: Language::German,
-        now,
-    }
+    Dates::new(Language::German, now)
 }
 
 /// In the nominative and accusative; after `in` see [`span_dative`].
@@ -546,11 +542,6 @@ fn works_if_unused(on: Dates, others: &[WorkstationUse], retry_at: Timestamp) ->
         on.earliest(retry_at),
         " ausleihen. ",
     ]
-}
-
-/// The workstations that have to fall silent: all but the one used last (R13 allows one other).
-fn to_fall_silent(others: &[WorkstationUse]) -> &[WorkstationUse] {
-    &others[..others.len().saturating_sub(1)]
 }
 
 fn names(workstations: &[WorkstationUse]) -> String {

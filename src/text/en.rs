@@ -7,7 +7,7 @@ use super::labels::{
     NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
-use super::{Dates, Language, Problem, ProblemText, Span, Touches};
+use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
@@ -173,7 +173,6 @@ const DESKTOP: DesktopText = DesktopText {
     open_settings: "In QlikView Desktop, open",
     settings_path: "Settings > User Preferences > Locations > QlikView Server AccessPoint (URL) > Modify",
     enter_address: "Enter this address:",
-    address: "Address",
     copy: "Copy",
     copied: "Copied",
     confirm: "Confirm with OK, then Apply, then OK.",
@@ -248,10 +247,7 @@ fn client(kind: ClientKind) -> &'static str {
 }
 
 fn dates(now: Timestamp) -> Dates {
-    Dates {
-        language: Language::English,
-        now,
-    }
+    Dates::new(Language::English, now)
 }
 
 fn span(span: Span) -> String {
@@ -520,11 +516,6 @@ fn works_if_unused(on: Dates, others: &[WorkstationUse], retry_at: Timestamp) ->
         on.earliest(retry_at),
         ". ",
     ]
-}
-
-/// The workstations that have to fall silent: all but the one used last (R13 allows one other).
-fn to_fall_silent(others: &[WorkstationUse]) -> &[WorkstationUse] {
-    &others[..others.len().saturating_sub(1)]
 }
 
 fn names(workstations: &[WorkstationUse]) -> String {

@@ -200,7 +200,6 @@ pub struct DesktopText {
     pub open_settings: &'static str,
     pub settings_path: &'static str,
     pub enter_address: &'static str,
-    pub address: &'static str,
     pub copy: &'static str,
     pub copied: &'static str,
     pub confirm: &'static str,

@@ -21,6 +21,8 @@ pub use moment::{Dates, FileSize, Moment, Span};
 pub use problem::{Problem, ProblemText};
 pub use sentence::{Piece, Sentence};
 
+use crate::domain::workstation::WorkstationUse;
+
 /// A language that the gateway speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -94,6 +96,11 @@ impl Language {
         }
         best.0
     }
+}
+
+/// The workstations that have to fall silent: all but the one used last (R13 allows one other).
+fn to_fall_silent(others: &[WorkstationUse]) -> &[WorkstationUse] {
+    &others[..others.len().saturating_sub(1)]
 }
 
 /// The language and the quality (in thousandths) of one range of an `Accept-Language` header.

@@ -15,14 +15,20 @@ use crate::domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, SECOND_MS, Timesta
 pub struct Dates {
     /// The language.
     pub language: Language,
-    /// The present; a moment of another year shows its year.
+    /// The present.
     pub now: Timestamp,
+    /// A moment of another year shows its year.
+    year: i32,
 }
 
 /// An instant as people write it, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     at: Timestamp,
+    /// The instant in the calendar.
+    exact: OffsetDateTime,
+    /// The same, rounded as the style wants.
+    shown: OffsetDateTime,
     style: Style,
     language: Language,
     year_shown: bool,
@@ -42,6 +48,17 @@ enum Style {
 }
 
 impl Dates {
+    /// Dates in this language, seen from `now`.
+    #[must_use]
+    pub fn new(language: Language, now: Timestamp) -> Self {
+        let year = calendar(now).year();
+        Self {
+            language,
+            now,
+            year,
+        }
+    }
+
     /// Day and minute of something that was, or that a person has until then: rounded down.
     #[must_use]
     pub fn minute(self, at: Timestamp) -> Moment {
@@ -67,12 +84,18 @@ impl Dates {
     }
 
     fn moment(self, at: Timestamp, style: Style) -> Moment {
-        let year = style.rounded(at).calendar().year();
+        let exact = calendar(at);
+        let shown = match style {
+            Style::Earliest => calendar(next_full_minute(at)),
+            Style::Minute | Style::Day | Style::LongDay => exact,
+        };
         Moment {
             at,
+            exact,
+            shown,
             style,
             language: self.language,
-            year_shown: year != self.now.calendar().year(),
+            year_shown: shown.year() != self.year,
         }
     }
 }
@@ -105,27 +128,20 @@ impl Moment {
     /// The exact instant for machines, as [`Timestamp`] writes it, without its allocation: pages
     /// write one per document.
     #[must_use]
-    pub fn exact(&self) -> impl fmt::Display {
-        Exact(self.at.calendar())
+    pub fn exact(&self) -> impl fmt::Display + use<'_> {
+        Exact(self)
     }
 }
 
-impl Style {
-    fn rounded(self, at: Timestamp) -> Timestamp {
-        match self {
-            Self::Earliest => {
-                let over = at.0.rem_euclid(MINUTE_MS);
-                let missing = if over == 0 { 0 } else { MINUTE_MS - over };
-                at + Millis(missing)
-            }
-            Self::Minute | Self::Day | Self::LongDay => at,
-        }
-    }
+fn next_full_minute(at: Timestamp) -> Timestamp {
+    let over = at.0.rem_euclid(MINUTE_MS);
+    let missing = if over == 0 { 0 } else { MINUTE_MS - over };
+    at + Millis(missing)
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.style.rounded(self.at).calendar();
+        let at = self.shown;
         let month = usize::from(u8::from(at.month()) - 1);
         let (day_end, months) = match (self.language, self.style) {
             (Language::English, Style::LongDay) => (" ", &MONTHS_EN),
@@ -150,23 +166,45 @@ impl fmt::Display for Moment {
 }
 
 /// An instant as `2026-11-22T09:14:00.000Z`.
-struct Exact(OffsetDateTime);
+struct Exact<'a>(&'a Moment);
 
-impl fmt::Display for Exact {
+impl fmt::Display for Exact<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.0.to_calendar_date();
-        let (hour, minute, second, millis) = self.0.to_hms_milli();
-        write!(f, "{year:04}-")?;
-        write_two(f, month.into())?;
-        for (before, number) in [('-', day), ('T', hour), (':', minute), (':', second)] {
-            f.write_char(before)?;
-            write_two(f, number)?;
-        }
-        write!(f, ".{millis:03}Z")
+        let at = self.0.exact;
+        let Some(year @ 0..=9999) = u16::try_from(at.year()).ok() else {
+            return self.0.at.fmt(f);
+        };
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put_digits(&mut text[0..4], year);
+        put_digits(&mut text[5..7], u8::from(at.month()).into());
+        put_digits(&mut text[8..10], at.day().into());
+        put_digits(&mut text[11..13], at.hour().into());
+        put_digits(&mut text[14..16], at.minute().into());
+        put_digits(&mut text[17..19], at.second().into());
+        put_digits(&mut text[20..23], at.millisecond());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
-/// Pages write a date per document, so digits do not go through the padding machinery.
+/// As [`Timestamp::calendar`], but without its 128-bit division, since pages show a date per
+/// document.
+fn calendar(at: Timestamp) -> OffsetDateTime {
+    let seconds = at.0.div_euclid(SECOND_MS);
+    let millis = at.0.rem_euclid(SECOND_MS);
+    let millisecond = u16::try_from(millis).unwrap_or_default();
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .and_then(|second| second.replace_millisecond(millisecond))
+        .unwrap_or_else(|_| at.calendar())
+}
+
+/// Fills the place with the last digits of the number.
+fn put_digits(place: &mut [u8], mut number: u16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789"[usize::from(number % 10)];
+        number /= 10;
+    }
+}
+
 fn write_two(f: &mut fmt::Formatter<'_>, number: u8) -> fmt::Result {
     f.write_char(char::from(b'0' + number / 10))?;
     f.write_char(char::from(b'0' + number % 10))
@@ -323,10 +361,7 @@ mod tests {
     }
 
     fn dates(language: Language) -> Dates {
-        Dates {
-            language,
-            now: at("2026-11-24T12:00:00.000Z"),
-        }
+        Dates::new(language, at("2026-11-24T12:00:00.000Z"))
     }
 
     #[test]
@@ -384,9 +419,10 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_calendar_do_not_panic() {
-        for extreme in [i64::MIN, -1, 0, i64::MAX] {
+        for extreme in [i64::MIN, -62_167_219_200_001, -1, 0, 999, i64::MAX] {
             let moment = dates(Language::German).earliest(Timestamp(extreme));
             assert!(!moment.to_string().is_empty());
+            assert_eq!(moment.exact().to_string(), moment.at().to_string());
             assert!(!moment.exact().to_string().is_empty());
         }
     }

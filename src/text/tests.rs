@@ -237,10 +237,7 @@ fn spans_have_the_right_plural() {
 
 #[test]
 fn a_lease_is_said_with_the_whole_days_that_are_left() {
-    let dates = Dates {
-        language: Language::English,
-        now: now(),
-    };
+    let dates = Dates::new(Language::English, now());
     let text = Language::English.text();
     let until = now() + Millis::days(30);
     let granted = (text.hand_over.granted)(dates, until).to_string();

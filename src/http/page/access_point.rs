@@ -96,6 +96,11 @@ impl AccessPointPage<'_> {
         let text = &self.frame.language.text().access_point;
         (text.document_count)(self.documents.len())
     }
+
+    /// The kinds of client of the first document, which most documents share.
+    fn usual_clients(&self) -> &[ClientKind] {
+        self.documents.first().map_or(&[], |first| first.clients)
+    }
 }
 
 impl MyLicense<'_> {
@@ -148,9 +153,5 @@ impl DocumentTile<'_> {
             bytes: self.size_bytes,
             language: frame.language,
         }
-    }
-
-    fn client_label(&self, frame: &Frame<'_>, kind: ClientKind) -> &'static str {
-        (frame.language.text().client)(kind)
     }
 }

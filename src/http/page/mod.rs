@@ -29,7 +29,6 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::domain::refusal::WayOut;
 use crate::domain::time::Timestamp;
 use crate::text::{Dates, Language};
-use static_files::StaticFiles;
 
 /// What head, header and footer of a page need.
 #[derive(Clone, Copy, Debug)]
@@ -78,11 +77,8 @@ pub struct Help<'a> {
 impl<'a> Frame<'a> {
     /// How dates are written on this page.
     #[must_use]
-    pub const fn dates(&self) -> Dates {
-        Dates {
-            language: self.language,
-            now: self.now,
-        }
+    pub fn dates(&self) -> Dates {
+        Dates::new(self.language, self.now)
     }
 
     /// Where a way out leads, if anywhere: asking leads to the help address.
@@ -106,11 +102,6 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Every language, for the links that change it.
-    const fn languages(&self) -> &'static [Language] {
-        &Language::ALL
-    }
-
     /// This page in another language: its address with `lang` set.
     fn language_link(&self, language: Language) -> String {
         let (path, query) = self.path.split_once('?').unwrap_or((self.path, ""));
@@ -123,10 +114,6 @@ impl<'a> Frame<'a> {
         link.push_str("lang=");
         link.push_str(language.word());
         link
-    }
-
-    fn files(&self) -> &'static StaticFiles {
-        static_files::files()
     }
 }
 

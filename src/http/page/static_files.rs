@@ -58,6 +58,7 @@ pub fn files() -> &'static StaticFiles {
 }
 
 /// `GET /static/{name}`.
+#[expect(clippy::unused_async, reason = "axum wants handlers to be async")]
 pub async fn serve(Path(name): Path<String>) -> Response {
     let Some(file) = files().find(&name) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -225,14 +226,5 @@ mod tests {
                 assert!(!content.contains(foreign), "{foreign} in {}", file.path);
             }
         }
-    }
-}
-#[cfg(test)]
-impl StaticFiles {
-    pub(super) fn all_for_dump(&self) -> Vec<(String, Vec<u8>)> {
-        self.all()
-            .iter()
-            .map(|f| (f.path.clone(), f.content.to_vec()))
-            .collect()
     }
 }
