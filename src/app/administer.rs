@@ -1,10 +1,11 @@
 //! What administrators and the command line do, from texts as they come in.
 
 use super::App;
-use super::open::OpenError;
+use super::keys::KeyError;
 use crate::auth::password::{Busy, Password};
 use crate::auth::password_rules::{BadPassword, check_password};
 use crate::domain::administer::{AssignAnswer, Force, LoadAnswer};
+use crate::domain::change::{Event, EventKind};
 use crate::domain::client::ClientKind;
 use crate::domain::lef::{LefError, License};
 use crate::domain::name::{BadUserName, UserName};
@@ -57,9 +58,9 @@ pub enum AdministerError {
     /// The ledger.
     #[error("the ledger failed")]
     Store(#[from] StoreError),
-    /// Explaining an open.
-    #[error("the open could not be explained")]
-    Open(#[from] OpenError),
+    /// The signing keys.
+    #[error("the signing keys cannot be used")]
+    Keys(#[from] KeyError),
 }
 
 fn lines(errors: &[LefError]) -> String {
@@ -237,6 +238,18 @@ impl App {
                 })
             }
         }
+    }
+
+    /// Makes a new key for lease tokens and answers its id; the old one stays published.
+    ///
+    /// # Errors
+    ///
+    /// The key file cannot be read or written, or the ledger fails.
+    pub async fn rotate_key(&self, actor: Actor) -> Result<String, AdministerError> {
+        let kid = self.keys().rotate(self.now(), self.fresh())?;
+        let event = Event::new(EventKind::KeyRotated).with("kid", kid.clone());
+        self.ledger().note(event, actor).await?;
+        Ok(kid)
     }
 
     /// The user names of all who hold a CAL or rest one in quarantine.

@@ -120,7 +120,7 @@ pub(super) async fn run(
         SiteCommand::List { user } => list(user.as_deref(), app, output),
         SiteCommand::Revoke { id } => revoke(id, app, output).await,
         SiteCommand::RotateKey => {
-            let kid = app.keys().rotate(app.now(), app.fresh())?;
+            let kid = app.rotate_key(Actor::command_line()).await?;
             output.print(&json!({ "kid": kid }), || {
                 format!("Lease tokens are signed with the key {kid} from now on.")
             })?;

@@ -7,9 +7,6 @@ use super::output::Output;
 use crate::app::App;
 use crate::config::Database;
 
-/// The version of this program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// Says what opening the ledger has done: its schema is that of this program now.
 pub(super) fn run(app: &App, output: Output) -> anyhow::Result<Outcome> {
     let database = match &app.config().database {
@@ -17,9 +14,8 @@ pub(super) fn run(app: &App, output: Output) -> anyhow::Result<Outcome> {
         // Its URL may hold a password.
         Database::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let value = json!({ "database": database, "version": VERSION, "up_to_date": true });
-    output.print(&value, || {
-        format!("The database {database} is up to date with accesspoint {VERSION}.")
-    })?;
+    let schema = app.ledger().schema();
+    let value = json!({ "database": database, "schema": schema });
+    output.print(&value, || format!("The database {database} has schema {schema}, the newest."))?;
     Ok(Outcome::Done)
 }

@@ -115,7 +115,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
 /// An instant for people: `22 Nov, 09:14`, in UTC; with the year where it is another one.
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
     let language = Language::English;
-    Dates { language, now }.minute(at).to_string()
+    Dates::new(language, now).minute(at).to_string()
 }
 
 /// [`moment`], or a dash.

@@ -120,7 +120,7 @@ impl From<AdministerError> for Failure {
             }
             .into(),
             AdministerError::Store(error) => error.into(),
-            AdministerError::Open(error) => error.into(),
+            AdministerError::Keys(error) => error.into(),
         }
     }
 }
