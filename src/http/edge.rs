@@ -57,6 +57,7 @@ const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
 /// The outermost layer.
 pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.fresh().id();
+    join_cookies(request.headers_mut());
     let asked = Asked::new(&request, &id);
     let mut response = match refuse(&app, &request) {
         Some(problem) => Failure::from(problem).into_response(),
@@ -150,6 +151,21 @@ fn has_our_host(app: &App, request: &Request) -> bool {
 
 fn authority(uri: &Uri) -> Option<&str> {
     uri.authority().map(axum::http::uri::Authority::as_str)
+}
+
+/// Makes one line of all cookie lines: over HTTP/2 browsers send one for each cookie.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(_)) = (lines.next(), lines.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for line in headers.get_all(header::COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    match HeaderValue::from_bytes(&joined) {
+        Ok(joined) => drop(headers.insert(header::COOKIE, joined)),
+        Err(_) => drop(headers.remove(header::COOKIE)),
+    }
 }
 
 /// How many cookies of this name came.
