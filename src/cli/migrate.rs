@@ -16,6 +16,8 @@ pub(super) fn run(app: &App, output: Output) -> anyhow::Result<Outcome> {
     };
     let schema = app.ledger().schema();
     let value = json!({ "database": database, "schema": schema });
-    output.print(&value, || format!("The database {database} has schema {schema}, the newest."))?;
+    output.print(&value, || {
+        format!("The database {database} has schema {schema}, the newest.")
+    })?;
     Ok(Outcome::Done)
 }

@@ -115,6 +115,12 @@ impl Config {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
         }
+        if self.compat.qms {
+            sentences.push("compat.qms is not built yet; leave it false.".to_owned());
+        }
+        if self.compat.http_listen.is_some() {
+            sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
+        }
         for SignInSource { kind, name } in &self.sign_in.sources {
             if *kind != SourceKind::Local {
                 let kind = kind.word();

@@ -156,7 +156,9 @@ fn authority(uri: &Uri) -> Option<&str> {
 /// Makes one line of all cookie lines: over HTTP/2 browsers send one for each cookie.
 fn join_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(_)) = (lines.next(), lines.next()) else { return };
+    let (Some(first), Some(_)) = (lines.next(), lines.next()) else {
+        return;
+    };
     let mut joined = first.as_bytes().to_vec();
     for line in headers.get_all(header::COOKIE).iter().skip(1) {
         joined.extend_from_slice(b"; ");
