@@ -185,7 +185,10 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
         listeners.https,
         tls.server_config(),
         router(app.clone()),
-        ServerLimits::default(),
+        ServerLimits {
+            proxies: app.config().proxy.trusted.clone(),
+            ..ServerLimits::default()
+        },
         told(stopping),
     )
     .await;

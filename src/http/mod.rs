@@ -13,6 +13,7 @@ mod health;
 mod launch;
 pub mod page;
 mod pages;
+mod proxy_protocol;
 pub mod return_to;
 pub mod server;
 mod session;
