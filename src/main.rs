@@ -1,2 +1,7 @@
 //! The `accesspoint` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    accesspoint::cli::run()
+}

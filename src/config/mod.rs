@@ -42,6 +42,9 @@ use tree::Table;
 pub struct Config {
     /// The address that browsers use, and the issuer of lease tokens.
     pub public_url: PublicUrl,
+    /// Further values of `Host` that are accepted, written like [`PublicUrl::authority`]. No key
+    /// sets them; the demonstration site adds `localhost`.
+    pub extra_hosts: Vec<String>,
     /// Where keys, the certificate and the `SQLite` file are kept.
     pub data_dir: PathBuf,
     /// The sockets.
@@ -111,6 +114,12 @@ impl Config {
         if matches!(self.database, Database::Postgres(_)) {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
+        }
+        if self.compat.qms {
+            sentences.push("compat.qms is not built yet; leave it false.".to_owned());
+        }
+        if self.compat.http_listen.is_some() {
+            sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
         for SignInSource { kind, name } in &self.sign_in.sources {
             if *kind != SourceKind::Local {
@@ -194,6 +203,7 @@ impl Config {
         let proxy = Proxy::read(root.section("proxy"));
         let config = Self {
             public_url: public_url.unwrap_or_else(|| PublicUrl::of_listener(listen.https)),
+            extra_hosts: Vec::new(),
             listen,
             tls: TlsFiles::read(root.section("tls")),
             database: Database::read(root.section("database"), &data_dir),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobBuilder};
 use http::HeaderName;
-use unicode_normalization::UnicodeNormalization;
 
 use super::address::parse_url;
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::{Section, one_of};
+use crate::domain::name::UserName;
 use crate::domain::policy::Policy;
 use crate::domain::time::Millis;
 use crate::domain::version::QlikViewVersion;
@@ -205,7 +205,9 @@ impl DocumentRule {
     fn read(mut section: Section<'_>, user_prefix: &str) -> Option<Self> {
         section.demand("path");
         let path = section.parsed("path", parse_pattern);
-        let users = section.list("users", |name| fold_user_name(name, user_prefix));
+        let users = section.list("users", |name| {
+            UserName::parse(name, user_prefix).map(|name| name.folded().to_owned())
+        });
         let groups = section.texts("groups");
         section.finish();
         Some(Self {
@@ -311,15 +313,4 @@ fn parse_pattern(text: &str) -> Result<Glob, String> {
         .case_insensitive(true)
         .build()
         .map_err(|error| format!("expected a path pattern such as \"Finance/**\" ({error})"))
-}
-
-/// The one spelling in which user names are compared: composed, in lower case, without the prefix.
-fn fold_user_name(text: &str, prefix: &str) -> Result<String, &'static str> {
-    let fold = |text: &str| text.nfc().collect::<String>().to_lowercase();
-    let folded = fold(text.trim());
-    let name = folded.strip_prefix(&fold(prefix)).unwrap_or(&folded);
-    if name.is_empty() {
-        return Err("expected a user name");
-    }
-    Ok(name.to_owned())
 }

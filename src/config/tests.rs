@@ -130,7 +130,7 @@ fn the_example_is_valid_with_every_example_line_activated() {
     assert_eq!(config.sign_in.webhook["hr"].mapping.rules.len(), 1);
     assert_eq!(config.documents.rules[0].users, ["alice"]);
     assert_eq!(config.sign_in.sources.len(), 4);
-    assert_eq!(config.not_yet_built().len(), 3);
+    assert_eq!(config.not_yet_built().len(), 4);
 }
 
 #[test]

@@ -134,11 +134,24 @@ impl Snapshot {
         folded_user: &str,
         groups: &[String],
     ) -> impl Iterator<Item = &Document> {
+        self.visible_places(folded_user, groups)
+            .map(|(_, document)| document)
+    }
+
+    /// The same documents, each with its place in [`Snapshot::documents`].
+    pub fn visible_places(
+        &self,
+        folded_user: &str,
+        groups: &[String],
+    ) -> impl Iterator<Item = (usize, &Document)> {
         let listed = self.rules.listing(folded_user, groups);
-        self.documents.iter().filter(move |document| {
-            let named_by = &document.named_by;
-            named_by.is_empty() || named_by.iter().any(|rule| listed[*rule])
-        })
+        self.documents
+            .iter()
+            .enumerate()
+            .filter(move |(_, document)| {
+                let named_by = &document.named_by;
+                named_by.is_empty() || named_by.iter().any(|rule| listed[*rule])
+            })
     }
 
     /// The rules that the documents were matched with.

@@ -78,7 +78,7 @@ fn cals(state: &State<'_>, now: Timestamp, found: &mut Vec<Violation>) {
 
 fn live_leases(state: &State<'_>, now: Timestamp, found: &mut Vec<Violation>) {
     let mut live = BTreeSet::new();
-    let mut counting: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let mut counting: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for lease in state.leases.iter().filter(|lease| lease.is_live(now)) {
         let workstation = &lease.workstation.id;
         if !live.insert((&lease.person, workstation)) {
@@ -86,19 +86,30 @@ fn live_leases(state: &State<'_>, now: Timestamp, found: &mut Vec<Violation>) {
             found.push(violation("I3", both));
         }
         if lease.counts_at(now, state.policy.lease_window) {
-            counting
-                .entry(&lease.person)
-                .or_default()
-                .insert(workstation);
+            counting.entry(&lease.person).or_default().push(lease);
         }
     }
-    for (person, workstations) in counting.iter().filter(|(_, w)| w.len() > 2) {
-        let count = workstations.len();
-        found.push(violation(
-            "I4",
-            format!("{person} leases on {count} workstations"),
-        ));
+    for (person, leases) in counting {
+        let count = workstations_at_once(&leases, state.policy.lease_window);
+        if count > 2 {
+            let many = format!("{person} leases on {count} workstations");
+            found.push(violation("I4", many));
+        }
     }
+}
+
+/// On how many workstations, at most, one of these leases found the others counting when it was
+/// granted or renewed. Asked at the events and not now: after the clock was set back, events that
+/// never counted together do so for a while, although each of them obeyed R13.
+fn workstations_at_once(leases: &[&Lease], window: Millis) -> usize {
+    let counted_at = |event: Timestamp| {
+        let before = leases.iter().filter(|lease| lease.renewed_at <= event);
+        let counting = before.filter(|lease| lease.counts_at(event, window));
+        let workstations: BTreeSet<_> = counting.map(|lease| &lease.workstation.id).collect();
+        workstations.len()
+    };
+    let counts = leases.iter().map(|lease| counted_at(lease.renewed_at));
+    counts.max().unwrap_or(0)
 }
 
 fn lease_times(lease: &Lease, policy: &Policy, found: &mut Vec<Violation>) {

@@ -56,10 +56,7 @@ pub enum Edition {
 impl Edition {
     /// Spaces, `_` and case do not matter; empty is Enterprise.
     fn parse(text: &str) -> Self {
-        let plain: String = text
-            .chars()
-            .filter(|c| !matches!(c, ' ' | '_' | '-'))
-            .collect();
+        let plain: String = text.chars().filter(|c| !matches!(c, ' ' | '_')).collect();
         match plain.to_ascii_uppercase().as_str() {
             "" | "ENTERPRISE" => Self::Enterprise,
             "SMALLBUSINESS" => Self::SmallBusiness,

@@ -10,7 +10,7 @@
 //! | I1 | assigned plus quarantined CALs never grow beyond what the licence holds (R17) | [`open::decide_open`], [`administer`], the CAL counter written in the same transaction |
 //! | I2 | a person has at most one named CAL, assigned or quarantined | the key of the CAL table |
 //! | I3 | a person has at most one live lease on one workstation (R20) | a partial unique index |
-//! | I4 | at most two workstations of a person have a live lease that was granted or renewed within the window `W` (R13, R14) | [`open::decide_open`] |
+//! | I4 | at most two workstations of a person have a live lease whose last grants or renewals lie within one window `W` (R13, R14) | [`open::decide_open`] |
 //! | I5 | every lease ends after its last grant or renewal, at most 30 days after it (R12) | [`open::decide_open`], a CHECK |
 //! | I6 | a quarantined CAL was used, and has an end (R10) | [`cal::CalState`] |
 //! | I7 | every open and every command that changed something or was refused left one audit event (R18) | the writer: state and event are one transaction |
@@ -35,6 +35,17 @@ pub mod throttle;
 pub mod time;
 pub mod version;
 pub mod workstation;
+
+#[cfg(test)]
+mod administer_tests;
+#[cfg(test)]
+mod exhaustive_tests;
+#[cfg(test)]
+mod open_tests;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod simulation_tests;
 
 /// Makes a newtype around an opaque text id: made outside the domain, compared whole, shown as is.
 macro_rules! opaque_id {

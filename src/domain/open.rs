@@ -266,6 +266,25 @@ impl Rule {
         }
     }
 
+    /// The number in the id.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::R0 => 0,
+            Self::R1 => 1,
+            Self::R2 => 2,
+            Self::R3 => 3,
+            Self::R4 => 4,
+            Self::R5 => 5,
+            Self::R6 => 6,
+            Self::R7 => 7,
+            Self::R8 => 8,
+            Self::R9 => 9,
+            Self::R11 => 11,
+            Self::R13 => 13,
+        }
+    }
+
     /// What this rule refuses with, if it does.
     #[must_use]
     pub fn refusal(self, view: &OpenView<'_>, now: Timestamp) -> Option<Refusal> {

@@ -1,6 +1,52 @@
 //! The edge: routes, extractors, pages, API, TLS.
+//!
+//! A request passes, outside in: [`edge`] (request id, host, headers), the catch for panics, the
+//! session cookie ([`session`]), then its route. Handlers take what they need through
+//! [`extract`]ors, call `app`, and answer with a page or JSON; what stops them is a [`failure`].
 
+pub mod api;
 pub mod content;
+mod edge;
+mod extract;
+mod failure;
+mod health;
+mod launch;
+pub mod page;
+mod pages;
+mod proxy_protocol;
 pub mod return_to;
 pub mod server;
+mod session;
 pub mod tls;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+pub use health::metrics_router;
+
+/// Bytes that a body may have where no route says otherwise.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Everything that the gateway serves over HTTPS.
+#[must_use]
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(pages::routes())
+        .merge(launch::routes())
+        .nest("/api/v1", api::routes())
+        .merge(health::routes())
+        .route("/.well-known/jwks.json", get(launch::public_keys))
+        .route("/.well-known/lease-status", get(launch::lease_status))
+        .route("/static/{name}", get(page::static_files::serve))
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(session::layer(&app))
+        .layer(CatchPanicLayer::custom(failure::panicked))
+        .layer(from_fn_with_state(app.clone(), edge::pass))
+        .with_state(app)
+}

@@ -31,6 +31,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::proxy_protocol::take_header;
+use crate::config::Networks;
+
 /// The most bytes that the header of a request may have, request line included.
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
 /// The most requests that one HTTP/2 connection may have under way.
@@ -59,6 +62,9 @@ pub struct ServerLimits {
     pub header_timeout: Duration,
     /// How long running requests may take to finish at shutdown.
     pub drain_timeout: Duration,
+    /// Proxies in front: their PROXY headers are believed, and they speak for many clients, so that
+    /// the limit for one address does not hold for them.
+    pub proxies: Networks,
 }
 
 impl Default for ServerLimits {
@@ -69,6 +75,7 @@ impl Default for ServerLimits {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
+            proxies: Networks::default(),
         }
     }
 }
@@ -156,7 +163,12 @@ async fn accept_until(
             }
             accepted = next_connection(&listener, &room) => accepted?,
         };
-        let max = door.limits.connections_per_address;
+        let proxied = door.limits.proxies.contains(peer.ip());
+        let max = if proxied {
+            usize::MAX
+        } else {
+            door.limits.connections_per_address
+        };
         let Some(address_place) = addresses.enter(peer.ip(), max) else {
             tracing::debug!(%peer, "too many connections from this address");
             continue;
@@ -256,11 +268,19 @@ fn log_panic(ended: Result<(), JoinError>) {
 }
 
 async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
     door: &Door,
     mut stopping: watch::Receiver<()>,
 ) {
+    if door.limits.proxies.contains(peer.ip()) {
+        let header = take_header(&mut stream);
+        match timeout(door.limits.handshake_timeout, header).await {
+            Ok(Ok(client)) => peer = client.unwrap_or(peer),
+            Ok(Err(error)) => return tracing::warn!(%peer, %error, "a connection was closed"),
+            Err(_) => return tracing::debug!(%peer, "the PROXY header took too long"),
+        }
+    }
     let service = PeerRouter {
         router: door.router.clone(),
         peer,

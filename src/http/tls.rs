@@ -35,8 +35,10 @@ pub const RENEW_BEFORE_END: Millis = Millis::days(30);
 const BACKDATED: Millis = Millis::hours(1);
 /// How often [`keep_current`] looks at the files and the calendar.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
-const CERTIFICATE_FILE: &str = "tls-certificate.pem";
-const PRIVATE_KEY_FILE: &str = "tls-private-key.pem";
+/// The file in `data_dir` that holds the certificate made here.
+pub const CERTIFICATE_FILE: &str = "tls-certificate.pem";
+/// The file in `data_dir` that holds its private key.
+pub const PRIVATE_KEY_FILE: &str = "tls-private-key.pem";
 
 /// Where the certificate and its private key come from.
 #[derive(Clone, Debug)]

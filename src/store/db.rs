@@ -324,6 +324,9 @@ impl Place {
 /// Every step of the schema, in order; the number of a step is its place, from 1.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
 
+/// The schema that this program writes.
+pub(super) const SCHEMA: usize = MIGRATIONS.len();
+
 /// Brings the schema up to date, one transaction for all steps.
 fn migrate(db: &Db) -> Result<(), StoreError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);

@@ -37,6 +37,7 @@ pub use workstations::{WorkstationRow, WorkstationSeen};
 pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
 
 use crate::clock::Clock;
+use crate::domain::change::Event;
 use crate::domain::policy::Policy;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
@@ -130,6 +131,21 @@ impl Store {
     /// The ledger is busy, closed, or its database fails.
     pub async fn ping(&self) -> Result<Timestamp, StoreError> {
         self.write(|batch| Ok(batch.now)).await
+    }
+
+    /// The schema of the database; opening it brought it up to date.
+    #[must_use]
+    pub fn schema(&self) -> usize {
+        db::SCHEMA
+    }
+
+    /// Remembers something in the audit that changed no row of the ledger.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn note(&self, event: Event, actor: Actor) -> Result<(), StoreError> {
+        self.write(move |batch| batch.record(&event, &actor)).await
     }
 
     /// The time of the last decision that was committed here; the epoch before the first.

@@ -42,6 +42,8 @@ pub struct Opened {
     pub user: String,
     /// The time of the decision.
     pub at: Timestamp,
+    /// Whether a lease that ran here ended with it (R14).
+    pub lease_ended: bool,
     /// The launch ticket, where access was granted.
     pub launch: Option<LaunchTicket>,
 }
@@ -194,7 +196,9 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
         Access::Granted(_) => Some(issue_ticket(batch, command, life)?),
         Access::Refused(_) => None,
     };
+    let ended = |change: &Change| matches!(change, Change::LeaseEnded { .. });
     Ok(Opened {
+        lease_ended: decision.changes.iter().any(ended),
         answer: decision.answer,
         user: loaded.person.name,
         at: batch.now,

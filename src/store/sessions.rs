@@ -98,22 +98,21 @@ impl Store {
     ///
     /// The database fails.
     pub fn session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let glance = self.read(Glance::read)?;
-        let now = self.0.options.clock.now().max(glance.last_decision_at);
-        let session = match self.remembered(glance.session_epoch, hash) {
-            Some(session) if !self.has_ended(&session, now) => session,
-            // One that seems idle from here may have been used at another gateway.
-            _ => match self.read(|db| load(db, hash))? {
-                Some(session) if self.has_ended(&session, now) => {
-                    self.end_later(hash, now);
-                    return Ok(None);
-                }
-                Some(session) => self.remember(glance.session_epoch, session),
-                None => return Ok(None),
-            },
-        };
-        self.saw(&session, now);
-        Ok(Some(session))
+        let now = self.now();
+        let session = self.live_session(hash)?;
+        if let Some(session) = &session {
+            self.saw(session, now);
+        }
+        Ok(session)
+    }
+
+    /// Whether the session with this hash is live; no sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn session_lives(&self, hash: &str) -> Result<bool, StoreError> {
+        Ok(self.live_session(hash)?.is_some())
     }
 
     /// Begins a session: its row and the sign-in's audit event together.
@@ -223,6 +222,25 @@ impl Store {
                 }
             }
         })
+    }
+
+    fn live_session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
+        let glance = self.read(Glance::read)?;
+        let now = self.now().max(glance.last_decision_at);
+        if let Some(session) = self.remembered(glance.session_epoch, hash)
+            && !self.has_ended(&session, now)
+        {
+            return Ok(Some(session));
+        }
+        // One that seems idle from here may have been used at another gateway.
+        match self.read(|db| load(db, hash))? {
+            Some(session) if self.has_ended(&session, now) => {
+                self.end_later(hash, now);
+                Ok(None)
+            }
+            Some(session) => Ok(Some(self.remember(glance.session_epoch, session))),
+            None => Ok(None),
+        }
     }
 
     fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {

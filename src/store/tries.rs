@@ -34,7 +34,7 @@ impl Store {
     pub async fn note_wrong_try(
         &self,
         keys: Vec<ThrottleKey>,
-        user: String,
+        user: Option<String>,
         address: String,
     ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
@@ -46,7 +46,7 @@ impl Store {
                     .execute(SQL, values![&id, &key.to_string(), batch.now])?;
             }
             let mut event = Event::new(EventKind::SignInRefused).with("address", address.clone());
-            event.user = Some(user.clone());
+            event.user.clone_from(&user);
             event.code = Some("SIGN_IN_FAILED".to_owned());
             batch.record(&event, &Actor::gateway())
         })

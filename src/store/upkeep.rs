@@ -101,18 +101,12 @@ impl Batch<'_> {
     pub(super) fn settle(&mut self, last: Timestamp) -> Result<(), StoreError> {
         const TICKETS: &str = "UPDATE launch SET expires_at = $1 \
              WHERE expires_at <= $2 AND expires_at > $1";
-        // R13: what was silent for the window lets another workstation lease, so it stays silent.
-        const SILENT: &str = "UPDATE lease SET counts = 0 \
-             WHERE counts = 1 AND renewed_at <= $1 AND renewed_at > $2";
-        let window = self.policy.lease_window;
         let earlier = std::mem::replace(&mut self.now, last);
         self.end_quarantines()?;
         self.expire_leases()?;
         self.end_old_sessions()?;
         self.end_idle_sessions(last - self.session_idle)?;
         self.db.execute(TICKETS, values![earlier, last])?;
-        self.db
-            .execute(SILENT, values![last - window, earlier - window])?;
         self.now = earlier;
         Ok(())
     }

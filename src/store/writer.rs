@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::db::{Db, StoreError, values};
+use crate::causes::in_one_line;
 use crate::clock::Clock;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::lef::License;
@@ -359,19 +360,13 @@ fn one_by_one(
 }
 
 fn fail(command: Box<dyn Command>, error: StoreError) {
-    tracing::error!(error = %chain(&error), "a command failed");
+    tracing::error!(error = in_one_line(&error), "a command failed");
     let told = if error.is_transient() {
         StoreError::Busy
     } else {
         error
     };
     command.fail(told);
-}
-
-/// An error and its causes in one line.
-fn chain(error: &StoreError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// One transaction for these commands, tried again while another process holds the lock.

@@ -1,8 +1,6 @@
-//! Integration tests, one binary: the ledger through its public verbs, and the order of the house.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test says what it expects by unwrapping it, in its helpers too"
-)]
+//! The integration tests: the program and the library as others use them.
 
+mod cli;
 mod ledger;
+mod support;
 mod tidy;

@@ -135,7 +135,7 @@ async fn each_command_on_people_leaves_one_event_or_none() {
     let password = store.set_password(user("bob"), "hash".to_owned(), None, admin());
     leaves!(ledger, password, [("password_set", None)]);
     let keys = Vec::new();
-    let wrong = store.note_wrong_try(keys, "bob".to_owned(), "192.0.2.7".to_owned());
+    let wrong = store.note_wrong_try(keys, Some("bob".to_owned()), "192.0.2.7".to_owned());
     leaves!(ledger, wrong, [("sign_in_refused", Some("SIGN_IN_FAILED"))]);
 }
 
@@ -278,7 +278,7 @@ async fn an_audit_of_several_pages_verifies_and_its_last_row_counts() {
     for number in 0..1_050 {
         let wrong = ledger.store().note_wrong_try(
             Vec::new(),
-            format!("somebody {number}"),
+            Some(format!("somebody {number}")),
             "192.0.2.7".to_owned(),
         );
         wrong.await.unwrap();

@@ -188,9 +188,6 @@ impl Model {
             if entry.state == "live" && entry.end <= now {
                 entry.state = "expired";
             }
-            if entry.event + WINDOW <= now {
-                entry.counts = false;
-            }
         }
     }
 

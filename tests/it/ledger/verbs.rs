@@ -737,7 +737,8 @@ async fn wrong_tries_count_for_their_window_and_the_newest_are_told() {
     let key = ThrottleKey::Account(user("alice"));
     let first = ledger.now();
     for _ in 0..12 {
-        let note = store.note_wrong_try(vec![key.clone()], "alice".into(), "192.0.2.7".into());
+        let note =
+            store.note_wrong_try(vec![key.clone()], Some("alice".into()), "192.0.2.7".into());
         note.await.unwrap();
         ledger.after(MS);
     }
@@ -791,7 +792,7 @@ async fn a_sweep_ends_and_removes_what_time_has_ended() {
     let keys = vec![ThrottleKey::Account(user("alice"))];
     let note = ledger
         .store()
-        .note_wrong_try(keys, "alice".into(), "::1".into());
+        .note_wrong_try(keys, Some("alice".into()), "::1".into());
     note.await.unwrap();
     let sweep = || ledger.store().sweep();
     assert_eq!(sweep().await.unwrap(), accesspoint::store::Swept::default());

@@ -1,0 +1,110 @@
+//! The documents that a person sees: searched, by category, favourites first.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::App;
+use crate::documents::{Document, Snapshot};
+use crate::domain::document::DocumentId;
+use crate::domain::open::RequestedDocument;
+use crate::domain::person::Person;
+use crate::store::StoreError;
+
+/// Which documents are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentQuery {
+    /// Words that title or category must hold, without regard to case.
+    pub search: String,
+    /// Only this category.
+    pub category: Option<String>,
+}
+
+/// The documents of one picture of the folder.
+pub struct DocumentList {
+    /// The picture; the places below point into it.
+    pub snapshot: Arc<Snapshot>,
+    /// Places of the documents found, favourites first.
+    pub found: Vec<usize>,
+    /// The ids that the person marked.
+    pub favourites: HashSet<String>,
+    /// Categories of all documents that the person may see, with counts; the empty name stands
+    /// for documents without one.
+    pub categories: BTreeMap<String, usize>,
+    /// How many documents the person may see.
+    pub visible: usize,
+}
+
+impl DocumentList {
+    /// The documents found, favourites first.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.found
+            .iter()
+            .filter_map(|place| self.snapshot.documents().get(*place))
+    }
+}
+
+impl App {
+    /// The documents that a person may see and that fit the query.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn documents(
+        &self,
+        person: &Person,
+        query: &DocumentQuery,
+    ) -> Result<DocumentList, StoreError> {
+        let snapshot = self.library().snapshot();
+        let favourites: HashSet<String> =
+            self.ledger().favourites(&person.id)?.into_iter().collect();
+        let words: Vec<String> = query
+            .search
+            .split_whitespace()
+            .map(str::to_lowercase)
+            .collect();
+        let mut categories = BTreeMap::new();
+        let (mut found, mut visible) = (Vec::new(), 0);
+        for (place, document) in snapshot.visible_places(&person.name, &person.groups) {
+            visible += 1;
+            let category = document.category.as_deref().unwrap_or_default();
+            *categories.entry(category.to_owned()).or_insert(0) += 1;
+            let in_category = query
+                .category
+                .as_deref()
+                .is_none_or(|wanted| wanted == category);
+            if in_category && holds_words(document, &words) {
+                found.push(place);
+            }
+        }
+        if !favourites.is_empty() {
+            let documents = snapshot.documents();
+            found.sort_by_key(|place| !favourites.contains(documents[*place].id.as_str()));
+        }
+        Ok(DocumentList {
+            snapshot,
+            found,
+            favourites,
+            categories,
+            visible,
+        })
+    }
+
+    /// A document as an open asks for it: its name only where the person may see it (R8).
+    #[must_use]
+    pub fn requested(&self, person: &Person, id: &str) -> RequestedDocument {
+        let snapshot = self.library().snapshot();
+        let visible = snapshot.get_visible(&DocumentId::from(id), &person.name, &person.groups);
+        RequestedDocument {
+            id: id.to_owned(),
+            name: visible.map(|document| document.name.clone()),
+        }
+    }
+}
+
+fn holds_words(document: &Document, words: &[String]) -> bool {
+    if words.is_empty() {
+        return true;
+    }
+    let text = document.name.to_lowercase();
+    words.iter().all(|word| text.contains(word))
+}

@@ -1,0 +1,273 @@
+//! Use cases: sign in, open a document, administer, upkeep; one file each.
+//!
+//! [`App`] holds what they share. It knows no SQL and no HTML; the edges (`http`, `cli`) call it.
+
+pub mod administer;
+pub mod check;
+pub mod documents;
+pub mod keys;
+pub mod open;
+pub mod sign_in;
+pub mod tokens;
+mod under_way;
+pub mod upkeep;
+mod workstation_name;
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::auth::password::Passwords;
+use crate::auth::secret::CsrfKey;
+use crate::clock::Clock;
+use crate::config::{Config, Database};
+use crate::documents::{Library, Rule, RuleError, Rules};
+use crate::domain::time::Timestamp;
+use crate::fresh::Fresh;
+use crate::store::{Store, StoreError, StoreOptions};
+use keys::{KeyError, LeaseKeys};
+use under_way::UnderWay;
+
+/// The port of `https:` addresses that name none.
+const HTTPS_PORT: u16 = 443;
+
+/// The gateway's parts, opened and ready. Clones share them.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    store: Store,
+    library: Library,
+    passwords: Passwords,
+    keys: LeaseKeys,
+    csrf: CsrfKey,
+    under_way: UnderWay,
+    draining: AtomicBool,
+    hosts: Vec<String>,
+}
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration asks for something that this version does not have.
+    #[error("{}", .0.join("\n"))]
+    NotYetBuilt(Vec<String>),
+    /// A file or folder of ours cannot be used.
+    #[error("{what} {path} cannot be used")]
+    File {
+        /// What it is.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A document rule is wrong.
+    #[error("a [[documents.rule]] is wrong")]
+    Rule(#[from] RuleError),
+    /// The ledger cannot be opened.
+    #[error("the ledger cannot be opened")]
+    Store(#[from] StoreError),
+    /// The keys cannot be read or made.
+    #[error("the signing keys cannot be used")]
+    Keys(#[from] KeyError),
+}
+
+impl App {
+    /// Opens the ledger, the documents and the keys; makes what is missing.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn open(config: Config, clock: &Clock, fresh: &Fresh) -> Result<Self, StartError> {
+        let missing = config.not_yet_built();
+        if !missing.is_empty() {
+            return Err(StartError::NotYetBuilt(missing));
+        }
+        let Database::Sqlite(ledger) = &config.database else {
+            return Err(StartError::NotYetBuilt(vec![
+                "database.url: only SQLite".to_owned(),
+            ]));
+        };
+        make_private_folder(&config.data_dir)?;
+        let options = StoreOptions {
+            clock: clock.clone(),
+            fresh: fresh.clone(),
+            policy: config.license.policy.clone(),
+            session_idle: config.session.idle,
+            launch_life: config.launch.ticket,
+        };
+        let store = Store::open(ledger, options)?;
+        let library = Library::new(&config.documents.root, document_rules(&config)?);
+        let passwords = Passwords::start().map_err(|source| StartError::File {
+            what: "the password threads of",
+            path: config.data_dir.clone(),
+            source,
+        })?;
+        let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
+        let csrf = CsrfKey::new(&server_key(&config.data_dir, fresh)?);
+        let hosts = accepted_hosts(&config);
+        Ok(Self(Arc::new(Inner {
+            hosts,
+            config,
+            store,
+            library,
+            passwords,
+            keys,
+            csrf,
+            under_way: UnderWay::default(),
+            draining: AtomicBool::new(false),
+        })))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The ledger, for what needs no use case of its own: lists and single reads.
+    #[must_use]
+    pub fn ledger(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The documents.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    /// The keys that sign lease tokens.
+    #[must_use]
+    pub fn keys(&self) -> &LeaseKeys {
+        &self.0.keys
+    }
+
+    /// The key of CSRF tokens.
+    #[must_use]
+    pub fn csrf(&self) -> &CsrfKey {
+        &self.0.csrf
+    }
+
+    /// Ids and tokens.
+    #[must_use]
+    pub fn fresh(&self) -> &Fresh {
+        self.0.store.fresh()
+    }
+
+    /// The time that decisions are made with.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.store.now()
+    }
+
+    /// Whether requests for this `Host` are for us: that of `public_url`, or an extra one.
+    #[must_use]
+    pub fn accepts_host(&self, host: &str) -> bool {
+        let ours = &self.0.hosts;
+        ours.iter().any(|ours| ours.eq_ignore_ascii_case(host))
+    }
+
+    /// How many accounts and addresses have sign-ins under way.
+    #[must_use]
+    pub fn sign_ins_under_way(&self) -> usize {
+        self.0.under_way.len()
+    }
+
+    /// Says that this node is about to stop: it is no longer ready, but serves what it has.
+    pub fn begin_drain(&self) {
+        self.0.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether this node is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::SeqCst)
+    }
+
+    /// Waits until everything that was asked is written. Call it on the last clone.
+    pub fn close(self) {
+        let store = self.0.store.clone();
+        drop(self);
+        store.close();
+    }
+}
+
+/// The spellings of the hosts that requests may be for: a port that is the usual one may be left
+/// out.
+fn accepted_hosts(config: &Config) -> Vec<String> {
+    let mut hosts = vec![config.public_url.authority()];
+    if config.public_url.port == HTTPS_PORT {
+        hosts.push(format!("{}:{HTTPS_PORT}", config.public_url.host));
+    }
+    hosts.extend(config.extra_hosts.iter().cloned());
+    hosts
+}
+
+/// The configured document rules; names are folded there already.
+fn document_rules(config: &Config) -> Result<Rules, RuleError> {
+    Rules::new(config.documents.rules.iter().map(|rule| Rule {
+        pattern: rule.path.glob().to_owned(),
+        users: rule.users.clone(),
+        groups: rule.groups.clone(),
+    }))
+}
+
+/// Makes a folder that only its owner can enter, where it is missing.
+fn make_private_folder(path: &Path) -> Result<(), StartError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StartError::File {
+            what: "the folder data_dir",
+            path: path.to_owned(),
+            source,
+        })
+}
+
+const SERVER_KEY_BYTES: usize = 32;
+
+/// The key of CSRF tokens: kept, so that a sign-in page outlives a restart.
+fn server_key(data_dir: &Path, fresh: &Fresh) -> Result<[u8; SERVER_KEY_BYTES], StartError> {
+    let path = data_dir.join("server-key");
+    let failed = |source| StartError::File {
+        what: "the key file",
+        path: path.clone(),
+        source,
+    };
+    match fs::read(&path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            failed(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it does not hold 32 bytes",
+            ))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = fresh.bytes::<SERVER_KEY_BYTES>();
+            write_private(&path, &key).map_err(failed)?;
+            Ok(key)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}

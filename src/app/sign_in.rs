@@ -1,0 +1,296 @@
+//! Signing in with a local password, and what a sign-in knows of its workstation.
+
+use std::net::IpAddr;
+
+use super::{App, workstation_name};
+use crate::auth::password::{Password, StoredHash};
+use crate::auth::secret::{SecretKind, hash_secret};
+use crate::domain::name::UserName;
+use crate::domain::person::Person;
+use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
+use crate::domain::time::{Millis, Timestamp};
+use crate::domain::workstation::{Workstation, WorkstationId};
+use crate::store::{LOCAL_SOURCE, NewSession, StoreError, WorkstationSeen};
+
+/// How long the workstation cookie is kept, renewed at each sign-in.
+pub const WORKSTATION_COOKIE_LIFE: Millis = Millis::days(400);
+
+/// Characters of a browser's description that are kept.
+const AGENT_CHARACTERS_MAX: usize = 200;
+/// Characters of a workstation's name.
+pub const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
+
+/// Somebody at the door.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The name as it was typed.
+    pub name: String,
+    /// The password.
+    pub password: Password,
+    /// Where it comes from.
+    pub client: Client,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address.
+    pub address: IpAddr,
+    /// What the client calls itself.
+    pub agent: String,
+    /// The value of the workstation cookie.
+    pub workstation_cookie: Option<String>,
+    /// The name of the PC in a trusted header; it goes before the cookie (R23).
+    pub workstation_header: Option<String>,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum SignIn {
+    /// They are who they say.
+    Done(Box<SignedIn>),
+    /// The name or the password is not right, or the account is disabled: one answer for all.
+    Failed,
+    /// Too many wrong tries; the next one is admitted from this instant on.
+    TooMany {
+        /// When.
+        retry_at: Timestamp,
+    },
+    /// Too many sign-ins at once.
+    Busy {
+        /// Seconds to wait.
+        retry_after_s: u64,
+    },
+}
+
+/// Somebody who may have a session.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub person: Person,
+    /// Where.
+    pub workstation: Workstation,
+    /// The value of the workstation cookie to set; none where a header names the PC.
+    pub workstation_cookie: Option<String>,
+    /// By which source.
+    pub source: &'static str,
+}
+
+impl App {
+    /// Checks a name and a password. An unknown name, a wrong password and a disabled account get
+    /// the same answer after the same work.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn sign_in_with_password(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
+        let prefix = &self.config().qlikview.user_prefix;
+        // A name that cannot be one gets the answer of an unknown one.
+        let name = UserName::parse(&attempt.name, prefix).ok();
+        let keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
+        let begun = loop {
+            let decided = self.0.under_way.next_decision();
+            match self.admit(&keys)? {
+                Ok(begun) => break begun,
+                Err(Admission::Wait { until }) => return Ok(SignIn::TooMany { retry_at: until }),
+                Err(_) => decided.await,
+            }
+        };
+        let stored = name
+            .as_ref()
+            .map(|name| self.ledger().password(name))
+            .transpose()?
+            .flatten();
+        let (person, hash) = match stored {
+            Some((person, hash)) => (Some(person), Some(hash)),
+            None => (None, None),
+        };
+        let verified = self
+            .0
+            .passwords
+            .verify(attempt.password.clone(), hash.clone().map(StoredHash))
+            .await;
+        let verdict = match verified {
+            Ok(verdict) => verdict,
+            Err(busy) => {
+                return Ok(SignIn::Busy {
+                    retry_after_s: busy.retry_after_s.into(),
+                });
+            }
+        };
+        let Some(person) = person.filter(|person| verdict.matched && person.active) else {
+            let address = attempt.client.address.to_string();
+            let user = name.map(|name| name.folded().to_owned());
+            self.ledger().note_wrong_try(keys, user, address).await?;
+            return Ok(SignIn::Failed);
+        };
+        drop(begun);
+        if let (true, Some(old)) = (verdict.needs_rehash, hash) {
+            self.rehash(&person, old, attempt.password).await?;
+        }
+        let (workstation, cookie) = self.workstation_of(&attempt.client).await?;
+        Ok(SignIn::Done(Box::new(SignedIn {
+            person,
+            workstation,
+            workstation_cookie: cookie,
+            source: LOCAL_SOURCE,
+        })))
+    }
+
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn begin_session(
+        &self,
+        signed_in: &SignedIn,
+        secret: &str,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        let new = NewSession {
+            hash: hash_secret(SecretKind::Session, secret),
+            person: signed_in.person.id.clone(),
+            workstation: signed_in.workstation.id.clone(),
+            source: signed_in.source.to_owned(),
+            address: client.address.to_string(),
+            agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
+            life: self.config().session.absolute,
+        };
+        self.ledger().begin_session(new).await
+    }
+
+    /// Whether the person's own password is right; counted like a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn confirm_password(
+        &self,
+        name: &str,
+        password: Password,
+        client: Client,
+    ) -> Result<SignIn, StoreError> {
+        let attempt = Attempt {
+            name: name.to_owned(),
+            password,
+            client,
+        };
+        self.sign_in_with_password(attempt).await
+    }
+
+    fn admit(
+        &self,
+        keys: &[ThrottleKey],
+    ) -> Result<Result<super::under_way::Begun<'_>, Admission>, StoreError> {
+        let mut wrong = Vec::with_capacity(keys.len());
+        for key in keys {
+            wrong.push(self.ledger().wrong_tries(key)?);
+        }
+        let now = self.now();
+        Ok(self.0.under_way.begin(keys, |under_way| {
+            let tries = keys.iter().zip(wrong).zip(under_way);
+            let tries: Vec<Tries> = tries
+                .map(|((key, wrong_at), under_way)| Tries {
+                    key: key.clone(),
+                    wrong_at,
+                    under_way: *under_way,
+                })
+                .collect();
+            match admit(&tries, now) {
+                Admission::Admit => Ok(()),
+                other => Err(other),
+            }
+        }))
+    }
+
+    /// What a wrong try of this name from here counts for.
+    fn throttle_keys(
+        &self,
+        name: Option<&UserName>,
+        client: &Client,
+    ) -> Result<Vec<ThrottleKey>, StoreError> {
+        let Some(name) = name else {
+            return Ok(vec![ThrottleKey::Address(address_key(client.address))]);
+        };
+        let known = self.known_workstation(name, client)?;
+        Ok(password_keys(name, client.address, known.as_ref()).to_vec())
+    }
+
+    /// The workstation of this client, where this account signed in on it lately.
+    fn known_workstation(
+        &self,
+        name: &UserName,
+        client: &Client,
+    ) -> Result<Option<WorkstationId>, StoreError> {
+        let Some(hash) = client.workstation_hash() else {
+            return Ok(None);
+        };
+        let Some(workstation) = self.ledger().workstation_by_secret(&hash)? else {
+            return Ok(None);
+        };
+        let lately = self.ledger().signed_in_lately(name, &workstation.id)?;
+        Ok(lately.then_some(workstation.id))
+    }
+
+    /// The workstation of this client, made where it is new, and the cookie that names it.
+    async fn workstation_of(
+        &self,
+        client: &Client,
+    ) -> Result<(Workstation, Option<String>), StoreError> {
+        if let (Some(header), Some(hash)) = (&client.workstation_header, client.workstation_hash())
+        {
+            let seen = WorkstationSeen {
+                secret_hash: hash,
+                name: header.clone(),
+            };
+            return Ok((self.ledger().see_workstation(seen).await?, None));
+        }
+        // A cookie that the ledger does not know was lost or made up: it becomes a new workstation.
+        let known = match (&client.workstation_cookie, client.workstation_hash()) {
+            (Some(cookie), Some(hash)) => self
+                .ledger()
+                .workstation_by_secret(&hash)?
+                .map(|_| cookie.clone()),
+            _ => None,
+        };
+        let cookie = known.unwrap_or_else(|| self.fresh().id());
+        let seen = WorkstationSeen {
+            secret_hash: hash_secret(SecretKind::Workstation, &cookie),
+            name: workstation_name::from_agent(&client.agent, &self.fresh().id()),
+        };
+        Ok((self.ledger().see_workstation(seen).await?, Some(cookie)))
+    }
+
+    async fn rehash(
+        &self,
+        person: &Person,
+        old: String,
+        password: Password,
+    ) -> Result<(), StoreError> {
+        let salt = self.fresh().salt();
+        // A full pool is no reason to refuse somebody; the next sign-in tries again.
+        match self.0.passwords.hash(password, salt).await {
+            Ok(new) => self.ledger().rehash_later(person.id.clone(), old, new),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Client {
+    /// The hash of what identifies the workstation: the PC's name in a trusted header, else the
+    /// cookie.
+    fn workstation_hash(&self) -> Option<String> {
+        match (&self.workstation_header, &self.workstation_cookie) {
+            // A cookie never begins like this, so that none can pass for a header.
+            (Some(header), _) => {
+                let header = format!("header:{}", header.to_lowercase());
+                Some(hash_secret(SecretKind::Workstation, &header))
+            }
+            (None, Some(cookie)) if !cookie.contains(':') => {
+                Some(hash_secret(SecretKind::Workstation, cookie))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Sign-ins under way: parallel tries cannot slip under a limit, and right ones never count.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::domain::throttle::ThrottleKey;
+
+/// How many tries have begun for each key and are not decided yet.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    counts: Mutex<HashMap<String, usize>>,
+    decided: Notify,
+}
+
+/// A try that has begun; it stops counting when this is dropped.
+pub(super) struct Begun<'a> {
+    under_way: &'a UnderWay,
+    keys: Vec<String>,
+}
+
+impl UnderWay {
+    /// Begins a try if `admits` says so of the counts of its keys; one step for all keys.
+    pub(super) fn begin<R>(
+        &self,
+        keys: &[ThrottleKey],
+        admits: impl FnOnce(&[usize]) -> Result<(), R>,
+    ) -> Result<Begun<'_>, R> {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let now: Vec<usize> = keys
+            .iter()
+            .map(|key| counts.get(key).copied().unwrap_or(0))
+            .collect();
+        admits(&now)?;
+        for key in &keys {
+            *counts.entry(key.clone()).or_insert(0) += 1;
+        }
+        Ok(Begun {
+            under_way: self,
+            keys,
+        })
+    }
+
+    /// How many keys have tries under way.
+    pub(super) fn len(&self) -> usize {
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Comes back when a try was decided after this was called.
+    pub(super) fn next_decision(&self) -> tokio::sync::futures::Notified<'_> {
+        self.decided.notified()
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let mut counts = self
+            .under_way
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            if let Some(count) = counts.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(key);
+                }
+            }
+        }
+        drop(counts);
+        self.under_way.decided.notify_waiters();
+    }
+}

@@ -1,0 +1,51 @@
+//! What has to be done now and then, whoever asks: sweeping what ended, watching the invariants.
+
+use std::time::Duration;
+
+use super::App;
+
+/// How often what has ended is swept.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How many sweeps pass between two looks at all invariants.
+const SWEEPS_PER_CHECK: u32 = 60;
+
+impl App {
+    /// Keeps the ledger tidy until it is dropped.
+    pub async fn upkeep(self) {
+        let mut every = tokio::time::interval(SWEEP_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweeps = 0;
+        loop {
+            every.tick().await;
+            self.sweep().await;
+            if sweeps % SWEEPS_PER_CHECK == 0 {
+                self.watch_invariants().await;
+            }
+            sweeps += 1;
+        }
+    }
+
+    async fn sweep(&self) {
+        match self.ledger().sweep().await {
+            Ok(swept) => tracing::debug!(?swept, "swept"),
+            Err(error) => tracing::warn!(%error, "the ledger could not be swept"),
+        }
+    }
+
+    async fn watch_invariants(&self) {
+        let ledger = self.ledger().clone();
+        match tokio::task::spawn_blocking(move || ledger.check()).await {
+            Ok(Ok(violations)) => {
+                for violation in violations {
+                    tracing::error!(
+                        violation.invariant,
+                        violation.found,
+                        "an invariant is broken"
+                    );
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the invariants could not be checked"),
+            Err(error) => tracing::warn!(%error, "the check of the invariants failed"),
+        }
+    }
+}

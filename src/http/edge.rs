@@ -1,0 +1,192 @@
+//! What every request passes: its id, its host, and the headers of its answer.
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::extract::Asked;
+use super::failure::Failure;
+use super::pages::keep_language;
+use super::session::{SESSION_COOKIE, protect_cookies};
+use crate::app::App;
+use crate::text::Problem;
+
+/// Headers of every answer that does not set its own.
+const HEADERS: [(HeaderName, HeaderValue); 9] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("x-ua-compatible"),
+        HeaderValue::from_static("IE=edge"),
+    ),
+    // What belongs to a person is never kept; what may be kept says so itself.
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// Paths that answer whatever host they are asked for.
+const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The outermost layer.
+pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = app.fresh().id();
+    join_cookies(request.headers_mut());
+    let asked = Asked::new(&request, &id);
+    let mut response = match refuse(&app, &request) {
+        Some(problem) => Failure::from(problem).into_response(),
+        None => {
+            let method = request.method().clone();
+            request.extensions_mut().insert(asked.clone());
+            let response = next.run(request).await;
+            tracing::debug!(
+                target: "accesspoint::request",
+                %method, path = asked.uri.path(), status = response.status().as_u16(), id,
+            );
+            response
+        }
+    };
+    if let Some(failure) = failure_of(&mut response) {
+        response = with_cookies_of(response, failure.render(&app, &asked));
+    }
+    let headers = response.headers_mut();
+    for (name, value) in &HEADERS {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if let Some(language) = asked.chosen_language() {
+        headers.append(header::SET_COOKIE, keep_language(&app, language));
+    }
+    protect_cookies(headers);
+    response
+}
+
+/// What an answer failed with: what a handler says, or what the framework answered in its own words.
+fn failure_of(response: &mut Response) -> Option<Failure> {
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        return Some(failure);
+    }
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let ours = kind.is_some_and(|kind| kind.starts_with("text/html") || kind.contains("json"));
+    let empty = status == StatusCode::RANGE_NOT_SATISFIABLE;
+    (!ours && !empty).then(|| Failure::status(status))
+}
+
+/// The answer to a failure, with the cookies that were set before it failed.
+fn with_cookies_of(failed: Response, mut answer: Response) -> Response {
+    for cookie in failed.headers().get_all(header::SET_COOKIE) {
+        answer
+            .headers_mut()
+            .append(header::SET_COOKIE, cookie.clone());
+    }
+    answer
+}
+
+/// Why a request is not looked at further, if it is not.
+fn refuse(app: &App, request: &Request) -> Option<Problem> {
+    if !ANY_HOST.contains(&request.uri().path()) && !has_our_host(app, request) {
+        return Some(Problem::WrongHost);
+    }
+    // Two cookies of one name: one of them was planted (S-04).
+    let doubled = cookies_named(request.headers(), SESSION_COOKIE) > 1;
+    doubled.then_some(Problem::BadRequest)
+}
+
+/// Whether the request is for the host of `public_url`, everywhere that it names one.
+fn has_our_host(app: &App, request: &Request) -> bool {
+    let in_line = authority(request.uri());
+    let mut in_headers = request.headers().get_all(header::HOST).iter();
+    let in_header = in_headers.next();
+    if in_headers.next().is_some() {
+        return false;
+    }
+    let in_header = match in_header.map(HeaderValue::to_str) {
+        Some(Err(_)) => return false,
+        Some(Ok(host)) => Some(host),
+        None => None,
+    };
+    match (in_line, in_header) {
+        (None, None) => false,
+        (line, header) => line
+            .into_iter()
+            .chain(header)
+            .all(|host| app.accepts_host(host)),
+    }
+}
+
+fn authority(uri: &Uri) -> Option<&str> {
+    uri.authority().map(axum::http::uri::Authority::as_str)
+}
+
+/// Makes one line of all cookie lines: over HTTP/2 browsers send one for each cookie.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(_)) = (lines.next(), lines.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for line in headers.get_all(header::COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    match HeaderValue::from_bytes(&joined) {
+        Ok(joined) => drop(headers.insert(header::COOKIE, joined)),
+        Err(_) => drop(headers.remove(header::COOKIE)),
+    }
+}
+
+/// How many cookies of this name came.
+fn cookies_named(headers: &HeaderMap, name: &str) -> usize {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter(|cookie| {
+            cookie
+                .split('=')
+                .next()
+                .is_some_and(|found| found.trim() == name)
+        })
+        .count()
+}
+
+/// An empty answer of a page that only redirects: always `303`, always to a path of ours.
+pub(super) fn see_other(path: &str) -> Response {
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}

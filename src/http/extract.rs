@@ -1,0 +1,432 @@
+//! What handlers take from a request: who asks, in which language, from where, with which form.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tower_sessions::session::Id;
+
+use super::failure::Failure;
+use super::session::{SESSION_COOKIE, hash_of, secret_of};
+use crate::app::App;
+use crate::app::sign_in::Client;
+use crate::domain::person::Role;
+use crate::store::{Actor, ApiToken, Scope, SessionInfo};
+use crate::text::{Language, Problem};
+
+/// The cookie of a workstation.
+pub(super) const WORKSTATION_COOKIE: &str = "__Host-workstation";
+/// The cookie that a sign-in form belongs to.
+pub(super) const SIGN_IN_COOKIE: &str = "__Host-sign-in";
+/// The cookie of a chosen language.
+pub(super) const LANGUAGE_COOKIE: &str = "__Host-language";
+
+/// The cookie that our script sets inside Desktop's embedded browser.
+const DESKTOP_COOKIE: &str = "__Host-desktop";
+
+/// What the outermost layer keeps of a request: enough to say what went wrong with it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The id of the request.
+    pub(super) request_id: Arc<str>,
+    /// Path and query.
+    pub(super) uri: Uri,
+    cookie: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub(super) fn new(request: &Request, request_id: &str) -> Self {
+        let header = |name| request.headers().get(name).cloned();
+        Self {
+            request_id: request_id.into(),
+            uri: request.uri().clone(),
+            cookie: header(header::COOKIE),
+            accept_language: header(header::ACCEPT_LANGUAGE),
+        }
+    }
+
+    /// Whether a program asks, which wants problem+json.
+    pub(super) fn is_api(&self) -> bool {
+        self.uri.path().starts_with("/api/")
+    }
+
+    /// The value of a cookie.
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self.cookie.as_ref()?.to_str().ok()?.split(';');
+        let mut pairs = cookies.filter_map(|cookie| cookie.trim().split_once('='));
+        pairs
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The language: chosen in the address, chosen before, or what the browser prefers.
+    pub(super) fn language(&self) -> Language {
+        let before = || self.cookie(LANGUAGE_COOKIE).and_then(Language::from_word);
+        let preferred = self
+            .accept_language
+            .as_ref()
+            .and_then(|value| value.to_str().ok());
+        self.chosen_language()
+            .or_else(before)
+            .unwrap_or_else(|| Language::from_accept_language(preferred.unwrap_or_default()))
+    }
+
+    /// The language that `lang` in the address chooses.
+    pub(super) fn chosen_language(&self) -> Option<Language> {
+        let mut pairs = self
+            .uri
+            .query()?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(name, _)| *name == "lang")
+            .and_then(|(_, word)| Language::from_word(word))
+    }
+
+    /// Whether the page is shown inside Desktop; our script found out and set the cookie.
+    pub(super) fn in_desktop(&self) -> bool {
+        self.cookie(DESKTOP_COOKIE).is_some()
+    }
+
+    /// Path and query as text.
+    pub(super) fn path_and_query(&self) -> &str {
+        self.uri
+            .path_and_query()
+            .map_or("/", axum::http::uri::PathAndQuery::as_str)
+    }
+
+    /// The live session that the cookie names.
+    pub(super) fn signed(&self, app: &App) -> Result<Option<Signed>, Failure> {
+        let id = self
+            .cookie(SESSION_COOKIE)
+            .and_then(|value| value.parse::<Id>().ok());
+        let Some(id) = id else { return Ok(None) };
+        let session = app.ledger().session(&hash_of(id))?;
+        Ok(session.map(|info| Signed {
+            info,
+            secret: secret_of(id),
+        }))
+    }
+}
+
+/// Somebody with a live session.
+#[derive(Clone, Debug)]
+pub(super) struct Signed {
+    /// The session.
+    pub(super) info: Arc<SessionInfo>,
+    secret: String,
+}
+
+impl Signed {
+    /// The CSRF token of this session.
+    pub(super) fn csrf_token(&self, app: &App) -> String {
+        app.csrf().token(&self.secret)
+    }
+
+    /// Whether this is the CSRF token of this session.
+    pub(super) fn accepts_token(&self, app: &App, token: &str) -> bool {
+        app.csrf().accepts(&self.secret, token)
+    }
+
+    /// This person, as the audit names who caused something.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::person(&self.info.person.name)
+    }
+}
+
+impl FromRequestParts<App> for Asked {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::Internal.into())
+    }
+}
+
+/// A page's visitor: somebody signed in; others are sent to sign in and come back.
+pub(super) struct Visitor {
+    pub(super) asked: Asked,
+    pub(super) signed: Signed,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let asked = Asked::from_request_parts(parts, app).await?;
+        match asked.signed(app)? {
+            Some(signed) => Ok(Self { asked, signed }),
+            None if parts.method == Method::GET => Err(Failure::sign_in_first(&asked)),
+            None => Err(Problem::SignInRequired.into()),
+        }
+    }
+}
+
+/// The fields of a form whose CSRF token was checked; there is no other way to them.
+pub(super) struct CheckedForm<T> {
+    pub(super) visitor: Visitor,
+    pub(super) fields: T,
+}
+
+#[derive(Deserialize)]
+struct WithToken<T> {
+    #[serde(default)]
+    csrf_token: String,
+    #[serde(flatten)]
+    fields: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for CheckedForm<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        if is_foreign(app, &parts.headers) {
+            return Err(Problem::CsrfTokenInvalid.into());
+        }
+        let (token, fields) = read_form(Request::from_parts(parts, body)).await?;
+        if !visitor.signed.accepts_token(app, &token) {
+            return Err(Problem::CsrfTokenInvalid.into());
+        }
+        Ok(Self { visitor, fields })
+    }
+}
+
+/// Reads a form: its CSRF token, not yet checked, and its fields.
+pub(super) async fn read_form<T: DeserializeOwned>(
+    request: Request,
+) -> Result<(String, T), Failure> {
+    let form = Form::<WithToken<T>>::from_request(request, &()).await;
+    let Form(form) = form.map_err(|rejection| Failure::form(&rejection))?;
+    Ok((form.csrf_token, form.fields))
+}
+
+/// Whether a page of another site makes this request. `Origin: null` is what browsers send from our
+/// own pages too, because they give no referrer; there the token decides.
+pub(super) fn is_foreign(app: &App, headers: &HeaderMap) -> bool {
+    let site = headers
+        .get("sec-fetch-site")
+        .and_then(|value| value.to_str().ok());
+    if matches!(site, Some("cross-site" | "same-site")) {
+        return true;
+    }
+    match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
+        None | Some(Ok("null")) => false,
+        Some(Ok(origin)) => {
+            let host = origin.strip_prefix("https://");
+            !host.is_some_and(|host| app.accepts_host(host))
+        }
+        Some(Err(_)) => true,
+    }
+}
+
+/// Who calls the API: a person with a session, or a program with a token.
+pub(super) enum Caller {
+    /// A person; the CSRF token of an unsafe request was checked.
+    Person(Signed),
+    /// A program; it is no person.
+    Token(ApiToken),
+}
+
+/// What an administrative call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permission {
+    /// See what administrators see.
+    Read,
+    /// Change CALs, leases and workstations.
+    ManageCals,
+    /// Change licence, settings, users' state, sessions.
+    ManageSite,
+    /// Change roles, passwords, tokens: for people alone.
+    ManagePeople,
+}
+
+impl Caller {
+    /// The person, where it is one.
+    pub(super) fn person(self) -> Result<Signed, Failure> {
+        match self {
+            Self::Person(signed) => Ok(signed),
+            Self::Token(_) => Err(Problem::Forbidden.into()),
+        }
+    }
+
+    /// Who causes a change, where they may.
+    pub(super) fn may(&self, permission: Permission) -> Result<Actor, Failure> {
+        match self {
+            Self::Person(signed) if person_may(&signed.info.person.roles, permission) => {
+                Ok(signed.actor())
+            }
+            Self::Token(token) if token_may(&token.scopes, permission) => {
+                Ok(Actor::token(&token.id))
+            }
+            _ => Err(Problem::Forbidden.into()),
+        }
+    }
+}
+
+/// What a person with these roles may.
+pub(super) fn person_may(roles: &[Role], permission: Permission) -> bool {
+    roles.iter().any(|role| match role {
+        Role::Administrator => true,
+        Role::Operator => matches!(permission, Permission::Read | Permission::ManageCals),
+        Role::Auditor => permission == Permission::Read,
+    })
+}
+
+fn token_may(scopes: &[Scope], permission: Permission) -> bool {
+    match permission {
+        Permission::Read => {
+            scopes.contains(&Scope::AdminRead) || scopes.contains(&Scope::AdminWrite)
+        }
+        Permission::ManageCals | Permission::ManageSite => scopes.contains(&Scope::AdminWrite),
+        Permission::ManagePeople => false,
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
+            return Ok(Self::Token(token(app, authorization)?));
+        }
+        let asked = Asked::from_request_parts(parts, app).await?;
+        let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
+        if !parts.method.is_safe() {
+            let token = parts
+                .headers
+                .get("x-csrf-token")
+                .and_then(|value| value.to_str().ok());
+            let known = token.is_some_and(|token| signed.accepts_token(app, token));
+            if !known || is_foreign(app, &parts.headers) {
+                return Err(Problem::CsrfTokenInvalid.into());
+            }
+        }
+        Ok(Self::Person(signed))
+    }
+}
+
+/// The live token of an `Authorization: Bearer` header.
+fn token(app: &App, authorization: &HeaderValue) -> Result<ApiToken, Failure> {
+    let text = authorization.to_str().unwrap_or_default();
+    let (scheme, secret) = text.split_once(' ').unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Problem::SignInRequired.into());
+    }
+    app.token(secret.trim())?
+        .ok_or_else(|| Problem::SignInRequired.into())
+}
+
+/// The person who calls the API.
+pub(super) struct ApiPerson(pub(super) Signed);
+
+impl FromRequestParts<App> for ApiPerson {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        Caller::from_request_parts(parts, app)
+            .await?
+            .person()
+            .map(Self)
+    }
+}
+
+/// Where a request comes from, for sign-ins.
+pub(super) struct From(pub(super) Client);
+
+impl FromRequestParts<App> for From {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let asked = Asked::from_request_parts(parts, app).await?;
+        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = connected.map_or(IpAddr::from([0, 0, 0, 0]), |connected| connected.0.ip());
+        let trusted = app.config().proxy.trusted.contains(peer);
+        let text = |name: &str| {
+            let value = parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok());
+            value.map(str::trim).filter(|value| !value.is_empty())
+        };
+        let header = app.config().workstation.header.as_ref().filter(|_| trusted);
+        Ok(Self(Client {
+            address: if trusted {
+                last_hop(&parts.headers).unwrap_or(peer)
+            } else {
+                peer
+            },
+            agent: text("user-agent").unwrap_or_default().to_owned(),
+            workstation_cookie: asked.cookie(WORKSTATION_COOKIE).map(str::to_owned),
+            workstation_header: header
+                .and_then(|name| text(name.as_str()))
+                .map(|name| name.chars().take(64).collect()),
+        }))
+    }
+}
+
+/// The client as the trusted proxy in front tells it: its own word is the last.
+fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = |name: &str| {
+        let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+        line.rsplit(',').next().map(str::trim)
+    };
+    if let Some(hop) = last("forwarded") {
+        let pairs = hop
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='));
+        let node = pairs
+            .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
+            .map(|(_, v)| v);
+        return node.last().and_then(|node| address(node.trim_matches('"')));
+    }
+    last("x-forwarded-for").and_then(address)
+}
+
+/// An address as proxies write it: with a port, in brackets, or plain.
+fn address(text: &str) -> Option<IpAddr> {
+    let socket = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(socket).or_else(bracketed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hop_is_what_the_nearest_proxy_says() {
+        let table = [
+            ("x-forwarded-for", "1.1.1.1, 10.0.0.9", Some("10.0.0.9")),
+            ("x-forwarded-for", "10.0.0.9:4711", Some("10.0.0.9")),
+            ("x-forwarded-for", "[2001:db8::1]:4711", Some("2001:db8::1")),
+            ("x-forwarded-for", "unknown", None),
+            (
+                "forwarded",
+                "for=1.1.1.1, for=\"[2001:db8::7]\";proto=https",
+                Some("2001:db8::7"),
+            ),
+            ("forwarded", "proto=https;For=10.0.0.3", Some("10.0.0.3")),
+            ("forwarded", "for=_hidden", None),
+        ];
+        for (name, value, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(
+                last_hop(&headers),
+                expected.map(|text| text.parse().unwrap()),
+                "{value}"
+            );
+        }
+    }
+}

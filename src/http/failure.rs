@@ -1,0 +1,420 @@
+//! What stops a request, and how it is said: the only place where failures become answers.
+//!
+//! A [`Failure`] is a bare response that carries its reason; the outermost layer ([`super::edge`])
+//! turns it into a page or into problem+json, in the language of the one who asked. Faults are
+//! logged here, once, with their causes.
+
+use std::any::Any;
+use std::error::Error;
+
+use axum::body::Body;
+use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+use super::edge::see_other;
+use super::extract::Asked;
+use super::page::{ErrorPage, respond};
+use super::pages::frame;
+use super::return_to::ReturnTo;
+use super::session::BeginError;
+use crate::app::App;
+use crate::app::administer::AdministerError;
+use crate::app::keys::KeyError;
+use crate::app::open::OpenError;
+use crate::causes;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::{Millis, SECOND_MS};
+use crate::store::StoreError;
+use crate::text::{Language, Problem, Touches};
+
+/// How long to wait when the ledger's queue is full.
+const BUSY_WAIT: Millis = Millis::seconds(1);
+
+/// Why a request was not done.
+#[derive(Clone, Debug)]
+pub(super) struct Failure(Box<Reason>);
+
+#[derive(Clone, Debug)]
+enum Reason {
+    Problem(Problem),
+    Refusal(Refusal),
+    /// R17: a licence that is too small, and whose CALs are taken.
+    TooSmall {
+        held: u32,
+        taken: u32,
+        users: Vec<String>,
+    },
+    NameTaken(String),
+    SignInFirst(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(Reason::Problem(problem)))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(Box::new(Reason::Refusal(refusal)))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy | StoreError::Closed => Self::busy(),
+            error => Self::fault(&error),
+        }
+    }
+}
+
+impl From<BeginError> for Failure {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Store(error) => error.into(),
+            error => Self::fault(&error),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::fault(&error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            error => Self::fault(&error),
+        }
+    }
+}
+
+impl From<AdministerError> for Failure {
+    fn from(error: AdministerError) -> Self {
+        match error {
+            AdministerError::UnknownUser(_) | AdministerError::Unknown { .. } => {
+                Problem::NotFound.into()
+            }
+            AdministerError::Name(_) | AdministerError::Password(_) | AdministerError::Lef(_) => {
+                Self::body_invalid(error.to_string())
+            }
+            AdministerError::NameTaken(name) => Self(Box::new(Reason::NameTaken(name))),
+            AdministerError::TooSmall {
+                held,
+                taken,
+                people,
+            } => Self(Box::new(Reason::TooSmall {
+                held,
+                taken,
+                users: people,
+            })),
+            AdministerError::Busy(busy) => Problem::Busy {
+                wait: Millis::seconds(busy.retry_after_s.into()),
+            }
+            .into(),
+            AdministerError::Store(error) => error.into(),
+            AdministerError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::JsonDataError(error) => Self::body_invalid(causes::innermost(&error)),
+            other => Self::status(other.status()),
+        }
+    }
+}
+
+impl Failure {
+    /// A fault of ours: logged whole, told without detail.
+    pub(super) fn fault(error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = causes::in_one_line(error), "a request failed");
+        Problem::Internal.into()
+    }
+
+    /// More is waiting than can be done soon.
+    pub(super) fn busy() -> Self {
+        Problem::Busy { wait: BUSY_WAIT }.into()
+    }
+
+    /// What was sent can be read, but says something that does not fit.
+    pub(super) fn body_invalid(detail: impl Into<String>) -> Self {
+        Problem::BodyInvalid {
+            detail: detail.into(),
+        }
+        .into()
+    }
+
+    /// A form that cannot be read.
+    pub(super) fn form(rejection: &FormRejection) -> Self {
+        match rejection {
+            FormRejection::FailedToDeserializeFormBody(error) => {
+                Self::body_invalid(causes::innermost(error))
+            }
+            other => Self::status(other.status()),
+        }
+    }
+
+    /// Nobody is signed in: they sign in first, and come back to what they wanted.
+    pub(super) fn sign_in_first(asked: &Asked) -> Self {
+        let wanted = ReturnTo::parse(asked.path_and_query()).location();
+        Self(Box::new(Reason::SignInFirst(wanted)))
+    }
+
+    /// The problem that a status of the framework stands for.
+    pub(super) fn status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Problem::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Problem::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::UnsupportedMediaType,
+            StatusCode::UNPROCESSABLE_ENTITY => Problem::BodyInvalid {
+                detail: "a value does not fit".to_owned(),
+            },
+            status if status.is_server_error() => Problem::Internal,
+            _ => Problem::BadRequest,
+        }
+        .into()
+    }
+
+    /// The answer, for the one who asked.
+    pub(super) fn render(self, app: &App, asked: &Asked) -> Response {
+        match *self.0 {
+            Reason::SignInFirst(_) if asked.is_api() => {
+                problem_json(&Problem::SignInRequired, asked)
+            }
+            Reason::SignInFirst(wanted) => to_sign_in(&wanted),
+            Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
+            Reason::Problem(problem) => problem_page(&problem, app, asked),
+            Reason::Refusal(refusal) => refusal_json(&refusal, app, asked),
+            Reason::NameTaken(name) => {
+                let problem = Problem::UserNameTaken { name };
+                let mut answer = problem_json(&problem, asked);
+                *answer.status_mut() = StatusCode::CONFLICT;
+                answer
+            }
+            Reason::TooSmall { held, taken, users } => too_small_json(held, taken, &users, asked),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// What the catch for panics answers.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    Failure::from(Problem::Internal).into_response()
+}
+
+/// The status of a problem.
+const fn status(problem: &Problem) -> StatusCode {
+    match problem {
+        Problem::BadRequest => StatusCode::BAD_REQUEST,
+        Problem::SignInRequired | Problem::SignInFailed | Problem::SecondFactorRequired => {
+            StatusCode::UNAUTHORIZED
+        }
+        Problem::CsrfTokenInvalid
+        | Problem::Forbidden
+        | Problem::SignInAgain
+        | Problem::SignInRefused { .. }
+        | Problem::UserNameTaken { .. }
+        | Problem::UserDisabled
+        | Problem::LaunchTicketInvalid
+        | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,
+        Problem::NotFound => StatusCode::NOT_FOUND,
+        Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Problem::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+        Problem::BodyInvalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Problem::UpstreamAnswer { .. } => StatusCode::BAD_GATEWAY,
+        Problem::UpstreamSilent { .. } | Problem::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn problem_json(problem: &Problem, asked: &Asked) -> Response {
+    let text = (asked.language().text().problem)(problem);
+    let detail = match problem {
+        Problem::BodyInvalid { detail } => detail.clone(),
+        _ => format!("{} {}", text.happened, text.next),
+    };
+    let mut body = members(status(problem), problem.code(), text.title, &detail, asked);
+    if let Some(wait) = wait(problem) {
+        body.insert("retry_after_s".to_owned(), json!(seconds(wait)));
+    }
+    with_retry_after(json_response(status(problem), &body), problem)
+}
+
+fn problem_page(problem: &Problem, app: &App, asked: &Asked) -> Response {
+    let signed = asked.signed(app).ok().flatten();
+    let token = signed
+        .as_ref()
+        .map(|signed| signed.csrf_token(app))
+        .unwrap_or_default();
+    let frame = frame(app, asked, signed.as_ref(), &token);
+    let problem_text = (frame.language.text().problem)(problem);
+    let page = respond(
+        status(problem),
+        &ErrorPage {
+            frame,
+            problem: problem_text,
+        },
+    );
+    with_retry_after(page, problem)
+}
+
+fn refusal_json(refusal: &Refusal, app: &App, asked: &Asked) -> Response {
+    let status = match refusal {
+        Refusal::DocumentNotFound => StatusCode::NOT_FOUND,
+        _ => StatusCode::FORBIDDEN,
+    };
+    let language = asked.language();
+    let told = refusal_members(refusal, Touches::Open, language, app);
+    let detail = told
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let title = (language.text().problem)(&Problem::Forbidden).title;
+    let mut body = members(status, refusal.code().as_str(), title, &detail, asked);
+    for name in ["retry_at", "ends_by", "workstations", "way_out"] {
+        body.insert(
+            name.to_owned(),
+            told.get(name).cloned().unwrap_or(Value::Null),
+        );
+    }
+    json_response(status, &body)
+}
+
+/// The refusal object of contract 4.
+pub(super) fn refusal_members(
+    refusal: &Refusal,
+    touches: Touches,
+    language: Language,
+    app: &App,
+) -> Map<String, Value> {
+    let text = &language.text().refusal;
+    let message = (text.to_user)(refusal, touches, app.now()).to_string();
+    let ways = refusal.ways_out().iter().map(
+        |way| json!({ "text": (text.way_out)(*way), "url": super::pages::way_out_url(app, *way) }),
+    );
+    let mut members = Map::new();
+    members.insert("code".to_owned(), json!(refusal.code()));
+    members.insert("message".to_owned(), json!(message));
+    members.insert("retry_at".to_owned(), json!(refusal.retry_at()));
+    members.insert("ends_by".to_owned(), json!(refusal.ends_by()));
+    members.insert("workstations".to_owned(), json!(refusal.workstations()));
+    members.insert("way_out".to_owned(), ways.collect());
+    members
+}
+
+fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Response {
+    let detail = format!(
+        "The licence holds {held} named CALs, but {taken} are taken, by: {}. Nothing was changed. \
+         Unassign some of them, or load it with force; then nobody new gets one until it fits.",
+        users.join(", ")
+    );
+    let status = StatusCode::CONFLICT;
+    let mut body = members(status, "NO_FREE_CAL", "Too few named CALs", &detail, asked);
+    body.insert("users".to_owned(), json!(users));
+    json_response(status, &body)
+}
+
+/// What every problem has.
+fn members(
+    status: StatusCode,
+    code: &str,
+    title: &str,
+    detail: &str,
+    asked: &Asked,
+) -> Map<String, Value> {
+    let value = json!({
+        "type": "about:blank", "title": title, "status": status.as_u16(), "code": code,
+        "detail": detail, "request_id": &*asked.request_id,
+    });
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn json_response(status: StatusCode, body: &Map<String, Value>) -> Response {
+    let body = Value::Object(body.clone()).to_string();
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/problem+json")],
+        body,
+    )
+        .into_response()
+}
+
+const fn wait(problem: &Problem) -> Option<Millis> {
+    match problem {
+        Problem::TooManyAttempts { wait } | Problem::Busy { wait } => Some(*wait),
+        _ => None,
+    }
+}
+
+/// Whole seconds, rounded up: never promise earlier.
+const fn seconds(wait: Millis) -> i64 {
+    let whole = wait.0.div_euclid(SECOND_MS);
+    let rounded = if wait.0.rem_euclid(SECOND_MS) > 0 {
+        whole + 1
+    } else {
+        whole
+    };
+    if rounded < 1 { 1 } else { rounded }
+}
+
+fn with_retry_after(mut response: Response, problem: &Problem) -> Response {
+    if let Some(wait) = wait(problem) {
+        set_retry_after(&mut response, wait);
+    }
+    response
+}
+
+/// Says from when a request may be tried again.
+pub(super) fn set_retry_after(response: &mut Response, wait: Millis) {
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+}
+
+/// Characters that a query value may have as they are.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn to_sign_in(wanted: &str) -> Response {
+    if wanted == "/" {
+        return see_other("/login");
+    }
+    see_other(&format!(
+        "/login?return_to={}",
+        utf8_percent_encode(wanted, QUERY)
+    ))
+}

@@ -1,0 +1,103 @@
+//! Alive, ready, and the counters.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use super::extract::Caller;
+use super::failure::Failure;
+use crate::app::App;
+use crate::store::Scope;
+use crate::text::Problem;
+
+/// Routes that are for machines.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_with_token))
+}
+
+/// What the plain listener for metrics serves.
+#[must_use]
+pub fn metrics_router(app: App) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// `503` only where this node cannot commit or is about to stop; ill peers are listed with `200`.
+async fn ready(State(app): State<App>) -> Response {
+    if app.is_draining() {
+        return not_ready("draining");
+    }
+    if let Err(error) = app.ledger().ping().await {
+        tracing::warn!(%error, "not ready");
+        return not_ready("the ledger cannot commit");
+    }
+    let ill: Vec<String> = app.library().problem().into_iter().collect();
+    Json(json!({ "ready": true, "ill": ill })).into_response()
+}
+
+fn not_ready(why: &str) -> Response {
+    let body = Json(json!({ "ready": false, "why": why }));
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+async fn metrics_with_token(State(app): State<App>, caller: Caller) -> Result<Response, Failure> {
+    let allowed = match &caller {
+        Caller::Token(token) => token.scopes.contains(&Scope::Metrics),
+        Caller::Person(_) => false,
+    };
+    if allowed {
+        metrics(State(app)).await
+    } else {
+        Err(Problem::Forbidden.into())
+    }
+}
+
+/// The state of the site in the Prometheus text format.
+async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
+    let license = app.ledger().license()?;
+    let documents = app.library().snapshot().documents().len();
+    let mut text = String::new();
+    let gauges = [
+        (
+            "accesspoint_cals_held",
+            "Named CALs that the licence holds.",
+            u64::from(license.held),
+        ),
+        (
+            "accesspoint_cals_taken",
+            "Named CALs that are taken.",
+            u64::from(license.taken),
+        ),
+        (
+            "accesspoint_documents",
+            "Documents in the folder.",
+            documents as u64,
+        ),
+        (
+            "accesspoint_sign_ins_waiting",
+            "Sign-ins under way.",
+            app.sign_ins_under_way() as u64,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        text.push_str(&format!(
+            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"
+        ));
+    }
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    Ok((kind, text).into_response())
+}

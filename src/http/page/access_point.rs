@@ -1,0 +1,157 @@
+//! The `AccessPoint` page: my licence, and the documents that I may open.
+
+use askama::Template;
+
+use super::Frame;
+use super::mark::{CalLine, Mark};
+use crate::domain::client::ClientKind;
+use crate::domain::time::Timestamp;
+use crate::domain::workstation::{WorkstationId, WorkstationUse};
+use crate::text::{FileSize, Piece, Sentence};
+
+/// `/`.
+#[derive(Debug, Template)]
+#[template(path = "access_point.html")]
+pub struct AccessPointPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// My licence.
+    pub license: MyLicense<'a>,
+    /// The words that were searched for; may be empty.
+    pub search: &'a str,
+    /// The category that was chosen.
+    pub category: Option<&'a str>,
+    /// Every category that has documents for me.
+    pub categories: &'a [CategoryLink<'a>],
+    /// The documents to show, favourites first.
+    pub documents: &'a [DocumentTile<'a>],
+    /// How many documents there are for me, shown or not.
+    pub total: usize,
+    /// Something good to know.
+    pub notice: Option<&'a str>,
+}
+
+/// What a person's licence looks like from this workstation.
+#[derive(Clone, Copy, Debug)]
+pub struct MyLicense<'a> {
+    /// The named CAL.
+    pub cal: CalLine,
+    /// The lease of this workstation.
+    pub lease: LeaseHere,
+    /// The workstations that count now (R13), this one included if it does.
+    pub used: &'a [WorkstationUse],
+    /// This workstation.
+    pub this_workstation: &'a WorkstationId,
+}
+
+/// The lease of this workstation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseHere {
+    /// A live lease.
+    Live {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// None; the next open grants one.
+    ByOpening,
+    /// None; two other workstations count (R13).
+    Waits {
+        /// From when this one can lease.
+        from: Timestamp,
+    },
+    /// None; the server does not lease now (R1 to R7).
+    NotPossible,
+}
+
+/// A category with its number of documents.
+#[derive(Clone, Copy, Debug)]
+pub struct CategoryLink<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// How many documents it has for this person.
+    pub count: usize,
+}
+
+/// One document.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentTile<'a> {
+    /// The id, of the characters `A-Za-z0-9_-`.
+    pub id: &'a str,
+    /// The title.
+    pub title: &'a str,
+    /// The category; may be empty.
+    pub category: &'a str,
+    /// The size in bytes.
+    pub size_bytes: u64,
+    /// The last change.
+    pub modified_at: Timestamp,
+    /// Whether the person marked it.
+    pub favourite: bool,
+    /// The kinds of client that open it; the first is that of the *Open* button.
+    pub clients: &'a [ClientKind],
+}
+
+impl AccessPointPage<'_> {
+    fn count(&self) -> String {
+        let text = &self.frame.language.text().access_point;
+        (text.document_count)(self.documents.len())
+    }
+
+    /// The kinds of client of the first document, which most documents share.
+    fn usual_clients(&self) -> &[ClientKind] {
+        self.documents.first().map_or(&[], |first| first.clients)
+    }
+}
+
+impl MyLicense<'_> {
+    fn cal_sentence(&self, frame: &Frame<'_>) -> Sentence {
+        self.cal.sentence(frame)
+    }
+
+    fn lease_sentence(&self, frame: &Frame<'_>) -> Sentence {
+        let text = &frame.language.text().access_point;
+        match self.lease {
+            LeaseHere::Live { until } => (text.lease_live)(frame.dates(), until),
+            LeaseHere::ByOpening => text.lease_by_opening.into(),
+            LeaseHere::Waits { from } => (text.lease_waits)(frame.dates(), from),
+            LeaseHere::NotPossible => text.lease_not_possible.into(),
+        }
+    }
+
+    fn used_sentence(&self, frame: &Frame<'_>) -> Sentence {
+        let text = &frame.language.text().access_point;
+        let first_free = self.used.iter().map(|used| used.counts_until).min();
+        (text.workstations_used)(frame.dates(), self.used.len(), first_free)
+    }
+
+    fn used_mark(&self) -> Mark {
+        match self.used.len() {
+            0 | 1 => Mark::Neutral,
+            _ => Mark::Waiting,
+        }
+    }
+
+    fn is_this(&self, used: &WorkstationUse) -> bool {
+        used.workstation.id == *self.this_workstation
+    }
+}
+
+impl LeaseHere {
+    const fn mark(self) -> Mark {
+        match self {
+            Self::Live { .. } => Mark::Granted,
+            Self::ByOpening => Mark::Neutral,
+            Self::Waits { .. } => Mark::Waiting,
+            Self::NotPossible => Mark::Refused,
+        }
+    }
+}
+
+impl DocumentTile<'_> {
+    fn size(&self, frame: &Frame<'_>) -> FileSize {
+        FileSize {
+            bytes: self.size_bytes,
+            language: frame.language,
+        }
+    }
+}

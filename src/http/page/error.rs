@@ -1,0 +1,16 @@
+//! The error page.
+
+use askama::Template;
+
+use super::Frame;
+use crate::text::ProblemText;
+
+/// Any answer that is a problem, for people.
+#[derive(Debug, Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// What happened, whether anything was changed, what to do.
+    pub problem: ProblemText,
+}

@@ -1,0 +1,139 @@
+//! Pages: typed view models over askama templates, and what every page shares.
+//!
+//! A view model holds plain or borrowed data and decides nothing but how to say it. Words come from
+//! `crate::text`, marks and the style sheet from [`static_files`].
+
+mod access_point;
+mod account;
+mod desktop;
+mod error;
+mod hand_over;
+mod mark;
+mod refused;
+mod sign_in;
+pub mod static_files;
+
+pub use access_point::{AccessPointPage, CategoryLink, DocumentTile, LeaseHere, MyLicense};
+pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow};
+pub use desktop::DesktopPage;
+pub use error::ErrorPage;
+pub use hand_over::{HandOverPage, LeaseOutcome};
+pub use mark::{CalLine, Mark};
+pub use refused::{RefusedPage, RuleLine};
+pub use sign_in::{SignInPage, SignInWay};
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::domain::refusal::WayOut;
+use crate::domain::time::Timestamp;
+use crate::text::{Dates, Language};
+
+/// What head, header and footer of a page need.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The name of the product or of the site.
+    pub product: &'a str,
+    /// The language of the page.
+    pub language: Language,
+    /// The time of the request.
+    pub now: Timestamp,
+    /// Path and query of the page, for the links that change its language; for the answer to a
+    /// form, a path that can be visited.
+    pub path: &'a str,
+    /// Who is signed in.
+    pub person: Option<Person<'a>>,
+    /// The token that every form carries.
+    pub csrf_token: &'a str,
+    /// The id of the request.
+    pub request_id: &'a str,
+    /// The version of the gateway.
+    pub version: &'a str,
+    /// Where people get help.
+    pub help: Option<Help<'a>>,
+    /// Whether the page is shown inside Desktop.
+    pub in_desktop: bool,
+}
+
+/// The person who is signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// The name to show.
+    pub display_name: &'a str,
+    /// Whether the header leads to the console.
+    pub is_administrator: bool,
+}
+
+/// Where people get help.
+#[derive(Clone, Copy, Debug)]
+pub struct Help<'a> {
+    /// What to show.
+    pub text: &'a str,
+    /// An `https:` or `mailto:` address.
+    pub address: Option<&'a str>,
+}
+
+impl<'a> Frame<'a> {
+    /// How dates are written on this page.
+    #[must_use]
+    pub fn dates(&self) -> Dates {
+        Dates::new(self.language, self.now)
+    }
+
+    /// Where a way out leads, if anywhere: asking leads to the help address.
+    #[must_use]
+    pub const fn way_out_address(&self, way: WayOut) -> Option<&'a str> {
+        match way {
+            WayOut::SignInAsSomeoneElse => Some("/login"),
+            WayOut::LeaseFromProduction => Some("/desktop"),
+            WayOut::UseOtherWorkstation => Some("/account"),
+            WayOut::WorkOnline => None,
+            WayOut::AskForCal
+            | WayOut::AskToGiveBack
+            | WayOut::AskToLift
+            | WayOut::AskToSwitchLeasingOn
+            | WayOut::AskForLicense
+            | WayOut::AskToEnable
+            | WayOut::AskForDocument => match self.help {
+                Some(help) => help.address,
+                None => None,
+            },
+        }
+    }
+
+    /// This page in another language: its address with `lang` set.
+    fn language_link(&self, language: Language) -> String {
+        let (path, query) = self.path.split_once('?').unwrap_or((self.path, ""));
+        let mut link = format!("{path}?");
+        let kept = query.split('&').filter(|pair| !pair.starts_with("lang="));
+        for pair in kept.filter(|pair| !pair.is_empty()) {
+            link.push_str(pair);
+            link.push('&');
+        }
+        link.push_str("lang=");
+        link.push_str(language.word());
+        link
+    }
+}
+
+/// Room for a page of the usual size, so that rendering does not move it while it grows.
+const PAGE_BYTES: usize = 40 * 1024;
+
+/// The response that shows a page.
+#[must_use]
+pub fn respond(status: StatusCode, page: &impl Template) -> Response {
+    let mut html = String::with_capacity(PAGE_BYTES);
+    match page.render_into(&mut html) {
+        Ok(()) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! Pages with sample data, for the tests of this folder.
+
+use super::*;
+use crate::domain::client::ClientKind;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::{Millis, Timestamp};
+use crate::domain::workstation::{Workstation, WorkstationId, WorkstationUse};
+use crate::text::Problem;
+
+/// Stands wherever people or files give a name.
+pub(super) const HOSTILE: &str = r#"<script>alert("1")</script>' & Co"#;
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(super) fn frame(language: Language) -> Frame<'static> {
+    Frame {
+        product: "AccessPoint",
+        language,
+        now: at("2026-11-24T12:00:00.000Z"),
+        path: "/",
+        person: Some(Person {
+            display_name: "Ann Archer",
+            is_administrator: false,
+        }),
+        csrf_token: "k3Jv0pQm9sTtXwZ1aBcDeFgHiJkLmNoPqRsTuVwXyZ0",
+        request_id: "01jdf3v8k2m4",
+        version: "0.1.0",
+        help: Some(Help {
+            text: "Help desk",
+            address: Some("mailto:help@corp.example"),
+        }),
+        in_desktop: false,
+    }
+}
+
+pub(super) fn used() -> Vec<WorkstationUse> {
+    let each = |name: &str, last: &str, until: &str| WorkstationUse {
+        workstation: Workstation {
+            id: name.into(),
+            name: name.to_owned(),
+        },
+        last_leased_at: at(last),
+        counts_until: at(until),
+    };
+    vec![
+        each(
+            "LAPTOP-7",
+            "2026-11-22T09:14:00.000Z",
+            "2026-11-29T09:14:00.000Z",
+        ),
+        each(
+            "DESK-12",
+            "2026-11-23T17:40:00.000Z",
+            "2026-11-30T17:40:00.000Z",
+        ),
+    ]
+}
+
+pub(super) fn workstation_limit() -> Refusal {
+    Refusal::WorkstationLimit {
+        others: used(),
+        window: Millis::days(7),
+        retry_at: at("2026-11-29T09:14:00.000Z"),
+    }
+}
+
+pub(super) fn license<'a>(
+    used: &'a [WorkstationUse],
+    this_workstation: &'a WorkstationId,
+) -> MyLicense<'a> {
+    MyLicense {
+        cal: CalLine::Assigned {
+            since: at("2026-03-03T08:00:00.000Z"),
+        },
+        lease: LeaseHere::Live {
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        used,
+        this_workstation,
+    }
+}
+
+/// Titles, categories and ids of usual length.
+pub(super) struct Library {
+    titles: Vec<(String, String)>,
+}
+
+const CLIENTS: &[ClientKind] = &[
+    ClientKind::Plugin,
+    ClientKind::Desktop,
+    ClientKind::Download,
+];
+const CATEGORIES: [&str; 4] = ["Finance", "Sales", "Human Resources", "Supply Chain"];
+const NAMES: [&str; 5] = [
+    "Monthly Profit and Loss",
+    "Sales by Region",
+    "Headcount and Absence",
+    "Warehouse Turnover Details",
+    "Customer Satisfaction",
+];
+
+impl Library {
+    pub(super) fn new(count: usize) -> Self {
+        let titles = (0..count).map(|number| {
+            let title = format!("{} {}", NAMES[number % NAMES.len()], 2000 + number);
+            (format!("d{number:0>21}"), title)
+        });
+        Self {
+            titles: titles.collect(),
+        }
+    }
+
+    pub(super) fn tiles(&self) -> Vec<DocumentTile<'_>> {
+        let mut tiles = Vec::new();
+        let mut modified_at = at("2026-11-22T09:14:27.123Z");
+        let mut size_bytes = 12_500_000;
+        for (number, (id, title)) in self.titles.iter().enumerate() {
+            tiles.push(DocumentTile {
+                id,
+                title,
+                category: CATEGORIES[number % CATEGORIES.len()],
+                size_bytes,
+                modified_at,
+                favourite: number < 3,
+                clients: CLIENTS,
+            });
+            modified_at = modified_at - Millis::hours(31);
+            size_bytes += 777_777;
+        }
+        tiles
+    }
+}
+
+pub(super) fn categories() -> Vec<CategoryLink<'static>> {
+    CATEGORIES
+        .map(|name| CategoryLink { name, count: 12 })
+        .to_vec()
+}
+
+pub(super) fn rules(refusal: &Refusal, language: Language) -> Vec<RuleLine> {
+    let reason = (language.text().refusal.to_administrator)(refusal, frame(language).now);
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13]
+        .map(|rule| RuleLine {
+            rule,
+            passed: rule != 13,
+            reason: (rule == 13).then(|| reason.clone()),
+        })
+        .to_vec()
+}
+
+/// Every page in one language, with `name` wherever a name is shown; each with what to call it.
+pub(super) fn every_page(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let mut pages = signed_out_pages(language, name);
+    pages.extend(access_point_pages(language, name));
+    pages.extend(open_pages(language, name));
+    pages.push(("account", account_page(language, name)));
+    let desktop = DesktopPage {
+        frame: named_frame(language, name),
+        address: "https://accesspoint.corp.example/",
+    };
+    pages.push(("desktop", desktop.render().unwrap()));
+    pages
+}
+
+fn named_frame(language: Language, name: &str) -> Frame<'_> {
+    Frame {
+        person: Some(Person {
+            display_name: name,
+            is_administrator: true,
+        }),
+        ..frame(language)
+    }
+}
+
+fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let text = language.text();
+    let signed_out = Frame {
+        person: None,
+        path: "/login?return_to=%2Faccount",
+        ..frame(language)
+    };
+    let failed = (text.problem)(&Problem::SignInFailed);
+    let first = SignInPage {
+        frame: signed_out,
+        ways: &[
+            SignInWay::Password,
+            SignInWay::Provider {
+                label: name,
+                url: "/oidc/corp/login?return_to=%2Faccount",
+            },
+        ],
+        username: "",
+        return_to: "/account",
+        notice: Some(text.notice.signed_out),
+        failure: None,
+    };
+    let second = SignInPage {
+        username: name,
+        notice: None,
+        failure: Some(&failed.happened),
+        ..first
+    };
+    let shut = SignInPage {
+        ways: &[],
+        notice: None,
+        ..first
+    };
+    let error = ErrorPage {
+        frame: frame(language),
+        problem: (text.problem)(&Problem::SignInRefused {
+            source: "Corporate sign-in".to_owned(),
+            name: name.to_owned(),
+            groups: vec![name.to_owned()],
+        }),
+    };
+    vec![
+        ("sign-in", first.render().unwrap()),
+        ("sign-in-failed", second.render().unwrap()),
+        ("sign-in-shut", shut.render().unwrap()),
+        ("error", error.render().unwrap()),
+    ]
+}
+
+fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let library = Library::new(8);
+    let mut tiles = library.tiles();
+    tiles[1].title = name;
+    tiles[1].category = name;
+    let mut used = used();
+    used.truncate(1);
+    used[0].workstation.name = name.to_owned();
+    let this_workstation = WorkstationId::from("LAPTOP-7");
+    let mut categories = categories();
+    categories[0].name = name;
+    let full = AccessPointPage {
+        frame: named_frame(language, name),
+        license: license(&used, &this_workstation),
+        search: "",
+        category: None,
+        categories: &categories,
+        documents: &tiles,
+        total: 8,
+        notice: None,
+    };
+    let desktop = AccessPointPage {
+        frame: Frame {
+            in_desktop: true,
+            ..full.frame
+        },
+        category: Some(name),
+        license: MyLicense {
+            cal: CalLine::Quarantined {
+                since: at("2026-11-20T08:00:00.000Z"),
+                until: at("2026-11-27T08:00:00.001Z"),
+            },
+            lease: LeaseHere::Waits {
+                from: at("2026-11-29T09:14:00.000Z"),
+            },
+            ..full.license
+        },
+        ..full
+    };
+    let nothing_found = AccessPointPage {
+        search: name,
+        documents: &[],
+        license: MyLicense {
+            cal: CalLine::AssignedByOpening,
+            lease: LeaseHere::ByOpening,
+            used: &[],
+            ..full.license
+        },
+        ..full
+    };
+    let nothing_there = AccessPointPage {
+        documents: &[],
+        categories: &[],
+        total: 0,
+        license: MyLicense {
+            cal: CalLine::Missing,
+            lease: LeaseHere::NotPossible,
+            ..nothing_found.license
+        },
+        ..full
+    };
+    vec![
+        ("access-point", full.render().unwrap()),
+        ("access-point-desktop", desktop.render().unwrap()),
+        ("nothing-found", nothing_found.render().unwrap()),
+        ("nothing-there", nothing_there.render().unwrap()),
+    ]
+}
+
+fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let limit = workstation_limit();
+    let full = Refusal::NoFreeCal {
+        held: 25,
+        taken: 25,
+        retry_at: Some(at("2026-12-01T08:00:00.000Z")),
+    };
+    let rules = rules(&limit, language);
+    let granted = HandOverPage {
+        frame: named_frame(language, name),
+        document_title: name,
+        client: ClientKind::Desktop,
+        lease: LeaseOutcome::Granted {
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        launch_url: "/documents/d0/content?launch=abc&x=1",
+        leads_on_after: Millis::seconds(3),
+        rules: &[],
+    };
+    let limited = HandOverPage {
+        client: ClientKind::Plugin,
+        lease: LeaseOutcome::Refused {
+            refusal: &limit,
+            lease_ended: true,
+        },
+        leads_on_after: Millis::seconds(20),
+        rules: &rules,
+        ..granted
+    };
+    let not_leasing = HandOverPage {
+        client: ClientKind::Download,
+        lease: LeaseOutcome::NotApplicable,
+        ..granted
+    };
+    let refused = RefusedPage {
+        frame: named_frame(language, name),
+        document_title: Some(name),
+        refusal: &full,
+        rules: &rules,
+    };
+    vec![
+        ("hand-over-granted", granted.render().unwrap()),
+        ("hand-over-limited", limited.render().unwrap()),
+        ("hand-over-download", not_leasing.render().unwrap()),
+        ("refused", refused.render().unwrap()),
+    ]
+}
+
+fn account_page(language: Language, name: &str) -> String {
+    let lease = |id, state, renewed_at| LeaseRow {
+        id,
+        workstation_name: name,
+        state,
+        granted_at: at("2026-10-22T09:14:00.000Z"),
+        renewed_at,
+        expires_at: at("2026-12-22T09:14:00.000Z"),
+    };
+    let page = AccountPage {
+        frame: named_frame(language, name),
+        notice: Some(language.text().notice.lease_released),
+        failure: Some(language.text().notice.passwords_differ),
+        cal: CalLine::Assigned {
+            since: at("2025-03-03T08:00:00.000Z"),
+        },
+        leases: &[
+            lease("a", LeaseState::Live, Some(at("2026-11-22T09:14:00.000Z"))),
+            lease("b", LeaseState::Revoked, None),
+            lease("c", LeaseState::Expired, None),
+            lease("d", LeaseState::Released, None),
+        ],
+        workstations: &[
+            WorkstationRow {
+                id: "w1",
+                name,
+                last_leased_at: Some(at("2026-11-22T09:14:00.000Z")),
+                is_this: true,
+            },
+            WorkstationRow {
+                id: "w2",
+                name: "DESK-12",
+                last_leased_at: None,
+                is_this: false,
+            },
+        ],
+        sessions: &[
+            SessionRow {
+                id: "s1",
+                label: name,
+                signed_in_at: at("2026-11-24T08:00:00.000Z"),
+                last_seen_at: at("2026-11-24T11:59:00.000Z"),
+                is_this: true,
+            },
+            SessionRow {
+                id: "s2",
+                label: "DESK-12 · 10.1.2.3",
+                signed_in_at: at("2026-11-23T08:00:00.000Z"),
+                last_seen_at: at("2026-11-23T17:40:00.000Z"),
+                is_this: false,
+            },
+        ],
+        can_change_password: true,
+    };
+    page.render().unwrap()
+}

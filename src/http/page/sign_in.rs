@@ -1,0 +1,38 @@
+//! The sign-in page.
+
+use askama::Template;
+
+use super::Frame;
+
+/// `/login`.
+#[derive(Debug, Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage<'a> {
+    /// The frame, without a person.
+    pub frame: Frame<'a>,
+    /// The ways in, in the order of the configuration; the form stands where the first source that
+    /// takes passwords does.
+    pub ways: &'a [SignInWay<'a>],
+    /// The name that was typed, kept after a failure.
+    pub username: &'a str,
+    /// Where to go afterwards: a path, or the opaque id of a kept one.
+    pub return_to: &'a str,
+    /// Something good to know, such as that the session has ended.
+    pub notice: Option<&'a str>,
+    /// Why signing in failed.
+    pub failure: Option<&'a str>,
+}
+
+/// One way to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInWay<'a> {
+    /// Name and password, for all sources that take them.
+    Password,
+    /// A provider, which gets a button.
+    Provider {
+        /// What the button says.
+        label: &'a str,
+        /// Where it leads: a path of ours.
+        url: &'a str,
+    },
+}

@@ -1,0 +1,198 @@
+//! The `AccessPoint` page: my licence and my documents.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::frame;
+use crate::app::App;
+use crate::app::documents::DocumentQuery;
+use crate::domain::client::ClientKind;
+use crate::domain::open::{Finding, Rule, workstations_in_use};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::workstation::WorkstationUse;
+use crate::http::edge::see_other;
+use crate::http::extract::{CheckedForm, Signed, Visitor};
+use crate::http::failure::Failure;
+use crate::http::page::{
+    AccessPointPage, CalLine, CategoryLink, DocumentTile, LeaseHere, MyLicense, respond,
+};
+use crate::store::Standing;
+use crate::text::Problem;
+
+/// How a document is opened in a browser, the *Open* button first.
+const IN_BROWSER: [ClientKind; 3] = [
+    ClientKind::Plugin,
+    ClientKind::Desktop,
+    ClientKind::Download,
+];
+/// How a document is opened in Desktop's embedded browser.
+const IN_DESKTOP: [ClientKind; 1] = [ClientKind::Desktop];
+
+/// Characters of a search that are looked at.
+const SEARCH_CHARACTERS_MAX: usize = 200;
+
+#[derive(Deserialize)]
+pub(super) struct AccessPointQuery {
+    #[serde(default)]
+    q: String,
+    category: Option<String>,
+}
+
+/// `GET /`.
+pub(super) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(query): Query<AccessPointQuery>,
+) -> Result<Response, Failure> {
+    let Visitor { asked, signed } = visitor;
+    let search: String = query.q.chars().take(SEARCH_CHARACTERS_MAX).collect();
+    let category = query.category.filter(|category| !category.is_empty());
+    let wanted = DocumentQuery { search, category };
+    let person = &signed.info.person;
+    let list = app.documents(person, &wanted)?;
+    let standing = app.standing(person, &signed.info.workstation)?;
+    let used = used(&app, &standing);
+    let token = signed.csrf_token(&app);
+    let frame = frame(&app, &asked, Some(&signed), &token);
+    let clients: &[ClientKind] = if frame.in_desktop {
+        &IN_DESKTOP
+    } else {
+        &IN_BROWSER
+    };
+    let tiles: Vec<DocumentTile<'_>> = list
+        .documents()
+        .map(|document| DocumentTile {
+            id: document.id.as_str(),
+            title: &document.title,
+            category: document.category.as_deref().unwrap_or_default(),
+            size_bytes: document.size_bytes,
+            modified_at: document.modified_at,
+            favourite: list.favourites.contains(document.id.as_str()),
+            clients,
+        })
+        .collect();
+    let named = list.categories.iter().filter(|(name, _)| !name.is_empty());
+    let categories: Vec<CategoryLink<'_>> = named
+        .map(|(name, count)| CategoryLink {
+            name,
+            count: *count,
+        })
+        .collect();
+    let page = AccessPointPage {
+        frame,
+        license: my_license(&signed, &standing, &used, frame.now),
+        search: &wanted.search,
+        category: wanted.category.as_deref(),
+        categories: &categories,
+        documents: &tiles,
+        total: list.visible,
+        notice: None,
+    };
+    Ok(respond(StatusCode::OK, &page))
+}
+
+/// The workstations that count in R13 now.
+fn used(app: &App, standing: &Standing) -> Vec<WorkstationUse> {
+    workstations_in_use(
+        standing.leases.iter(),
+        app.ledger().policy().lease_window,
+        app.now(),
+    )
+}
+
+fn my_license<'a>(
+    signed: &'a Signed,
+    standing: &Standing,
+    used: &'a [WorkstationUse],
+    now: Timestamp,
+) -> MyLicense<'a> {
+    let this_workstation = &signed.info.workstation.id;
+    MyLicense {
+        cal: cal_line(standing),
+        lease: lease_here(signed, standing, now),
+        used,
+        this_workstation,
+    }
+}
+
+/// The state of a person's CAL in a line.
+pub(super) fn cal_line(standing: &Standing) -> CalLine {
+    use crate::domain::cal::CalState;
+    let refused = |rule| refusal(&standing.findings, rule);
+    match &standing.cal {
+        Some(cal) => match cal.state {
+            CalState::Assigned => CalLine::Assigned {
+                since: cal.assigned_at,
+            },
+            CalState::Quarantined { since, until } => CalLine::Quarantined { since, until },
+        },
+        None if refused(Rule::R0).is_some() => CalLine::LicenseMissing,
+        None if refused(Rule::R6).is_some() || refused(Rule::R9).is_some() => CalLine::Missing,
+        None => CalLine::AssignedByOpening,
+    }
+}
+
+fn lease_here(signed: &Signed, standing: &Standing, now: Timestamp) -> LeaseHere {
+    let here = &signed.info.workstation.id;
+    let live = standing
+        .leases
+        .iter()
+        .find(|l| l.workstation.id == *here && l.is_live(now));
+    if let Some(lease) = live {
+        return LeaseHere::Live {
+            until: lease.expires_at,
+        };
+    }
+    let license = [
+        Rule::R0,
+        Rule::R1,
+        Rule::R2,
+        Rule::R3,
+        Rule::R4,
+        Rule::R5,
+        Rule::R6,
+        Rule::R7,
+    ];
+    if license
+        .into_iter()
+        .any(|rule| refusal(&standing.findings, rule).is_some())
+    {
+        return LeaseHere::NotPossible;
+    }
+    match refusal(&standing.findings, Rule::R13) {
+        Some(Refusal::WorkstationLimit { retry_at, .. }) => LeaseHere::Waits { from: *retry_at },
+        _ => LeaseHere::ByOpening,
+    }
+}
+
+fn refusal(findings: &[Finding], rule: Rule) -> Option<&Refusal> {
+    findings
+        .iter()
+        .find(|finding| finding.rule == rule)?
+        .refusal
+        .as_ref()
+}
+
+#[derive(Deserialize)]
+pub(super) struct FavouriteForm {
+    on: bool,
+}
+
+/// `POST /documents/{id}/favourite`.
+pub(super) async fn set_favourite(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    form: CheckedForm<FavouriteForm>,
+) -> Result<Response, Failure> {
+    let person = &form.visitor.signed.info.person;
+    if app.requested(person, &id).name.is_none() {
+        return Err(Problem::NotFound.into());
+    }
+    app.ledger()
+        .set_favourite(person.id.clone(), id, form.fields.on)
+        .await?;
+    Ok(see_other("/"))
+}

@@ -1,0 +1,147 @@
+//! Pages for people: each handler loads what a view model of [`super::page`] needs and shows it.
+
+mod access_point;
+mod account;
+mod open;
+mod sign_in;
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use tower_sessions::cookie::time::OffsetDateTime;
+use tower_sessions::cookie::{Cookie, SameSite};
+
+use super::extract::{Asked, LANGUAGE_COOKIE, Signed, Visitor};
+use super::failure::Failure;
+use super::page::{DesktopPage, Frame, Person, respond};
+use crate::app::App;
+use crate::domain::refusal::WayOut;
+use crate::domain::time::{Millis, SECOND_MS};
+use crate::text::{Language, Problem};
+use axum::extract::State;
+use axum::http::StatusCode;
+
+/// The name on every page.
+const PRODUCT: &str = "AccessPoint";
+/// The version in the footer.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long a chosen language is kept.
+const LANGUAGE_KEPT: Millis = Millis::days(400);
+
+/// Routes of pages.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(access_point::show))
+        .route("/login", get(sign_in::show).post(sign_in::submit))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/documents/{id}/open", post(open::open))
+        .route(
+            "/documents/{id}/favourite",
+            post(access_point::set_favourite),
+        )
+        .route("/desktop", get(desktop))
+        .merge(account::routes())
+}
+
+/// What stands at no other path.
+pub(super) async fn not_found() -> Failure {
+    Problem::NotFound.into()
+}
+
+/// What a path answers to other methods.
+pub(super) async fn method_not_allowed() -> Failure {
+    Problem::MethodNotAllowed.into()
+}
+
+/// Head, header and footer of a page.
+pub(super) fn frame<'a>(
+    app: &App,
+    asked: &'a Asked,
+    signed: Option<&'a Signed>,
+    csrf_token: &'a str,
+) -> Frame<'a> {
+    Frame {
+        product: PRODUCT,
+        language: asked.language(),
+        now: app.now(),
+        path: asked.path_and_query(),
+        person: signed.map(|signed| Person {
+            display_name: &signed.info.person.display_name,
+            is_administrator: false,
+        }),
+        csrf_token,
+        request_id: &asked.request_id,
+        version: VERSION,
+        help: None,
+        in_desktop: asked.in_desktop(),
+    }
+}
+
+/// Where a way out leads, as the API tells it: an address of ours, or nothing.
+pub(super) fn way_out_url(app: &App, way: WayOut) -> Option<String> {
+    let path = match way {
+        WayOut::SignInAsSomeoneElse => "/login",
+        WayOut::UseOtherWorkstation => "/account",
+        WayOut::LeaseFromProduction => "/desktop",
+        _ => return None,
+    };
+    Some(format!("{}{path}", app.config().public_url.origin()))
+}
+
+/// A cookie that is kept; it says so in both ways, for old browsers know only the first.
+pub(super) fn kept_cookie(
+    app: &App,
+    name: &'static str,
+    value: String,
+    life: Millis,
+) -> Cookie<'static> {
+    let ends_at = (app.now() + life).calendar();
+    let expires = OffsetDateTime::from_unix_timestamp(ends_at.unix_timestamp());
+    let mut cookie = host_cookie(name, value);
+    cookie.set_max_age(tower_sessions::cookie::time::Duration::seconds(
+        life.0 / SECOND_MS,
+    ));
+    if let Ok(expires) = expires {
+        cookie.set_expires(expires);
+    }
+    cookie
+}
+
+/// A cookie of this host alone, out of reach of scripts.
+pub(super) fn host_cookie(name: &'static str, value: String) -> Cookie<'static> {
+    Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .build()
+}
+
+/// Adds a cookie to an answer.
+pub(super) fn add_cookie(response: &mut Response, cookie: &Cookie<'_>) {
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// The header that keeps a chosen language.
+pub(super) fn keep_language(app: &App, language: Language) -> HeaderValue {
+    let word = language.word().to_owned();
+    let cookie = kept_cookie(app, LANGUAGE_COOKIE, word, LANGUAGE_KEPT);
+    HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// `GET /desktop`.
+async fn desktop(State(app): State<App>, visitor: Visitor) -> Response {
+    let token = visitor.signed.csrf_token(&app);
+    let address = format!("{}/", app.config().public_url.origin());
+    let frame = frame(&app, &visitor.asked, Some(&visitor.signed), &token);
+    respond(
+        StatusCode::OK,
+        &DesktopPage {
+            frame,
+            address: &address,
+        },
+    )
+}

@@ -1,0 +1,136 @@
+//! Opening a document: the hand-over page, or why not.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::frame;
+use crate::app::App;
+use crate::app::open::DocumentOpened;
+use crate::domain::client::ClientKind;
+use crate::domain::open::{Access, Finding, LeaseOutcome as Outcome, Rule};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Millis;
+use crate::http::extract::{CheckedForm, Visitor};
+use crate::http::failure::Failure;
+use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
+use crate::text::Touches;
+
+/// After how long the page leads on where everything was granted.
+const LEADS_ON_AFTER: Millis = Millis::seconds(2);
+/// After how long where a lease was refused: the words can be read before.
+const LEADS_ON_AFTER_REFUSAL: Millis = Millis::seconds(20);
+
+#[derive(Deserialize)]
+pub(super) struct OpenForm {
+    #[serde(default)]
+    client: String,
+}
+
+/// `POST /documents/{id}/open`.
+pub(super) async fn open(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    form: CheckedForm<OpenForm>,
+) -> Result<Response, Failure> {
+    let client = ClientKind::from_word(&form.fields.client)
+        .ok_or_else(|| Failure::body_invalid("client: one of desktop, plugin, ajax, download"))?;
+    let Visitor { asked, signed } = form.visitor;
+    let opened = app.open_document(&signed.info, &id, client).await?;
+    let token = signed.csrf_token(&app);
+    let home = Frame {
+        path: "/",
+        ..frame(&app, &asked, Some(&signed), &token)
+    };
+    let rules = if opened.opened.answer.refusal().is_some() {
+        let info = &signed.info;
+        let standing = app.explain(&info.person, &info.workstation, &id, client)?;
+        rule_lines(&standing.findings, &home)
+    } else {
+        Vec::new()
+    };
+    Ok(match &opened.opened.answer.access {
+        Access::Refused(refusal) => refused(home, &opened, refusal, &rules),
+        Access::Granted(_) => hand_over(home, &opened, &rules),
+    })
+}
+
+fn refused(
+    frame: Frame<'_>,
+    opened: &DocumentOpened,
+    refusal: &Refusal,
+    rules: &[RuleLine],
+) -> Response {
+    let status = match refusal {
+        Refusal::DocumentNotFound => StatusCode::NOT_FOUND,
+        _ => StatusCode::FORBIDDEN,
+    };
+    let title = opened.title();
+    respond(
+        status,
+        &RefusedPage {
+            frame,
+            document_title: title,
+            refusal,
+            rules,
+        },
+    )
+}
+
+fn hand_over(frame: Frame<'_>, opened: &DocumentOpened, rules: &[RuleLine]) -> Response {
+    let launch_url = opened.launch_path().unwrap_or_default();
+    let lease = lease_outcome(opened);
+    let leads_on_after = match lease {
+        LeaseOutcome::Refused { .. } => LEADS_ON_AFTER_REFUSAL,
+        _ => LEADS_ON_AFTER,
+    };
+    let page = HandOverPage {
+        frame,
+        document_title: opened.title().unwrap_or_default(),
+        client: opened.client,
+        lease,
+        launch_url: &launch_url,
+        leads_on_after,
+        rules,
+    };
+    let mut response = respond(StatusCode::OK, &page);
+    let refresh = format!("{}; url={launch_url}", leads_on_after.0 / 1000);
+    if let Ok(refresh) = HeaderValue::from_str(&refresh) {
+        response.headers_mut().insert("refresh", refresh);
+    }
+    response
+}
+
+fn lease_outcome(opened: &DocumentOpened) -> LeaseOutcome<'_> {
+    match &opened.opened.answer.lease {
+        Outcome::Granted(lease) => LeaseOutcome::Granted {
+            until: lease.expires_at,
+        },
+        Outcome::Renewed(lease) => LeaseOutcome::Renewed {
+            until: lease.expires_at,
+        },
+        Outcome::Refused(refusal) => LeaseOutcome::Refused {
+            refusal,
+            lease_ended: opened.opened.lease_ended,
+        },
+        Outcome::NotApplicable => LeaseOutcome::NotApplicable,
+    }
+}
+
+/// Every rule with its mark, for the fold.
+fn rule_lines(findings: &[Finding], frame: &Frame<'_>) -> Vec<RuleLine> {
+    let to_user = frame.language.text().refusal.to_user;
+    let line = |finding: &Finding| RuleLine {
+        rule: finding.rule.number(),
+        passed: finding.passed,
+        reason: finding.refusal.as_ref().map(|refusal| {
+            let touches = match finding.rule {
+                Rule::R0 | Rule::R8 | Rule::R9 => Touches::Open,
+                _ => Touches::Lease,
+            };
+            to_user(refusal, touches, frame.now)
+        }),
+    };
+    findings.iter().map(line).collect()
+}

@@ -1,0 +1,199 @@
+//! Signing in and out.
+//!
+//! The form belongs to a cookie that is set when it is shown; its token is a MAC over that cookie's
+//! value, so showing it makes no session row, and it works as long as the cookie lives.
+
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::{add_cookie, frame, host_cookie, kept_cookie};
+use crate::app::App;
+use crate::app::sign_in::{Attempt, SignIn, SignedIn, WORKSTATION_COOKIE_LIFE};
+use crate::domain::time::Millis;
+use crate::http::edge::see_other;
+use crate::http::extract::{
+    Asked, CheckedForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
+};
+use crate::http::failure::Failure;
+use crate::http::page::{SignInPage, SignInWay, respond};
+use crate::http::return_to::ReturnTo;
+use crate::http::session;
+use crate::text::{Language, Problem};
+
+#[derive(Deserialize)]
+pub(super) struct SignInQuery {
+    #[serde(default)]
+    return_to: String,
+    #[serde(default)]
+    notice: String,
+}
+
+#[derive(Deserialize)]
+struct SignInForm {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    return_to: String,
+}
+
+/// `GET /login`.
+pub(super) async fn show(
+    State(app): State<App>,
+    asked: Asked,
+    Query(query): Query<SignInQuery>,
+) -> Response {
+    let notices = &asked.language().text().notice;
+    let notice = match query.notice.as_str() {
+        "signed-out" => Some(notices.signed_out),
+        "session-ended" => Some(notices.session_ended),
+        _ => None,
+    };
+    let shown = Shown {
+        notice,
+        return_to: &query.return_to,
+        ..Shown::default()
+    };
+    form(&app, &asked, StatusCode::OK, &shown)
+}
+
+/// `POST /login`.
+pub(super) async fn submit(
+    State(app): State<App>,
+    asked: Asked,
+    session: Session,
+    From(client): From,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Failure> {
+    if is_foreign(&app, &headers) {
+        return Err(Problem::CsrfTokenInvalid.into());
+    }
+    let (token, fields) = read_form::<SignInForm>(request).await?;
+    let mut shown = Shown {
+        username: &fields.username,
+        return_to: &fields.return_to,
+        ..Shown::default()
+    };
+    let cookie = asked.cookie(SIGN_IN_COOKIE);
+    let fits = cookie.is_some_and(|cookie| app.csrf().accepts(&form_secret(cookie), &token));
+    if !fits {
+        let problem = problem_text(asked.language(), &Problem::CsrfTokenInvalid);
+        shown.failure = Some(&problem);
+        return Ok(form(&app, &asked, StatusCode::FORBIDDEN, &shown));
+    }
+    let attempt = Attempt {
+        name: fields.username.clone(),
+        password: fields.password.into(),
+        client: client.clone(),
+    };
+    let (status, problem, wait) = match app.sign_in_with_password(attempt).await? {
+        SignIn::Done(signed_in) => {
+            session::begin(&app, &session, &signed_in, &client).await?;
+            let to = ReturnTo::parse(&fields.return_to).location();
+            return Ok(with_workstation(&app, see_other(&to), &signed_in));
+        }
+        SignIn::Failed => (StatusCode::UNAUTHORIZED, Problem::SignInFailed, None),
+        SignIn::TooMany { retry_at } => {
+            let wait = retry_at - app.now();
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                Problem::TooManyAttempts { wait },
+                Some(wait),
+            )
+        }
+        SignIn::Busy { retry_after_s } => {
+            let wait = Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1));
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Problem::Busy { wait },
+                Some(wait),
+            )
+        }
+    };
+    let problem = problem_text(asked.language(), &problem);
+    shown.failure = Some(&problem);
+    let mut page = form(&app, &asked, status, &shown);
+    if let Some(wait) = wait {
+        crate::http::failure::set_retry_after(&mut page, wait);
+    }
+    Ok(page)
+}
+
+/// `POST /logout`.
+pub(super) async fn sign_out(
+    session: Session,
+    form: CheckedForm<NoFields>,
+) -> Result<Response, Failure> {
+    drop(form);
+    session
+        .flush()
+        .await
+        .map_err(|error| Failure::fault(&error))?;
+    Ok(see_other("/login?notice=signed-out"))
+}
+
+/// A form that has nothing but its token.
+#[derive(Deserialize)]
+pub(super) struct NoFields {}
+
+/// Keeps the workstation's cookie for another 400 days.
+pub(in crate::http) fn with_workstation(
+    app: &App,
+    mut response: Response,
+    signed_in: &SignedIn,
+) -> Response {
+    if let Some(value) = &signed_in.workstation_cookie {
+        let life = WORKSTATION_COOKIE_LIFE;
+        let cookie = kept_cookie(app, WORKSTATION_COOKIE, value.clone(), life);
+        add_cookie(&mut response, &cookie);
+    }
+    response
+}
+
+/// What the form shows beside its fields.
+#[derive(Clone, Copy, Default)]
+struct Shown<'a> {
+    username: &'a str,
+    return_to: &'a str,
+    notice: Option<&'a str>,
+    failure: Option<&'a str>,
+}
+
+fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Response {
+    let known = asked
+        .cookie(SIGN_IN_COOKIE)
+        .filter(|value| value.len() >= 22);
+    let cookie = known.map_or_else(|| app.fresh().id(), str::to_owned);
+    let token = app.csrf().token(&form_secret(&cookie));
+    let page = SignInPage {
+        frame: frame(app, asked, None, &token),
+        ways: &[SignInWay::Password],
+        username: shown.username,
+        return_to: shown.return_to,
+        notice: shown.notice,
+        failure: shown.failure,
+    };
+    let mut response = respond(status, &page);
+    if known.is_none() {
+        add_cookie(&mut response, &host_cookie(SIGN_IN_COOKIE, cookie));
+    }
+    response
+}
+
+/// What the token of a sign-in form is made from; never that of a session's.
+fn form_secret(cookie: &str) -> String {
+    format!("sign-in:{cookie}")
+}
+
+fn problem_text(language: Language, problem: &Problem) -> String {
+    let text = (language.text().problem)(problem);
+    match problem {
+        Problem::SignInFailed => text.happened.into_owned(),
+        _ => format!("{} {}", text.happened, text.next),
+    }
+}

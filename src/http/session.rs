@@ -1,0 +1,146 @@
+//! The session cookie: `tower-sessions` over the ledger, which keeps only a hash of its value.
+//!
+//! A session is begun by saving its record, which writes the session row and the sign-in's audit
+//! event together. What a request needs of a live session comes from the ledger directly
+//! ([`super::extract`]); the record itself holds nothing else.
+
+use std::fmt;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use tower_sessions::cookie::SameSite;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error, Result};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
+
+use crate::app::App;
+use crate::app::sign_in::{Client, SignedIn};
+use crate::auth::secret::{SecretKind, hash_secret};
+
+/// The cookie of a session.
+pub(super) const SESSION_COOKIE: &str = "__Host-session";
+
+/// What a record holds until it is saved: the key of the sign-in that it is for.
+const SIGN_IN: &str = "sign_in";
+
+/// The layer that reads and sets the cookie.
+pub(super) fn layer(app: &App) -> SessionManagerLayer<LedgerSessions> {
+    SessionManagerLayer::new(LedgerSessions(app.clone()))
+        .with_name(SESSION_COOKIE)
+        .with_path("/")
+        .with_secure(true)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnSessionEnd)
+}
+
+/// The secret that a session's cookie holds.
+pub(super) fn secret_of(id: Id) -> String {
+    id.to_string()
+}
+
+/// The hash under which the ledger knows a session.
+pub(super) fn hash_of(id: Id) -> String {
+    hash_secret(SecretKind::Session, &secret_of(id))
+}
+
+/// Begins a session under a new id; one that the browser had before is over (S-01, S-02).
+pub(super) async fn begin(
+    app: &App,
+    session: &Session,
+    signed_in: &SignedIn,
+    client: &Client,
+) -> std::result::Result<Id, BeginError> {
+    if session.id().is_some() {
+        session.flush().await?;
+    }
+    let id = Id::default();
+    app.begin_session(signed_in, &secret_of(id), client).await?;
+    session.insert(SIGN_IN, secret_of(id)).await?;
+    session.save().await?;
+    session.id().ok_or(BeginError::Lost)
+}
+
+/// Why a session could not be begun.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BeginError {
+    /// The ledger.
+    #[error("the ledger failed")]
+    Store(#[from] crate::store::StoreError),
+    /// The session layer.
+    #[error("the session layer failed")]
+    Layer(#[from] tower_sessions::session::Error),
+    /// The session layer kept no id.
+    #[error("the session has no id")]
+    Lost,
+}
+
+/// Sessions of the ledger.
+#[derive(Clone)]
+pub(super) struct LedgerSessions(App);
+
+impl fmt::Debug for LedgerSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LedgerSessions")
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for LedgerSessions {
+    /// Takes the id of the session that [`begin`] wrote.
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        let begun = record.data.get(SIGN_IN).and_then(|value| value.as_str());
+        let id = begun.and_then(|secret| secret.parse().ok());
+        record.id = id.ok_or_else(|| Error::Backend("only a sign-in begins a session".into()))?;
+        Ok(())
+    }
+
+    /// Nothing in a record changes after the sign-in.
+    async fn save(&self, _: &Record) -> Result<()> {
+        Ok(())
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let session = self.0.ledger().session(&hash_of(*id)).map_err(backend)?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let expiry_date = session.ends_at.calendar();
+        Ok(Some(Record {
+            id: *id,
+            data: std::collections::HashMap::new(),
+            expiry_date,
+        }))
+    }
+
+    async fn delete(&self, id: &Id) -> Result<()> {
+        self.0
+            .ledger()
+            .end_session(hash_of(*id))
+            .await
+            .map_err(backend)
+    }
+}
+
+fn backend(error: crate::store::StoreError) -> Error {
+    Error::Backend(error.to_string())
+}
+
+/// Gives every `__Host-` cookie, also one that is taken away, the attributes without which a
+/// browser refuses to hear of it (S-03).
+pub(super) fn protect_cookies(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::SET_COOKIE) {
+        return;
+    }
+    for (_, value) in headers
+        .iter_mut()
+        .filter(|(name, _)| *name == header::SET_COOKIE)
+    {
+        let Ok(text) = value.to_str() else { continue };
+        if text.starts_with("__Host-") && !text.contains("; Secure") {
+            let whole = format!("{text}; Secure; HttpOnly; SameSite=Lax");
+            if let Ok(whole) = HeaderValue::from_str(&whole) {
+                *value = whole;
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Everything that can stop a request besides the refusals of the rules.
+
+use std::borrow::Cow;
+
+use crate::domain::time::Millis;
+
+/// What stopped a request, with the facts that its sentences need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// 400: the request cannot be read.
+    BadRequest,
+    /// 401: nobody is signed in.
+    SignInRequired,
+    /// 401: name or password do not fit.
+    SignInFailed,
+    /// 401: a second factor is wanted.
+    SecondFactorRequired,
+    /// 403: the form is too old or was made elsewhere.
+    CsrfTokenInvalid,
+    /// 403: the person may not do this.
+    Forbidden,
+    /// 403: a fresh sign-in is wanted.
+    SignInAgain,
+    /// 403: a provider let the person in, but no rule of the mapping does.
+    SignInRefused {
+        /// The label of the sign-in source.
+        source: String,
+        /// The name by which the source knows the person.
+        name: String,
+        /// The groups that the source told; may be empty.
+        groups: Vec<String>,
+    },
+    /// 403: another identity owns the user name.
+    UserNameTaken {
+        /// The user name.
+        name: String,
+    },
+    /// 403: the account is disabled.
+    UserDisabled,
+    /// 403: a launch ticket that was never good, or is no longer.
+    LaunchTicketInvalid,
+    /// 403: a launch ticket that was used already.
+    LaunchTicketUsed,
+    /// 404: there is no such page or thing, or it is not for this person.
+    NotFound,
+    /// 405: the page does not answer to this method.
+    MethodNotAllowed,
+    /// 413: what was sent is too large.
+    TooLarge,
+    /// 415: what was sent is of a kind that is not understood.
+    UnsupportedMediaType,
+    /// 421: the request is for another host.
+    WrongHost,
+    /// 422: what was sent can be read, but says something that does not fit.
+    BodyInvalid {
+        /// The member and what is wrong with it, in English.
+        detail: String,
+    },
+    /// 429: too many wrong passwords or factors.
+    TooManyAttempts {
+        /// How long to wait.
+        wait: Millis,
+    },
+    /// 500: a fault of the gateway.
+    Internal,
+    /// 502: a server behind the gateway gave an answer that makes no sense.
+    UpstreamAnswer {
+        /// The name of the server or source, as people know it.
+        name: String,
+    },
+    /// 503: a server behind the gateway does not answer.
+    UpstreamSilent {
+        /// The name of the server or source, as people know it.
+        name: String,
+    },
+    /// 503: more work is waiting than can be done soon.
+    Busy {
+        /// How long to wait.
+        wait: Millis,
+    },
+}
+
+/// The words for a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemText {
+    /// A heading.
+    pub title: &'static str,
+    /// What happened.
+    pub happened: Cow<'static, str>,
+    /// Whether anything was changed.
+    pub changed: &'static str,
+    /// What to do.
+    pub next: Cow<'static, str>,
+}
+
+impl Problem {
+    /// The code as the API and the audit spell it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::SignInRequired => "SIGN_IN_REQUIRED",
+            Self::SignInFailed => "SIGN_IN_FAILED",
+            Self::SecondFactorRequired => "SECOND_FACTOR_REQUIRED",
+            Self::CsrfTokenInvalid => "CSRF_TOKEN_INVALID",
+            Self::Forbidden => "FORBIDDEN",
+            Self::SignInAgain => "SIGN_IN_AGAIN",
+            Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
+            Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
+            Self::UserDisabled => "USER_DISABLED",
+            Self::LaunchTicketInvalid => "LAUNCH_TICKET_INVALID",
+            Self::LaunchTicketUsed => "LAUNCH_TICKET_USED",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::TooLarge => "TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::WrongHost => "WRONG_HOST",
+            Self::BodyInvalid { .. } => "BODY_INVALID",
+            Self::TooManyAttempts { .. } => "TOO_MANY_ATTEMPTS",
+            Self::Internal => "INTERNAL",
+            Self::UpstreamAnswer { .. } => "UPSTREAM_ANSWER",
+            Self::UpstreamSilent { .. } => "UPSTREAM_SILENT",
+            Self::Busy { .. } => "BUSY",
+        }
+    }
+}

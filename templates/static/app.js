@@ -1,0 +1,104 @@
+/* What pages gain where script runs. ES5; every page works without it. */
+(function () {
+  'use strict';
+
+  var page = document.documentElement;
+
+  function each(selector, visit) {
+    var found = document.querySelectorAll(selector);
+    var i;
+    for (i = 0; i < found.length; i += 1) {
+      visit(found[i]);
+    }
+  }
+
+  function has(element, name) {
+    return (' ' + element.className + ' ').indexOf(' ' + name + ' ') >= 0;
+  }
+
+  /* The hint beside the password. */
+  function watchCapsLock(password) {
+    var hint = document.getElementById('caps-lock');
+    function show(event) {
+      if (hint && event.getModifierState) {
+        hint.hidden = !event.getModifierState('CapsLock');
+      }
+    }
+    password.addEventListener('keydown', show);
+    password.addEventListener('keyup', show);
+    password.addEventListener('blur', function () {
+      if (hint) {
+        hint.hidden = true;
+      }
+    });
+  }
+
+  /* Moments in the zone of the reader, rounded as the server rounds them. */
+  function parts(element, at) {
+    var options = { day: 'numeric', month: has(element, 'long') ? 'long' : 'short' };
+    if (at.getFullYear() !== new Date().getFullYear()) {
+      options.year = 'numeric';
+    }
+    return options;
+  }
+
+  function localise(element) {
+    var exact = Date.parse(element.getAttribute('datetime'));
+    var tag = page.lang === 'en' ? 'en-GB' : page.lang;
+    var minute = 60000;
+    var at;
+    var shown;
+    if (isNaN(exact)) {
+      return;
+    }
+    if (has(element, 'earliest')) {
+      exact = Math.ceil(exact / minute) * minute;
+    }
+    at = new Date(exact);
+    shown = at.toLocaleDateString(tag, parts(element, at));
+    if (has(element, 'earliest') || has(element, 'minute')) {
+      shown += ', ' + at.toLocaleTimeString(tag, { hour: '2-digit', minute: '2-digit' });
+    }
+    element.textContent = shown;
+  }
+
+  function localiseAll() {
+    var zone = document.getElementById('zone');
+    if (!window.Intl || !zone) {
+      return;
+    }
+    each('time', localise);
+    zone.textContent = zone.getAttribute('data-local');
+  }
+
+  /* The address on the set-up page. */
+  function offerCopy(button) {
+    var field = document.getElementById(button.getAttribute('data-copy'));
+    if (!field || !document.queryCommandSupported || !document.queryCommandSupported('copy')) {
+      return;
+    }
+    button.hidden = false;
+    button.addEventListener('click', function () {
+      field.select();
+      if (document.execCommand('copy')) {
+        button.textContent = button.getAttribute('data-done');
+      }
+    });
+  }
+
+  /* Buttons of a tile say in full what they open to those who listen. */
+  function nameButtons(tile) {
+    var title = tile.querySelector('h3');
+    var buttons = tile.querySelectorAll('button');
+    var i;
+    for (i = 0; title && i < buttons.length; i += 1) {
+      buttons[i].setAttribute('aria-label',
+        (buttons[i].getAttribute('aria-label') || buttons[i].textContent) + ': ' + title.textContent);
+    }
+  }
+
+  each('input[type=password]', watchCapsLock);
+  each('.tiles form', nameButtons);
+  each('button[data-copy]', offerCopy);
+  localiseAll();
+}());
