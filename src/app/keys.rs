@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::write_private;
+use super::{create_private, write_private};
 use crate::domain::lease::Lease;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;
@@ -110,12 +110,16 @@ impl LeaseKeys {
     /// The file cannot be read or written, or does not hold keys.
     pub fn open(data_dir: &Path, now: Timestamp, fresh: &Fresh) -> Result<Self, KeyError> {
         let path = data_dir.join("lease-keys.json");
-        if !path.exists() {
+        let first = || {
             let first = StoredKeys {
-                keys: vec![new_key(now, fresh)?],
+                keys: vec![new_key(now, fresh).map_err(io::Error::other)?],
             };
-            store(&path, &first)?;
-        }
+            serde_json::to_vec_pretty(&first).map_err(io::Error::other)
+        };
+        create_private(&path, first).map_err(|source| KeyError::File {
+            path: path.clone(),
+            source,
+        })?;
         let ring = RwLock::new(Arc::new(Ring::read(&path)?));
         Ok(Self { path, ring })
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::auth::password::Passwords;
-use crate::auth::secret::CsrfKey;
+use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
 use crate::config::{Config, Database};
 use crate::documents::{Library, Rule, RuleError, Rules};
@@ -95,12 +95,14 @@ impl App {
             ]));
         };
         make_private_folder(&config.data_dir)?;
+        let server_key = server_key(&config.data_dir, fresh)?;
         let options = StoreOptions {
             clock: clock.clone(),
             fresh: fresh.clone(),
             policy: config.license.policy.clone(),
             session_idle: config.session.idle,
             launch_life: config.launch.ticket,
+            audit_key: AuditKey::of_server(&server_key),
         };
         let store = Store::open(ledger, options)?;
         let library = Library::new(&config.documents.root, document_rules(&config)?);
@@ -110,7 +112,7 @@ impl App {
             source,
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
-        let csrf = CsrfKey::new(&server_key(&config.data_dir, fresh)?);
+        let csrf = CsrfKey::new(&server_key);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -234,34 +236,49 @@ fn make_private_folder(path: &Path) -> Result<(), StartError> {
 
 const SERVER_KEY_BYTES: usize = 32;
 
-/// The key of CSRF tokens: kept, so that a sign-in page outlives a restart.
+/// The key of CSRF tokens and of the audit chain: kept, so that both outlive a restart.
 fn server_key(data_dir: &Path, fresh: &Fresh) -> Result<[u8; SERVER_KEY_BYTES], StartError> {
     let path = data_dir.join("server-key");
-    let failed = |source| StartError::File {
+    let key = create_private(&path, || Ok(fresh.bytes::<SERVER_KEY_BYTES>().to_vec()))
+        .and_then(|()| fs::read(&path))
+        .and_then(|bytes| {
+            bytes
+                .try_into()
+                .map_err(|_| io::Error::other("it does not hold 32 bytes"))
+        });
+    key.map_err(|source| StartError::File {
         what: "the key file",
-        path: path.clone(),
+        path,
         source,
-    };
-    match fs::read(&path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| {
-            failed(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it does not hold 32 bytes",
-            ))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = fresh.bytes::<SERVER_KEY_BYTES>();
-            write_private(&path, &key).map_err(failed)?;
-            Ok(key)
-        }
-        Err(error) => Err(failed(error)),
-    }
+    })
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = fs::OpenOptions::new()
+    let new = write_beside(path, bytes)?;
+    fs::rename(&new, path)
+}
+
+/// Makes a file that only its owner can read, whole or not at all, unless there is one: of several
+/// processes that start at once, one makes it.
+fn create_private(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let new = write_beside(path, &make()?)?;
+    let linked = fs::hard_link(&new, path);
+    fs::remove_file(&new)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
+}
+
+/// Writes a new file of this process beside another.
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
@@ -269,5 +286,5 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&new, path)
+    Ok(new)
 }

@@ -90,6 +90,49 @@ impl std::fmt::Debug for CsrfKey {
     }
 }
 
+/// The key of the audit chain: who can only write to the database cannot forge a row.
+#[derive(Clone)]
+pub struct AuditKey(hmac::Key);
+
+impl AuditKey {
+    /// The key that follows from the random bytes of a server.
+    #[must_use]
+    pub fn of_server(key: &[u8; 32]) -> Self {
+        let server = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let derived = hmac::sign(&server, b"accesspoint:audit");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// A MAC to be fed.
+    #[must_use]
+    pub fn begin(&self) -> AuditMac {
+        AuditMac(hmac::Context::with_key(&self.0))
+    }
+}
+
+/// A key is never shown.
+impl std::fmt::Debug for AuditKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuditKey(..)")
+    }
+}
+
+/// The MAC of a row, while its fields are fed.
+pub struct AuditMac(hmac::Context);
+
+impl AuditMac {
+    /// Feeds some bytes.
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.update(bytes.as_ref());
+    }
+
+    /// The MAC, 64 hex characters.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex::encode(self.0.sign())
+    }
+}
+
 fn csrf_message(session_secret: &str) -> Vec<u8> {
     [b"accesspoint:csrf\0", session_secret.as_bytes()].concat()
 }

@@ -1,16 +1,16 @@
 //! The audit: appended in the transaction of the change, chained by hashes, read by pages.
 //!
-//! Each row's hash covers the hash before it and every field of the row, so that a row that was
-//! changed, removed or put in front is found. All writers of an SQLite ledger share one lock, so
-//! they share one chain.
+//! Each row's hash is a MAC over the hash before it and every field of the row, so that a row that
+//! was changed, removed or put in front is found, and nobody without the server's key can make it
+//! right again. All writers of an SQLite ledger share one lock, so they share one chain.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
 use super::writer::{Actor, Batch, Gate};
+use crate::auth::secret::AuditKey;
 use crate::domain::change::Event;
 use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
@@ -88,7 +88,7 @@ impl Batch<'_> {
             actor: &actor.0,
             detail: &detail,
         };
-        let hash = link.hash(&self.gate.audit_hash);
+        let hash = link.hash(self.audit_key, &self.gate.audit_hash);
         self.db.execute(
             SQL,
             values![
@@ -143,14 +143,14 @@ impl Store {
     ///
     /// The database fails.
     pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
-        self.read(|db| db.snapshot(verify))
+        self.read(|db| db.snapshot(|db| verify(db, &self.0.options.audit_key)))
     }
 }
 
 /// Rows that one step of a verification reads.
 const VERIFY_ROWS: u32 = 1000;
 
-fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
+fn verify(db: &Db, key: &AuditKey) -> Result<AuditVerdict, StoreError> {
     let head = Gate::read(db)?;
     let broken = |rows, seq, reason: &str| {
         Ok(AuditVerdict {
@@ -174,7 +174,7 @@ fn verify(db: &Db) -> Result<AuditVerdict, StoreError> {
             if row.seq != seq + 1 {
                 return broken(seq, seq + 1, "the row is missing");
             }
-            if row.link().hash(&hash) != row.hash {
+            if row.link().hash(key, &hash) != row.hash {
                 return broken(seq, row.seq, "the row was changed, or the one before it");
             }
             (seq, hash) = (row.seq, row.hash);
@@ -249,9 +249,9 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// SHA-256 over the hash before and each field with its length in front, in hex.
-    fn hash(&self, before: &str) -> String {
-        let mut hash = Sha256::new();
+    /// A MAC over the hash before and each field with its length in front, in hex.
+    fn hash(&self, key: &AuditKey, before: &str) -> String {
+        let mut hash = key.begin();
         hash.update(before);
         hash.update(self.seq.to_be_bytes());
         hash.update(self.at.0.to_be_bytes());
@@ -267,7 +267,7 @@ impl Link<'_> {
             hash.update(length.to_be_bytes());
             hash.update(field.unwrap_or_default());
         }
-        hex::encode(hash.finalize())
+        hash.finish()
     }
 }
 

@@ -36,6 +36,7 @@ pub use upkeep::Swept;
 pub use workstations::{WorkstationRow, WorkstationSeen};
 pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
 
+use crate::auth::secret::AuditKey;
 use crate::clock::Clock;
 use crate::domain::change::Event;
 use crate::domain::policy::Policy;
@@ -57,6 +58,8 @@ pub struct StoreOptions {
     pub session_idle: Millis,
     /// How long a launch ticket lives.
     pub launch_life: Millis,
+    /// The key of the audit chain.
+    pub audit_key: AuditKey,
 }
 
 /// The ledger. Clones share it.
@@ -87,6 +90,7 @@ impl Store {
             fresh: options.fresh.clone(),
             policy: options.policy.clone(),
             session_idle: options.session_idle,
+            audit_key: options.audit_key.clone(),
         };
         let (writer, thread) = Writer::start(tools)
             .map_err(|e| StoreError::Corrupt(format!("the writer cannot be started: {e}")))?;

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::db::{Db, StoreError, values};
+use crate::auth::secret::AuditKey;
 use crate::causes::in_one_line;
 use crate::clock::Clock;
 use crate::domain::change::{Event, EventKind};
@@ -162,6 +163,8 @@ pub(super) struct Batch<'a> {
     pub(super) policy: &'a Policy,
     /// How long a session lives without a request.
     pub(super) session_idle: Millis,
+    /// The key of the audit chain.
+    pub(super) audit_key: &'a AuditKey,
     license: &'a mut LoadedLicense,
     clock: &'a Clock,
 }
@@ -250,6 +253,7 @@ pub(super) struct Tools {
     pub(super) fresh: Fresh,
     pub(super) policy: Policy,
     pub(super) session_idle: Millis,
+    pub(super) audit_key: AuditKey,
 }
 
 impl Writer {
@@ -418,6 +422,7 @@ fn fill(
         fresh: &tools.fresh,
         policy: &tools.policy,
         session_idle: tools.session_idle,
+        audit_key: &tools.audit_key,
         license,
         clock: &tools.clock,
     };

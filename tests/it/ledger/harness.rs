@@ -8,7 +8,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::task::Poll;
 
-use accesspoint::auth::secret::{SecretKind, hash_secret};
+use accesspoint::auth::secret::{AuditKey, SecretKind, hash_secret};
 use accesspoint::clock::Clock;
 use accesspoint::domain::administer::{AssignAnswer, Force, LoadAnswer, UnassignAnswer};
 use accesspoint::domain::client::ClientKind;
@@ -308,6 +308,7 @@ pub(super) fn number_from(name: &str, usual: u64) -> u64 {
 /// The options of a store with this clock.
 pub(super) fn options(clock: &Clock, seed: u64) -> StoreOptions {
     StoreOptions {
+        audit_key: AuditKey::of_server(&[7; 32]),
         clock: clock.clone(),
         fresh: Fresh::seeded(seed),
         policy: Policy::default(),
