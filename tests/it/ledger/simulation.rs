@@ -89,6 +89,9 @@ impl Run {
     }
 
     async fn step(&mut self) {
+        if self.dice.percent(8) {
+            self.the_clock_runs_wild().await;
+        }
         self.something_happens();
         let asks: Vec<Ask> = if self.dice.percent(10) {
             (0..2 + self.dice.below(5))
@@ -125,6 +128,26 @@ impl Run {
         }
         self.log
             .push(format!("clock {jump:?}, fault {:?}", self.struck));
+    }
+
+    /// A decision far ahead, and a step back: what ended by then has ended for good.
+    async fn the_clock_runs_wild(&mut self) {
+        self.ledger.after(
+            *self
+                .dice
+                .one_of(&[Millis::days(7), Millis::days(8), Millis::days(31)]),
+        );
+        self.log.push("far ahead".to_owned());
+        self.model.does(&Ask::Ping, self.ledger.now(), "");
+        self.ledger.store().ping().await.unwrap();
+        self.agrees();
+        self.ledger.after(*self.dice.one_of(&[
+            Millis::minutes(-9),
+            Millis::hours(-1),
+            Millis::days(-6),
+            Millis::days(-30),
+        ]));
+        self.agrees();
     }
 
     fn jump(&self) -> Millis {
