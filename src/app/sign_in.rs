@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{App, workstation_name};
+use super::{App, workstation_name as first_name};
 use crate::auth::password::{Password, StoredHash};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::name::UserName;
@@ -18,7 +18,7 @@ pub const WORKSTATION_COOKIE_LIFE: Millis = Millis::days(400);
 /// Characters of a browser's description that are kept.
 const AGENT_CHARACTERS_MAX: usize = 200;
 /// Characters of a workstation's name.
-pub const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
+const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
 
 /// Somebody at the door.
 #[derive(Clone, Debug)]
@@ -257,7 +257,7 @@ impl App {
         let cookie = known.unwrap_or_else(|| self.fresh().id());
         let seen = WorkstationSeen {
             secret_hash: hash_secret(SecretKind::Workstation, &cookie),
-            name: workstation_name::from_agent(&client.agent, &self.fresh().id()),
+            name: first_name::from_agent(&client.agent, &self.fresh().id()),
         };
         Ok((self.ledger().see_workstation(seen).await?, Some(cookie)))
     }
@@ -275,6 +275,14 @@ impl App {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// The name that its people give a workstation, where it can be one.
+#[must_use]
+pub fn workstation_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let fits = (1..=WORKSTATION_NAME_CHARACTERS_MAX).contains(&name.chars().count());
+    (fits && !name.chars().any(char::is_control)).then(|| name.to_owned())
 }
 
 impl Client {

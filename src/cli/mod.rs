@@ -57,6 +57,8 @@ enum Command {
     /// Read and manage licence leases
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Print the description of the API
+    Openapi,
     #[command(flatten)]
     OnSite(SiteCommand),
 }
@@ -139,6 +141,7 @@ fn dispatch(line: CommandLine) -> anyhow::Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Check => check::run(config, output),
         Command::Lease(lease::Command::Verify(arguments)) => lease::verify(&arguments, output),
+        Command::Openapi => openapi(),
         Command::Lease(lease::Command::OnSite(command)) => {
             site::with(config, async |app| lease::run(command, app, output).await)
         }
@@ -146,6 +149,11 @@ fn dispatch(line: CommandLine) -> anyhow::Result<Outcome> {
             site::with(config, async |app| on_site(command, app, output).await)
         }
     }
+}
+
+fn openapi() -> anyhow::Result<Outcome> {
+    output::print_line(crate::http::api::OPENAPI.trim_end())?;
+    Ok(Outcome::Done)
 }
 
 async fn on_site(

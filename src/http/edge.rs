@@ -59,21 +59,20 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
     let id = app.fresh().id();
     join_cookies(request.headers_mut());
     let asked = Asked::new(&request, &id);
-    let mut response = match refuse(&app, &request) {
-        Some(problem) => Failure::from(problem).into_response(),
-        None => {
-            let method = request.method().clone();
-            request.extensions_mut().insert(asked.clone());
-            let response = next.run(request).await;
-            tracing::debug!(
-                target: "accesspoint::request",
-                %method, path = asked.uri.path(), status = response.status().as_u16(), id,
-            );
-            response
-        }
+    let mut response = if let Some(problem) = refuse(&app, &request) {
+        Failure::from(problem).into_response()
+    } else {
+        let method = request.method().clone();
+        request.extensions_mut().insert(asked.clone());
+        let response = next.run(request).await;
+        tracing::debug!(
+            target: "accesspoint::request",
+            %method, path = asked.uri.path(), status = response.status().as_u16(), id,
+        );
+        response
     };
     if let Some(failure) = failure_of(&mut response) {
-        response = with_cookies_of(response, failure.render(&app, &asked));
+        response = in_place_of(&response, failure.render(&app, &asked));
     }
     let headers = response.headers_mut();
     for (name, value) in &HEADERS {
@@ -107,12 +106,13 @@ fn failure_of(response: &mut Response) -> Option<Failure> {
     (!ours && !empty).then(|| Failure::status(status))
 }
 
-/// The answer to a failure, with the cookies that were set before it failed.
-fn with_cookies_of(failed: Response, mut answer: Response) -> Response {
-    for cookie in failed.headers().get_all(header::SET_COOKIE) {
-        answer
-            .headers_mut()
-            .append(header::SET_COOKIE, cookie.clone());
+/// The answer to a failure, with the cookies that were set before it failed, and the methods that
+/// are allowed.
+fn in_place_of(failed: &Response, mut answer: Response) -> Response {
+    for name in [header::SET_COOKIE, header::ALLOW] {
+        for value in failed.headers().get_all(&name) {
+            answer.headers_mut().append(&name, value.clone());
+        }
     }
     answer
 }

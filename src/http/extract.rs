@@ -124,6 +124,15 @@ pub(super) struct Signed {
 }
 
 impl Signed {
+    /// Whose live session this is.
+    pub(super) fn by_id(app: &App, id: Id) -> Result<Option<Self>, Failure> {
+        let session = app.ledger().session(&hash_of(id))?;
+        Ok(session.map(|info| Self {
+            info,
+            secret: secret_of(id),
+        }))
+    }
+
     /// The CSRF token of this session.
     pub(super) fn csrf_token(&self, app: &App) -> String {
         app.csrf().token(&self.secret)
@@ -385,10 +394,12 @@ fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
         let pairs = hop
             .split(';')
             .filter_map(|pair| pair.trim().split_once('='));
-        let node = pairs
+        let mut node = pairs
             .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
             .map(|(_, v)| v);
-        return node.last().and_then(|node| address(node.trim_matches('"')));
+        return node
+            .next_back()
+            .and_then(|node| address(node.trim_matches('"')));
     }
     last("x-forwarded-for").and_then(address)
 }

@@ -217,6 +217,10 @@ impl IntoResponse for Failure {
 }
 
 /// What the catch for panics answers.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the catch for panics hands it over"
+)]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text

@@ -1,5 +1,7 @@
 //! Alive, ready, and the counters.
 
+use std::fmt::Write;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +24,6 @@ pub(super) fn routes() -> Router<App> {
 }
 
 /// What the plain listener for metrics serves.
-#[must_use]
 pub fn metrics_router(app: App) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -91,9 +92,10 @@ async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
         ),
     ];
     for (name, help, value) in gauges {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"
-        ));
+        );
     }
     let kind = [(
         header::CONTENT_TYPE,

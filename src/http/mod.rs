@@ -18,6 +18,7 @@ pub mod return_to;
 pub mod server;
 mod session;
 pub mod tls;
+mod told;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,7 +33,6 @@ pub use health::metrics_router;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that the gateway serves over HTTPS.
-#[must_use]
 pub fn router(app: App) -> Router {
     Router::new()
         .merge(pages::routes())

@@ -15,6 +15,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use crate::app::App;
 use crate::app::sign_in::{Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::store::StoreError;
 
 /// The cookie of a session.
 pub(super) const SESSION_COOKIE: &str = "__Host-session";
@@ -65,7 +66,7 @@ pub(super) async fn begin(
 pub(super) enum BeginError {
     /// The ledger.
     #[error("the ledger failed")]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// The session layer.
     #[error("the session layer failed")]
     Layer(#[from] tower_sessions::session::Error),
@@ -100,7 +101,11 @@ impl SessionStore for LedgerSessions {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let session = self.0.ledger().session(&hash_of(*id)).map_err(backend)?;
+        let session = self
+            .0
+            .ledger()
+            .session(&hash_of(*id))
+            .map_err(|error| backend(&error))?;
         let Some(session) = session else {
             return Ok(None);
         };
@@ -117,11 +122,11 @@ impl SessionStore for LedgerSessions {
             .ledger()
             .end_session(hash_of(*id))
             .await
-            .map_err(backend)
+            .map_err(|error| backend(&error))
     }
 }
 
-fn backend(error: crate::store::StoreError) -> Error {
+fn backend(error: &StoreError) -> Error {
     Error::Backend(error.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! API tokens: made, listed, revoked, found by hash.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::db::{Row, StoreError, values};
@@ -9,7 +9,7 @@ use crate::domain::change::{Event, EventKind};
 use crate::domain::time::{Millis, Timestamp};
 
 /// What an API token may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Ask for web tickets.
     #[serde(rename = "web-ticket")]

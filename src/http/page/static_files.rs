@@ -58,7 +58,6 @@ pub fn files() -> &'static StaticFiles {
 }
 
 /// `GET /static/{name}`.
-#[expect(clippy::unused_async, reason = "axum wants handlers to be async")]
 pub async fn serve(Path(name): Path<String>) -> Response {
     let Some(file) = files().find(&name) else {
         return StatusCode::NOT_FOUND.into_response();

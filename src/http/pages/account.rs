@@ -12,7 +12,7 @@ use super::frame;
 use super::sign_in::NoFields;
 use crate::app::App;
 use crate::app::administer::AdministerError;
-use crate::app::sign_in::{SignIn, WORKSTATION_NAME_CHARACTERS_MAX};
+use crate::app::sign_in::{SignIn, workstation_name};
 use crate::auth::password::Password;
 use crate::auth::password_rules::BadPassword;
 use crate::domain::lease::{Lease, LeaseId, LeaseState as State_};
@@ -189,10 +189,7 @@ async fn rename(
     form: CheckedForm<RenameForm>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
-    let name = form.fields.name.trim().to_owned();
-    let length = name.chars().count();
-    if length == 0 || length > WORKSTATION_NAME_CHARACTERS_MAX || name.chars().any(char::is_control)
-    {
+    let Some(name) = workstation_name(&form.fields.name) else {
         let notices = &form.visitor.asked.language().text().notice;
         let failure = Some(notices.workstation_name_invalid);
         let told = Told {
@@ -200,7 +197,7 @@ async fn rename(
             failure,
         };
         return page(&app, &form.visitor, StatusCode::UNPROCESSABLE_ENTITY, told);
-    }
+    };
     let person = signed.info.person.id.clone();
     let actor = signed.actor();
     let renamed = app
@@ -245,6 +242,10 @@ async fn end_sessions(
 }
 
 #[derive(Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the fields of the form"
+)]
 struct PasswordForm {
     #[serde(default)]
     current_password: String,

@@ -5,6 +5,8 @@ mod account;
 mod open;
 mod sign_in;
 
+pub(super) use sign_in::with_workstation;
+
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;

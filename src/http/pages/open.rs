@@ -9,13 +9,14 @@ use super::frame;
 use crate::app::App;
 use crate::app::open::DocumentOpened;
 use crate::domain::client::ClientKind;
-use crate::domain::open::{Access, Finding, LeaseOutcome as Outcome, Rule};
+use crate::domain::open::{Access, Finding, LeaseOutcome as Outcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Millis;
 use crate::http::extract::{CheckedForm, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
-use crate::text::Touches;
+use crate::http::told::{self, Reader};
+use crate::store::Standing;
 
 /// After how long the page leads on where everything was granted.
 const LEADS_ON_AFTER: Millis = Millis::seconds(2);
@@ -46,7 +47,7 @@ pub(super) async fn open(
     let rules = if opened.opened.answer.refusal().is_some() {
         let info = &signed.info;
         let standing = app.explain(&info.person, &info.workstation, &id, client)?;
-        rule_lines(&standing.findings, &home)
+        rule_lines(&standing, &home)
     } else {
         Vec::new()
     };
@@ -119,18 +120,20 @@ fn lease_outcome(opened: &DocumentOpened) -> LeaseOutcome<'_> {
 }
 
 /// Every rule with its mark, for the fold.
-fn rule_lines(findings: &[Finding], frame: &Frame<'_>) -> Vec<RuleLine> {
-    let to_user = frame.language.text().refusal.to_user;
+fn rule_lines(standing: &Standing, frame: &Frame<'_>) -> Vec<RuleLine> {
+    let reason = |finding: &Finding| {
+        told::reason(
+            finding,
+            &standing.answer,
+            Reader::User,
+            frame.language,
+            frame.now,
+        )
+    };
     let line = |finding: &Finding| RuleLine {
         rule: finding.rule.number(),
         passed: finding.passed,
-        reason: finding.refusal.as_ref().map(|refusal| {
-            let touches = match finding.rule {
-                Rule::R0 | Rule::R8 | Rule::R9 => Touches::Open,
-                _ => Touches::Lease,
-            };
-            to_user(refusal, touches, frame.now)
-        }),
+        reason: reason(finding),
     };
-    findings.iter().map(line).collect()
+    standing.findings.iter().map(line).collect()
 }

@@ -1,0 +1,19 @@
+//! Calls for administrators; each asks `Caller::may` first.
+
+mod cals;
+mod license;
+mod site;
+mod users;
+
+use axum::Router;
+
+use crate::app::App;
+
+/// Routes below `/api/v1/admin`.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .merge(cals::routes())
+        .merge(license::routes())
+        .merge(site::routes())
+        .merge(users::routes())
+}

@@ -1,0 +1,348 @@
+//! Documents: listed, opened, explained, marked; and the leases that opens make.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::list::{self, PageParams};
+use super::{Body, Params};
+use crate::app::App;
+use crate::app::documents::DocumentQuery;
+use crate::app::open::DocumentOpened;
+use crate::domain::client::ClientKind;
+use crate::domain::lease::{Lease, LeaseId, LeaseState};
+use crate::domain::open::{Access, LeaseOutcome};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::workstation::Workstation;
+use crate::http::extract::{ApiPerson, Asked};
+use crate::http::failure::{Failure, refusal_members};
+use crate::http::told::{self, Reader};
+use crate::store::Standing;
+use crate::text::{Language, Problem, Touches};
+
+/// How documents are opened on the embedded licence server.
+const CLIENTS: [ClientKind; 3] = [
+    ClientKind::Plugin,
+    ClientKind::Desktop,
+    ClientKind::Download,
+];
+
+/// Routes of documents and of the leases of the caller.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/documents", get(documents))
+        .route("/documents/{id}/open", post(open))
+        .route("/documents/{id}/favourite", put(mark).delete(unmark))
+        .route("/leases", get(leases))
+        .route("/leases/{id}", delete(release))
+        .route("/explain", get(explain))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DocumentParams {
+    #[serde(default)]
+    q: String,
+    category: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct DocumentItem {
+    id: String,
+    name: String,
+    title: String,
+    category: Option<String>,
+    size_bytes: u64,
+    modified_at: Timestamp,
+    favourite: bool,
+    clients: [ClientKind; 3],
+}
+
+async fn documents(
+    State(app): State<App>,
+    ApiPerson(signed): ApiPerson,
+    Params(params): Params<DocumentParams>,
+) -> Result<Response, Failure> {
+    let wanted = PageParams::new(params.cursor, params.limit).wanted()?;
+    let query = DocumentQuery {
+        search: params.q,
+        category: params.category,
+    };
+    let list = app.documents(&signed.info.person, &query)?;
+    let items = list
+        .documents()
+        .map(|document| DocumentItem {
+            id: document.id.as_str().to_owned(),
+            name: document.name.clone(),
+            title: document.title.clone(),
+            category: document.category.clone(),
+            size_bytes: document.size_bytes,
+            modified_at: document.modified_at,
+            favourite: list.favourites.contains(document.id.as_str()),
+            clients: CLIENTS,
+        })
+        .collect();
+    list::part(items, &wanted, |item: &DocumentItem| item.id.clone())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenRequest {
+    client: ClientKind,
+}
+
+/// The answer to an open with access granted (contract 4).
+#[derive(Serialize)]
+struct OpenBody<'a> {
+    document: &'a str,
+    client: ClientKind,
+    access: &'static str,
+    lease: LeaseBody<'a>,
+    launch: LaunchBody,
+}
+
+#[derive(Serialize)]
+struct LeaseBody<'a> {
+    outcome: &'static str,
+    id: Option<&'a LeaseId>,
+    workstation: Option<&'a Workstation>,
+    expires_at: Option<Timestamp>,
+    token: Option<&'a str>,
+    refusal: Option<Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct LaunchBody {
+    url: String,
+    expires_at: Timestamp,
+}
+
+async fn open(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    ApiPerson(signed): ApiPerson,
+    asked: Asked,
+    Body(request): Body<OpenRequest>,
+) -> Result<Response, Failure> {
+    let opened = app.open_document(&signed.info, &id, request.client).await?;
+    match &opened.opened.answer.access {
+        Access::Refused(refusal) => Err(refusal.clone().into()),
+        Access::Granted(_) => Ok(open_body(&app, &asked, &opened)),
+    }
+}
+
+fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
+    let (Some(path), Some(launch)) = (opened.launch_path(), &opened.opened.launch) else {
+        return Failure::from(Problem::Internal).into_response();
+    };
+    let outcome = &opened.opened.answer.lease;
+    let (lease, refusal) = match outcome {
+        LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) => (Some(lease), None),
+        LeaseOutcome::Refused(refusal) => (
+            None,
+            Some(refusal_members(
+                refusal,
+                Touches::Lease,
+                asked.language(),
+                app,
+            )),
+        ),
+        LeaseOutcome::NotApplicable => (None, None),
+    };
+    let body = OpenBody {
+        document: &opened.document.id,
+        client: opened.client,
+        access: "granted",
+        lease: LeaseBody {
+            outcome: outcome.word(),
+            id: lease.map(|lease| &lease.id),
+            workstation: Some(&opened.workstation),
+            expires_at: lease.map(|lease| lease.expires_at),
+            token: opened.lease_token.as_deref(),
+            refusal,
+        },
+        launch: LaunchBody {
+            url: format!("{}{path}", app.config().public_url.origin()),
+            expires_at: launch.expires_at,
+        },
+    };
+    Json(body).into_response()
+}
+
+async fn mark(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    ApiPerson(signed): ApiPerson,
+) -> Result<StatusCode, Failure> {
+    let person = &signed.info.person;
+    if app.requested(person, &id).name.is_none() {
+        return Err(Problem::NotFound.into());
+    }
+    app.ledger()
+        .set_favourite(person.id.clone(), id, true)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unmark(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    ApiPerson(signed): ApiPerson,
+) -> Result<StatusCode, Failure> {
+    app.ledger()
+        .set_favourite(signed.info.person.id.clone(), id, false)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A lease as its person sees it.
+#[derive(Serialize)]
+struct LeaseItem {
+    id: LeaseId,
+    workstation: Workstation,
+    state: LeaseState,
+    granted_at: Timestamp,
+    renewed_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    token: Option<String>,
+}
+
+async fn leases(
+    State(app): State<App>,
+    ApiPerson(signed): ApiPerson,
+    Params(params): Params<PageParams>,
+) -> Result<Response, Failure> {
+    let wanted = params.wanted()?;
+    let person = &signed.info.person;
+    let leases = app.ledger().leases_of(&person.id)?;
+    let items: Result<Vec<LeaseItem>, Failure> = leases
+        .into_iter()
+        .map(|lease| lease_item(&app, lease, &person.name))
+        .collect();
+    list::part(items?, &wanted, |item: &LeaseItem| {
+        item.id.as_str().to_owned()
+    })
+}
+
+fn lease_item(app: &App, lease: Lease, user: &str) -> Result<LeaseItem, Failure> {
+    let now = app.now();
+    let issuer = app.config().public_url.origin();
+    let live = lease.is_live(now);
+    let token = live
+        .then(|| app.keys().sign(&lease, user, &issuer, now))
+        .transpose()?;
+    Ok(LeaseItem {
+        state: lease.state_at(now),
+        id: lease.id,
+        workstation: lease.workstation,
+        granted_at: lease.granted_at,
+        renewed_at: lease.renewed_at,
+        expires_at: lease.expires_at,
+        ended_at: lease.ended_at,
+        token,
+    })
+}
+
+async fn release(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    ApiPerson(signed): ApiPerson,
+) -> Result<StatusCode, Failure> {
+    let owner = Some(signed.info.person.id.clone());
+    let ended = app
+        .ledger()
+        .end_lease(LeaseId(id), owner, signed.actor())
+        .await?;
+    ended.ok_or(Problem::NotFound)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainParams {
+    document: String,
+    #[serde(default = "desktop")]
+    client: ClientKind,
+}
+
+/// The client kind that is explained where none is named.
+pub(super) const fn desktop() -> ClientKind {
+    ClientKind::Desktop
+}
+
+async fn explain(
+    State(app): State<App>,
+    ApiPerson(signed): ApiPerson,
+    asked: Asked,
+    Params(params): Params<ExplainParams>,
+) -> Result<Response, Failure> {
+    let info = &signed.info;
+    let document = app.document_id(&params.document);
+    let standing = app.explain(&info.person, &info.workstation, &document, params.client)?;
+    Ok(explanation(
+        &standing,
+        Reader::User,
+        asked.language(),
+        app.now(),
+    ))
+}
+
+#[derive(Serialize)]
+struct Explanation {
+    access: &'static str,
+    lease: &'static str,
+    rules: Vec<RuleItem>,
+}
+
+#[derive(Serialize)]
+struct RuleItem {
+    id: &'static str,
+    passed: bool,
+    code: Option<&'static str>,
+    message: String,
+    retry_at: Option<Timestamp>,
+}
+
+/// What an open would answer, rule by rule.
+pub(super) fn explanation(
+    standing: &Standing,
+    reader: Reader,
+    language: Language,
+    now: Timestamp,
+) -> Response {
+    let titles = &language.text().refusal.rules;
+    let rules = standing.findings.iter().map(|finding| {
+        let reason = told::reason(finding, &standing.answer, reader, language, now);
+        let title = titles
+            .get(usize::from(finding.rule.number()))
+            .copied()
+            .unwrap_or_default();
+        RuleItem {
+            id: finding.rule.id(),
+            passed: finding.passed,
+            code: finding
+                .refusal
+                .as_ref()
+                .map(|refusal| refusal.code().as_str()),
+            message: reason.map_or_else(|| title.to_owned(), |reason| reason.to_string()),
+            retry_at: finding.refusal.as_ref().and_then(Refusal::retry_at),
+        }
+    });
+    let body = Explanation {
+        access: match standing.answer.access {
+            Access::Granted(_) => "granted",
+            Access::Refused(_) => "refused",
+        },
+        lease: standing.answer.lease.word(),
+        rules: rules.collect(),
+    };
+    Json(body).into_response()
+}
