@@ -1,8 +1,8 @@
 //! The edge: routes, extractors, pages, API, TLS.
 //!
-//! A request passes, outside in: [`edge`] (request id, host, headers), the catch for panics, the
-//! session cookie ([`session`]), then its route. Handlers take what they need through
-//! [`extract`]ors, call `app`, and answer with a page or JSON; what stops them is a [`failure`].
+//! A request passes, outside in: `edge` (request id, host, headers), the catch for panics, the
+//! session cookie (`session`), then its route. Handlers take what they need through
+//! extractors (`extract`), call `app`, and answer with a page or JSON; what stops them is a `failure`.
 
 pub mod api;
 pub mod content;

@@ -1,6 +1,6 @@
 //! The ledger: people, CALs, leases, sessions, audit; every verb that the app may use.
 //!
-//! Writes go through one writer that commits them in groups ([`writer`]); reads use connections of
+//! Writes go through one writer that commits them in groups (`writer`); reads use connections of
 //! their own and see what was committed last, by whichever process. No rule is written here: the
 //! verbs load what `domain` decides on and write what it decided.
 

@@ -97,6 +97,27 @@
     }
   }
 
+  /* Desktop's embedded browser offers AvqInitServer. The server is told by a cookie, and the page
+     is loaded again once, so that it offers what opens in Desktop. */
+  function isInDesktop() {
+    try {
+      return !!window.external && 'AvqInitServer' in window.external;
+    } catch (ignored) {
+      return false;
+    }
+  }
+
+  function tellDesktop() {
+    var cookie = '__Host-desktop=1';
+    if (document.cookie.indexOf(cookie) < 0 && isInDesktop()) {
+      document.cookie = cookie + '; path=/; secure; samesite=lax';
+      if (document.cookie.indexOf(cookie) >= 0 && document.querySelector('.tiles')) {
+        window.location.reload();
+      }
+    }
+  }
+
+  tellDesktop();
   each('input[type=password]', watchCapsLock);
   each('.tiles form', nameButtons);
   each('button[data-copy]', offerCopy);

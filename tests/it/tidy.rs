@@ -150,7 +150,7 @@ fn layers_import_only_what_lies_below_them() {
                     let path = &found[1];
                     let may =
                         |import: &&str| path == *import || path.starts_with(&format!("{import}::"));
-                    if !layer.imports.iter().any(|import| may(import)) {
+                    if !layer.imports.iter().any(may) {
                         wrong.push(source.at(number, &format!("imports {path}")));
                     }
                 }

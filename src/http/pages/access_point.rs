@@ -178,7 +178,15 @@ fn refusal(findings: &[Finding], rule: Rule) -> Option<&Refusal> {
 
 #[derive(Deserialize)]
 pub(super) struct FavouriteForm {
-    on: bool,
+    on: Favourite,
+}
+
+/// Whether a document is marked from now on. A form holds texts alone.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Favourite {
+    True,
+    False,
 }
 
 /// `POST /documents/{id}/favourite`.
@@ -192,7 +200,7 @@ pub(super) async fn set_favourite(
         return Err(Problem::NotFound.into());
     }
     app.ledger()
-        .set_favourite(person.id.clone(), id, form.fields.on)
+        .set_favourite(person.id.clone(), id, form.fields.on == Favourite::True)
         .await?;
     Ok(see_other("/"))
 }

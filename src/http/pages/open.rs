@@ -40,8 +40,10 @@ pub(super) async fn open(
     let Visitor { asked, signed } = form.visitor;
     let opened = app.open_document(&signed.info, &id, client).await?;
     let token = signed.csrf_token(&app);
+    // The page tells what was decided then; days are counted from there.
     let home = Frame {
         path: "/",
+        now: opened.opened.at,
         ..frame(&app, &asked, Some(&signed), &token)
     };
     let rules = if opened.opened.answer.refusal().is_some() {

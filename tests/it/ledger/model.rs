@@ -286,7 +286,6 @@ impl Model {
         let refusal = match (self.held, own) {
             (None, _) => Some("LICENSE_MISSING"),
             _ if self.disabled.contains(person) => Some("USER_DISABLED"),
-            (_, Some(_)) => None,
             (Some(0), None) => Some("LICENSE_HAS_NO_NAMED_CALS"),
             (Some(held), None) if self.taken() >= held => Some("NO_FREE_CAL"),
             _ => None,
