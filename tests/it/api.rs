@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use accesspoint::app::keys::verify;
 use accesspoint::domain::person::Role;
 use accesspoint::domain::time::Millis;
-use accesspoint::http::api::OPENAPI;
+use accesspoint::openapi::OPENAPI;
 use accesspoint::store::{AuditFilter, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -419,10 +419,10 @@ async fn a_01_every_administrative_call_asks_who_may() {
     let program = gateway.with_token(&[Scope::Metrics]).await;
     let reader = gateway.with_token(&[Scope::AdminRead]).await;
     let writer = gateway.with_token(&[Scope::AdminWrite]).await;
-    let calls = operations()
+    let administrative = operations()
         .into_iter()
         .filter(|(_, path)| path.starts_with("/admin"));
-    for (method, path) in calls {
+    for (method, path) in administrative {
         let path = path.replace("{id}", "none").replace("{user}", "none");
         let query = if path == "/admin/explain" {
             "?user=none&document=none"
