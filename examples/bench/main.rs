@@ -41,6 +41,9 @@ fn main() {
     }
 }
 
+/// A part of the table: its name, and what prints it.
+type Section = (&'static str, fn(&Bench));
+
 struct Bench {
     time: Duration,
     only: Option<String>,
@@ -71,7 +74,7 @@ impl Bench {
             "{:<44} {:>14} {:>11} {:>9} {:>9} {:>9}",
             "what", "measured", "ratio", "p50 ms", "p99 ms", "bar"
         );
-        let sections: [(&str, fn(&Self)); 8] = [
+        let sections: [Section; 8] = [
             ("sessions", Self::sessions),
             ("page", Self::page),
             ("opens", Self::opens),

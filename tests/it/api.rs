@@ -440,7 +440,7 @@ async fn a_01_every_administrative_call_asks_who_may() {
             async move { client.send(request).await.status.as_u16() }
         };
         let reads = method == Method::GET;
-        let cals = ["cals", "leases", "workstations"]
+        let daily = ["cals", "leases", "workstations"]
             .iter()
             .any(|part| path.contains(part));
         let people = path.contains("password")
@@ -458,7 +458,7 @@ async fn a_01_every_administrative_call_asks_who_may() {
             |allowed: bool, answer: u16| assert_eq!(allowed, answer != 403, "{what}: {answer}");
         may(reads, call(auditor.clone()).await);
         may(reads, call(reader.clone()).await);
-        may(reads || cals, call(operator.clone()).await);
+        may(reads || daily, call(operator.clone()).await);
         may(reads || !people, call(writer.clone()).await);
     }
     program
