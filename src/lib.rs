@@ -13,6 +13,7 @@ pub mod documents;
 pub mod domain;
 pub mod fresh;
 pub mod http;
+pub mod openapi;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -18,10 +18,10 @@ impl App {
         loop {
             every.tick().await;
             self.sweep().await;
+            sweeps += 1;
             if sweeps % SWEEPS_PER_CHECK == 0 {
                 self.watch_invariants().await;
             }
-            sweeps += 1;
         }
     }
 

@@ -152,7 +152,7 @@ fn dispatch(line: CommandLine) -> anyhow::Result<Outcome> {
 }
 
 fn openapi() -> anyhow::Result<Outcome> {
-    output::print_line(crate::http::api::OPENAPI.trim_end())?;
+    output::print_line(crate::openapi::OPENAPI.trim_end())?;
     Ok(Outcome::Done)
 }
 

@@ -93,7 +93,7 @@ impl Store {
     /// The database fails.
     pub fn leases_ended_early(&self) -> Result<Vec<(LeaseId, Timestamp)>, StoreError> {
         const SQL: &str = "SELECT id, expires_at FROM lease \
-             WHERE ended_at IS NOT NULL AND expires_at > $1 ORDER BY id";
+             WHERE ended_at IS NOT NULL AND expires_at > $1 ORDER BY expires_at, id";
         self.read_now(|db, now| {
             db.query(SQL, values![now], |row| {
                 Ok((LeaseId(row.text(0)?), row.at(1)?))

@@ -371,7 +371,6 @@ fn leases_workstations_and_migrate_answer_on_an_empty_site() {
     }
     let migrated = site.json(&["migrate"]);
     assert_eq!(migrated["schema"], 1);
-    assert_eq!(migrated["version"], env!("CARGO_PKG_VERSION"));
 }
 
 fn lease(now: Timestamp) -> Lease {

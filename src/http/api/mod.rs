@@ -1,6 +1,6 @@
 //! `/api/v1`: JSON for users and administrators (contract 4).
 //!
-//! Every call is listed in `openapi.json`; a test compares the two.
+//! Every call is listed in `src/openapi.json`; a test compares the two.
 
 mod account;
 mod admin;
@@ -20,10 +20,8 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
+use crate::openapi::OPENAPI;
 use crate::text::Problem;
-
-/// The description of the API.
-pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {

@@ -96,7 +96,7 @@ CREATE INDEX lease_person ON lease (person_id, renewed_at);
 CREATE INDEX lease_workstation ON lease (workstation_id);
 CREATE INDEX lease_end ON lease (expires_at) WHERE state = 'live';
 CREATE INDEX lease_old ON lease (expires_at) WHERE state <> 'live';
-CREATE INDEX lease_ended ON lease (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX lease_ended ON lease (expires_at, id) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE session (
     hash TEXT NOT NULL PRIMARY KEY,

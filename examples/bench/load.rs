@@ -1,0 +1,226 @@
+//! The load generator: one thread, HTTP/1.1 over TLS, keep-alive, requests made ready beforehand.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accesspoint::http::tls::ServerTls;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What a run measured.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Answers a second.
+    pub rate: f64,
+    /// The median latency in milliseconds.
+    pub p50_ms: f64,
+    /// The 99th percentile of the latency in milliseconds.
+    pub p99_ms: f64,
+    /// Answers that were not 2xx.
+    pub refused: usize,
+}
+
+/// Runs `connections` for a while; connection `n` sends `requests[n % len]` again and again.
+pub fn run(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+    connections: usize,
+    time: Duration,
+) -> Measured {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("the generator starts");
+    let warm_up = time / 5;
+    runtime.block_on(async {
+        let mut workers = JoinSet::new();
+        for number in 0..connections {
+            let request = requests[number % requests.len()].clone();
+            workers.spawn(worker(address, request, warm_up, time));
+        }
+        let mut all = Vec::new();
+        let mut refused = 0;
+        while let Some(worker) = workers.join_next().await {
+            let (latencies, bad) = worker.expect("a worker").expect("a connection");
+            all.extend(latencies);
+            refused += bad;
+        }
+        summary(all, refused, time)
+    })
+}
+
+/// Sends each request once over one connection, in order.
+pub fn each_once(address: SocketAddr, requests: &[Vec<u8>]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("the generator starts").block_on(async {
+        let mut stream = connect(address).await.expect("a connection");
+        let mut buffer = Vec::with_capacity(64 * 1024);
+        for request in requests {
+            exchange(&mut stream, request, &mut buffer)
+                .await
+                .expect("an answer");
+        }
+    });
+}
+
+fn summary(mut micros: Vec<u32>, refused: usize, time: Duration) -> Measured {
+    micros.sort_unstable();
+    let at = |share: f64| {
+        let place = (micros.len() as f64 * share) as usize;
+        micros
+            .get(place.min(micros.len().saturating_sub(1)))
+            .map_or(0.0, |m| f64::from(*m) / 1e3)
+    };
+    Measured {
+        rate: micros.len() as f64 / time.as_secs_f64(),
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        refused,
+    }
+}
+
+async fn worker(
+    address: SocketAddr,
+    request: Vec<u8>,
+    warm_up: Duration,
+    time: Duration,
+) -> io::Result<(Vec<u32>, usize)> {
+    let mut stream = connect(address).await?;
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    let begin = Instant::now() + warm_up;
+    let end = begin + time;
+    let (mut latencies, mut refused) = (Vec::new(), 0);
+    loop {
+        let sent = Instant::now();
+        if sent >= end {
+            return Ok((latencies, refused));
+        }
+        let status = exchange(&mut stream, &request, &mut buffer).await?;
+        if sent >= begin {
+            latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
+            refused += usize::from(status / 100 != 2);
+        }
+    }
+}
+
+async fn exchange(
+    stream: &mut TlsStream<TcpStream>,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> io::Result<u16> {
+    stream.write_all(request).await?;
+    buffer.clear();
+    loop {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some(head) = find(buffer, b"\r\n\r\n") else {
+            continue;
+        };
+        let length = content_length(&buffer[..head]);
+        while buffer.len() < head + 4 + length {
+            if stream.read_buf(buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let status = std::str::from_utf8(&buffer[9..12]).unwrap_or("0");
+        return Ok(status.parse().unwrap_or(0));
+    }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+fn content_length(head: &[u8]) -> usize {
+    const NAME: &[u8] = b"content-length: ";
+    let Some(at) = find(head, NAME) else { return 0 };
+    let digits = head[at + NAME.len()..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'))
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let name = ServerName::from(address.ip());
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// The server is our own child, with a certificate that it made itself.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The TLS settings of the limits: those of the gateway.
+pub fn server_tls(folder: &std::path::Path) -> Arc<rustls::ServerConfig> {
+    let source = accesspoint::http::tls::CertificateSource::SelfSigned {
+        data_dir: folder.to_owned(),
+        names: vec!["127.0.0.1".to_owned()],
+    };
+    let now = accesspoint::clock::Clock::system().now();
+    ServerTls::open(source, now)
+        .expect("a certificate")
+        .server_config()
+}

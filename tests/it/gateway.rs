@@ -1,0 +1,281 @@
+//! A gateway in this process, over real HTTPS, with a simulated clock; and clients of it.
+
+#![cfg(test)]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use accesspoint::app::App;
+use accesspoint::app::administer::AddUser;
+use accesspoint::clock::Clock;
+use accesspoint::config::Config;
+use accesspoint::domain::administer::Force;
+use accesspoint::domain::person::Role;
+use accesspoint::domain::time::Timestamp;
+use accesspoint::fresh::Fresh;
+use accesspoint::http::router;
+use accesspoint::http::server::{ServerLimits, serve};
+use accesspoint::http::tls::{CertificateSource, ServerTls};
+use accesspoint::store::{Actor, Scope};
+use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// The password of everybody.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A running gateway; it stops when this is dropped.
+pub(crate) struct Gateway {
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Gateway {
+    /// A gateway with a LEF of so many CALs and three documents; `Finance/Budget.qvw` is for
+    /// the group `finance` alone.
+    pub(crate) async fn with_cals(cals: u32) -> Self {
+        let folder = TempDir::new().unwrap();
+        for name in ["Sales/Orders", "Sales/Prices", "Finance/Budget"] {
+            let path = folder.path().join(format!("documents/{name}.qvw"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name.repeat(50_000)).unwrap();
+        }
+        let file = folder.path().join("accesspoint.toml");
+        fs::write(
+            &file,
+            "[[documents.rule]]\npath = \"Finance/**\"\ngroups = [\"finance\"]\n",
+        )
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = Config::load(Some(&file), std::iter::empty()).unwrap();
+        config.public_url.port = address.port();
+        let start: Timestamp = "2026-11-24T12:00:00.000Z".parse().unwrap();
+        let clock = Clock::simulated(start);
+        let source = CertificateSource::SelfSigned {
+            data_dir: folder.path().to_owned(),
+            names: vec!["127.0.0.1".to_owned()],
+        };
+        let tls = ServerTls::open(source, start).unwrap().server_config();
+        let app = App::open(config, &clock, &Fresh::seeded(7)).unwrap();
+        let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
+        let loaded = app
+            .load_license(&lef, Force::No, Actor::command_line())
+            .await;
+        assert_eq!(loaded.unwrap(), (cals, 0));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let routes = router(app.clone());
+        tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            serve(listener, tls, routes, ServerLimits::default(), stopped)
+                .await
+                .unwrap();
+        });
+        Self {
+            app,
+            clock,
+            address,
+            folder,
+            _stop: stop,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
+    }
+
+    pub(crate) async fn add(&self, name: &str, roles: &[Role]) {
+        let add = AddUser {
+            name: name.to_owned(),
+            display_name: None,
+            roles: roles.to_vec(),
+            groups: Vec::new(),
+            password: PASSWORD.to_owned().into(),
+        };
+        self.app.add_user(add, Actor::command_line()).await.unwrap();
+    }
+
+    /// A client that nobody signed in with.
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            http: reqwest::Client::builder()
+                .tls_danger_accept_invalid_certs(true)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+            base: self.url(""),
+            cookies: Arc::default(),
+            csrf_token: String::new(),
+            bearer: None,
+        }
+    }
+
+    /// A client with which this person signed in.
+    pub(crate) async fn signed_in(&self, name: &str) -> Client {
+        let mut client = self.client();
+        let answer = client.sign_in(name, PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        client
+    }
+
+    /// A program with a token.
+    pub(crate) async fn with_token(&self, scopes: &[Scope]) -> Client {
+        let made =
+            self.app
+                .create_token("test".to_owned(), scopes.to_vec(), 1, Actor::command_line());
+        Client {
+            bearer: Some(made.await.unwrap().secret),
+            ..self.client()
+        }
+    }
+
+    /// The id of a document by its name under the root.
+    pub(crate) fn document(&self, name: &str) -> String {
+        self.app.document_id(&format!("{name}.qvw"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// A client with cookies of its own.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    pub(crate) cookies: Arc<Mutex<Vec<(String, String)>>>,
+    pub(crate) csrf_token: String,
+    bearer: Option<String>,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The problem that it must be: with everything that every problem has.
+    pub(crate) fn problem(&self, status: u16, code: &str) {
+        assert_eq!(
+            (self.status.as_u16(), self.code()),
+            (status, code),
+            "{:?}",
+            self.body
+        );
+        let kind = self.headers["content-type"].to_str().unwrap();
+        assert_eq!(kind, "application/problem+json");
+        assert!(
+            self.body["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
+        assert_eq!(
+            self.body["request_id"],
+            self.headers["x-request-id"].to_str().unwrap()
+        );
+    }
+}
+
+impl Client {
+    pub(crate) async fn sign_in(&mut self, name: &str, password: &str) -> Answer {
+        let body = json!({ "username": name, "password": password });
+        let answer = self.post("/api/v1/session", &body).await;
+        if let Some(token) = answer.body["csrf_token"].as_str() {
+            token.clone_into(&mut self.csrf_token);
+        }
+        answer
+    }
+
+    /// The same client with another CSRF token.
+    pub(crate) fn with_csrf_token(&self, token: &str) -> Self {
+        Self {
+            csrf_token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn open(&self, document: &str, client: &str) -> Answer {
+        let body = json!({ "client": client });
+        self.post(&format!("/api/v1/documents/{document}/open"), &body)
+            .await
+    }
+
+    /// A request with this client's cookies, CSRF token and bearer token.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let cookies = self.cookies.lock().unwrap();
+        if !cookies.is_empty() {
+            let pairs: Vec<String> = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            request = request.header("cookie", pairs.join("; "));
+        }
+        if !self.csrf_token.is_empty() {
+            request = request.header("x-csrf-token", &self.csrf_token);
+        }
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            self.keep(cookie);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap().to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer {
+            status,
+            headers,
+            bytes,
+            body,
+        }
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let cookies = self.cookies.lock().unwrap();
+        cookies
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.clone())
+    }
+
+    fn keep(&self, cookie: &HeaderValue) {
+        let text = cookie.to_str().unwrap();
+        let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
+        let mut cookies = self.cookies.lock().unwrap();
+        cookies.retain(|(known, _)| known != name);
+        if !text.contains("Max-Age=0") {
+            cookies.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
