@@ -7,9 +7,12 @@ import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import doiuse from 'doiuse';
 import postcss from 'postcss';
 import { startSite } from './site.mjs';
+
+const ES_CHECK = fileURLToPath(new URL('node_modules/.bin/es-check', import.meta.url));
 
 let site;
 let page;
@@ -47,9 +50,12 @@ test('the style sheet holds nothing that Internet Explorer 11 stumbles over', as
 test('the script is ES5', async () => {
   const script = await fetched(page.match(/\/static\/app\.[0-9a-f]+\.js/)[0]);
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-es5-'));
-  writeFileSync(join(folder, 'app.js'), script);
-  execFileSync('node_modules/.bin/es-check', ['es5', join(folder, 'app.js')]);
-  rmSync(folder, { recursive: true });
+  try {
+    writeFileSync(join(folder, 'app.js'), script);
+    execFileSync(ES_CHECK, ['es5', join(folder, 'app.js')]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('no page has inline script, style or event attributes', async () => {

@@ -1,84 +1,76 @@
-// A fresh sample site for each journey, and a browser to visit it with.
+// A fresh sample site: `accesspoint demo` on a free port, in a folder of its own.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { fileURLToPath } from 'node:url';
 
-const PROGRAM = process.env.ACCESSPOINT ?? '../../target/debug/accesspoint';
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const SHOTS = process.env.SCREENSHOTS;
+const BUILT = fileURLToPath(new URL('../../target/debug/accesspoint', import.meta.url));
+const PROGRAM = process.env.ACCESSPOINT ?? BUILT;
+const STARTS_WITHIN_MS = 60_000;
+const STOPS_WITHIN_MS = 20_000;
 
-/** Starts `accesspoint demo` on a free port; `stop` ends it and takes its folder away. */
+/** Sites that run now: what ends this process ends them too. */
+const running = new Set();
+
+function stopAll() {
+  for (const { program, folder } of running) {
+    program.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+process.on('exit', stopAll);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => process.exit(1));
+}
+
+/** Starts a site; `stop` ends it and takes its folder away. */
 export async function startSite() {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
   const data = join(folder, 'site');
   const demo = ['demo', '--json', '--listen', '127.0.0.1:0', '--data', data];
   const program = spawn(PROGRAM, demo, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const site = { program, folder };
+  running.add(site);
   const ended = new Promise((resolve) => program.once('exit', resolve));
-  const lines = createInterface({ input: program.stdout });
-  const line = await Promise.race([
-    new Promise((resolve) => lines.once('line', resolve)),
-    ended.then((code) => { throw new Error(`the demo ended with ${code}`); }),
-  ]);
-  const { url, accounts } = JSON.parse(line);
+  const { url, accounts, config } = JSON.parse(await firstLine(program));
   return {
     url,
-    config: join(data, 'accesspoint.toml'),
     password: (name) => accounts.find((account) => account.name === name).password,
-    /** Runs a command of the program on this site. */
-    run: (...command) => new Promise((resolve) => {
-      const child = spawn(PROGRAM, [...command, '--config', join(data, 'accesspoint.toml')]);
-      child.once('exit', resolve);
-    }),
+    /** What a document of this site holds; `path` is the one under its root. */
+    document: (path) => readFile(join(data, 'documents', path)),
+    /** Runs a command of the program on this site; answers its exit code. */
+    run: (...command) => exitCode([...command, '--config', config]),
     stop: async () => {
       program.kill('SIGTERM');
+      const hard = setTimeout(() => program.kill('SIGKILL'), STOPS_WITHIN_MS);
       await ended;
+      clearTimeout(hard);
+      running.delete(site);
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-export async function startBrowser() {
-  const args = ['--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  if (process.getuid() === 0) args.push('--no-sandbox');
-  return chromium.launch({ executablePath: CHROMIUM, args });
-}
-
-/** A new visitor: a context of their own, and a page that collects what it complains about. */
-export async function visitor(browser, options = {}) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('console', (message) => {
-    const text = message.text();
-    // A refusal has its own status; the browser says so as an error.
-    if (message.type() === 'error' && !text.startsWith('Failed to load resource')) {
-      complaints.push(text);
-    }
+/** The line that the demo prints once it serves. */
+function firstLine(program) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('the demo does not start')), STARTS_WITHIN_MS);
+    const settle = (how) => (value) => { clearTimeout(late); how(value); };
+    createInterface({ input: program.stdout }).once('line', settle(resolve));
+    program.once('error', settle(reject));
+    program.once('exit', settle((code) => reject(new Error(`the demo ended with ${code}`))));
   });
-  return { context, page, complaints };
 }
 
-export async function signIn(site, page, name, password = site.password(name)) {
-  await page.goto(`${site.url}/login`);
-  await page.fill('[name=username]', name);
-  await page.fill('[name=password]', password);
-  await submit(page, 'main form button');
-}
-
-/** Clicks what leads to another page, and waits for it. */
-export async function submit(page, button) {
-  await Promise.all([page.waitForNavigation(), page.locator(button).first().click()]);
-}
-
-/** Keeps a picture of the page where somebody wants to look. */
-export async function shot(page, name) {
-  if (!SHOTS) return;
-  mkdirSync(SHOTS, { recursive: true });
-  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+function exitCode(command) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(PROGRAM, command, { stdio: 'ignore' });
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
 }
