@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 pub const FILTER_VARIABLE: &str = "ACCESSPOINT_LOG";
 
 /// What the gateway logs where the variable is not set.
-pub const SERVING: &str = "info,hyper=error";
+pub const SERVING: &str = "info,hyper=error,tower_sessions=warn";
 /// What a single command logs where the variable is not set: it tells its errors itself.
 pub const COMMAND: &str = "error";
 
