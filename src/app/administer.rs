@@ -11,10 +11,17 @@ use crate::domain::lef::{LefError, License};
 use crate::domain::name::{BadUserName, UserName};
 use crate::domain::person::{Person, Role};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{Actor, Added, CalRow, NewPerson, Renamed, Standing, StoreError, Unassigned};
+use crate::store::{
+    Actor, Added, CalRow, NewPerson, PersonChange, PersonChanged, Renamed, Standing, StoreError,
+    Unassigned,
+};
 
 /// Rows of one page of a list at most.
 pub const LIST_ROWS_MAX: u32 = 500;
+/// Characters of the name that pages show.
+const DISPLAY_NAME_CHARACTERS_MAX: usize = 128;
+/// Characters of the name of a group; whole distinguished names fit.
+const GROUP_CHARACTERS_MAX: usize = 512;
 
 /// Why an administrative command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +43,17 @@ pub enum AdministerError {
     /// Somebody has the name already.
     #[error("the name {0} belongs to somebody already")]
     NameTaken(String),
+    /// A text is empty, too long, or holds a control character.
+    #[error("{what}: 1 to {characters_max} characters, no controls")]
+    Text {
+        /// Which one.
+        what: &'static str,
+        /// How many characters it may have.
+        characters_max: usize,
+    },
+    /// Nobody would be left who may administer.
+    #[error("{0} is the last administrator; give somebody else the role first")]
+    LastAdministrator(String),
     /// The password cannot be used.
     #[error("{0}")]
     Password(#[from] BadPassword),
@@ -110,6 +128,7 @@ impl App {
     /// The name is taken or cannot be one, the password cannot be used, or the ledger fails.
     pub async fn add_user(&self, add: AddUser, actor: Actor) -> Result<(), AdministerError> {
         let name = self.user_name(&add.name)?;
+        check_texts(add.display_name.as_deref(), &add.groups)?;
         let password_hash = self.hash_password(add.password).await?;
         let new = NewPerson {
             display_name: add
@@ -123,6 +142,31 @@ impl App {
         match self.ledger().add_person(new, actor).await? {
             Added::Added(_) => Ok(()),
             Added::NameTaken => Err(AdministerError::NameTaken(add.name)),
+        }
+    }
+
+    /// Changes somebody's state, display name, roles or groups; never the last administrator's,
+    /// so that a site that is administered from afar stays so.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, a text cannot be used, nobody would be left who may administer, or
+    /// the ledger fails.
+    pub async fn change_user(
+        &self,
+        name: &str,
+        change: PersonChange,
+        actor: Actor,
+    ) -> Result<(), AdministerError> {
+        let user = self.user_name(name)?;
+        let groups = change.groups.as_deref().unwrap_or_default();
+        check_texts(change.display_name.as_deref(), groups)?;
+        match self.ledger().change_person(user, change, actor).await? {
+            PersonChanged::Done => Ok(()),
+            PersonChanged::Unknown => Err(AdministerError::UnknownUser(name.to_owned())),
+            PersonChanged::LastAdministrator => {
+                Err(AdministerError::LastAdministrator(name.to_owned()))
+            }
         }
     }
 
@@ -315,6 +359,27 @@ impl App {
         check_password(password.as_str())?;
         Ok(self.0.passwords.hash(password, self.fresh().salt()).await?)
     }
+}
+
+/// Refuses a display name or a group that could not be shown or kept in one line.
+fn check_texts(display_name: Option<&str>, groups: &[String]) -> Result<(), AdministerError> {
+    let names = display_name
+        .into_iter()
+        .map(|name| ("display_name", name, DISPLAY_NAME_CHARACTERS_MAX));
+    let groups = groups
+        .iter()
+        .map(|group| ("groups", group.as_str(), GROUP_CHARACTERS_MAX));
+    for (what, text, characters_max) in names.chain(groups) {
+        let blank = text.trim().is_empty();
+        let long = text.chars().count() > characters_max;
+        if blank || long || text.chars().any(char::is_control) {
+            return Err(AdministerError::Text {
+                what,
+                characters_max,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn known_user(known: bool, name: &str) -> Result<(), AdministerError> {

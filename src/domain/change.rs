@@ -135,6 +135,8 @@ pub enum EventKind {
     PasswordSet,
     /// A user was renamed.
     UserRenamed,
+    /// A user got another display name, other roles or other groups.
+    UserChanged,
     /// An API token was made.
     TokenCreated,
     /// An API token was revoked.
@@ -170,6 +172,7 @@ impl EventKind {
             Self::UserEnabled => "user_enabled",
             Self::PasswordSet => "password_set",
             Self::UserRenamed => "user_renamed",
+            Self::UserChanged => "user_changed",
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
             Self::KeyRotated => "key_rotated",

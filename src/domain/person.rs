@@ -93,3 +93,49 @@ pub struct Person {
     /// The CAL policy of the person's mapping.
     pub automatic_cal: AutomaticCal,
 }
+
+impl Person {
+    /// Whether the person may do everything.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        self.active && self.roles.contains(&Role::Administrator)
+    }
+}
+
+/// Whether a change of a person takes the last administrator from a site that has one; `others`
+/// is how many other people administer.
+#[must_use]
+pub fn leaves_no_administrator(before: &Person, after: &Person, others: u32) -> bool {
+    before.administers() && !after.administers() && others == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(active: bool, roles: &[Role]) -> Person {
+        Person {
+            id: PersonId::from("1"),
+            name: "ann".to_owned(),
+            display_name: "Ann".to_owned(),
+            active,
+            roles: roles.to_vec(),
+            groups: Vec::new(),
+            automatic_cal: AutomaticCal::Dynamic,
+        }
+    }
+
+    #[test]
+    fn a_04_only_a_change_of_the_last_administrator_is_in_the_way() {
+        let administrator = person(true, &[Role::Operator, Role::Administrator]);
+        let disabled = person(false, &[Role::Administrator]);
+        let operator = person(true, &[Role::Operator]);
+        for after in [&disabled, &operator] {
+            assert!(leaves_no_administrator(&administrator, after, 0));
+            assert!(!leaves_no_administrator(&administrator, after, 1));
+        }
+        assert!(!leaves_no_administrator(&administrator, &administrator, 0));
+        assert!(!leaves_no_administrator(&operator, &disabled, 0));
+        assert!(!leaves_no_administrator(&disabled, &operator, 0));
+    }
+}

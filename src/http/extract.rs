@@ -200,6 +200,9 @@ impl<T: DeserializeOwned> FromRequest<App> for CheckedForm<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        if is_prefetch(&parts.headers) {
+            return Err(Problem::Forbidden.into());
+        }
         if is_foreign(app, &parts.headers) {
             return Err(Problem::CsrfTokenInvalid.into());
         }
@@ -218,6 +221,11 @@ pub(super) async fn read_form<T: DeserializeOwned>(
     let form = Form::<WithToken<T>>::from_request(request, &()).await;
     let Form(form) = form.map_err(|rejection| Failure::form(&rejection))?;
     Ok((form.csrf_token, form.fields))
+}
+
+/// Whether a browser asks ahead, for something that nobody has clicked yet.
+pub(super) fn is_prefetch(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-purpose") || headers.contains_key("purpose")
 }
 
 /// Whether a page of another site makes this request. `Origin: null` is what browsers send from our
@@ -302,6 +310,62 @@ fn token_may(scopes: &[Scope], permission: Permission) -> bool {
     }
 }
 
+/// A caller who may see what administrators see. A handler takes this, or one of those below,
+/// before body and query, so that whoever may not is told so whatever they sent.
+pub(super) struct MayRead;
+
+impl FromRequestParts<App> for MayRead {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        permitted(parts, app, Permission::Read).await.map(|_| Self)
+    }
+}
+
+/// A caller who may change CALs, leases and workstations.
+pub(super) struct MayManageCals(pub(super) Actor);
+
+impl FromRequestParts<App> for MayManageCals {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        permitted(parts, app, Permission::ManageCals)
+            .await
+            .map(Self)
+    }
+}
+
+/// A caller who may change licence, settings, users' state, sessions.
+pub(super) struct MayManageSite(pub(super) Actor);
+
+impl FromRequestParts<App> for MayManageSite {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        permitted(parts, app, Permission::ManageSite)
+            .await
+            .map(Self)
+    }
+}
+
+/// A person who may change roles, passwords, tokens.
+pub(super) struct MayManagePeople(pub(super) Actor);
+
+impl FromRequestParts<App> for MayManagePeople {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        permitted(parts, app, Permission::ManagePeople)
+            .await
+            .map(Self)
+    }
+}
+
+async fn permitted(parts: &mut Parts, app: &App, permission: Permission) -> Result<Actor, Failure> {
+    let caller = Caller::from_request_parts(parts, app).await?;
+    caller.may(permission)
+}
+
 impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
@@ -312,6 +376,9 @@ impl FromRequestParts<App> for Caller {
         let asked = Asked::from_request_parts(parts, app).await?;
         let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
         if !parts.method.is_safe() {
+            if is_prefetch(&parts.headers) {
+                return Err(Problem::Forbidden.into());
+            }
             let token = parts
                 .headers
                 .get("x-csrf-token")

@@ -48,6 +48,7 @@ enum Reason {
         users: Vec<String>,
     },
     NameTaken(String),
+    LastAdministrator(String),
     SignInFirst(String),
 }
 
@@ -102,8 +103,12 @@ impl From<AdministerError> for Failure {
             AdministerError::UnknownUser(_) | AdministerError::Unknown { .. } => {
                 Problem::NotFound.into()
             }
-            AdministerError::Name(_) | AdministerError::Password(_) | AdministerError::Lef(_) => {
-                Self::body_invalid(error.to_string())
+            AdministerError::Name(_)
+            | AdministerError::Text { .. }
+            | AdministerError::Password(_)
+            | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
+            AdministerError::LastAdministrator(_) => {
+                Self(Box::new(Reason::LastAdministrator(error.to_string())))
             }
             AdministerError::NameTaken(name) => Self(Box::new(Reason::NameTaken(name))),
             AdministerError::TooSmall {
@@ -202,6 +207,7 @@ impl Failure {
                 *answer.status_mut() = StatusCode::CONFLICT;
                 answer
             }
+            Reason::LastAdministrator(detail) => last_administrator_json(&detail, asked),
             Reason::TooSmall { held, taken, users } => too_small_json(held, taken, &users, asked),
         }
     }
@@ -343,6 +349,13 @@ fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Res
     let status = StatusCode::CONFLICT;
     let mut body = members(status, "NO_FREE_CAL", "Too few named CALs", &detail, asked);
     body.insert("users".to_owned(), json!(users));
+    json_response(status, &body)
+}
+
+fn last_administrator_json(detail: &str, asked: &Asked) -> Response {
+    let (status, code) = (StatusCode::CONFLICT, "LAST_ADMINISTRATOR");
+    let detail = format!("Nothing was changed: {detail}.");
+    let body = members(status, code, "The last administrator", &detail, asked);
     json_response(status, &body)
 }
 

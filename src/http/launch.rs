@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::content;
-use super::extract::Visitor;
+use super::extract::{Visitor, is_prefetch};
 use super::failure::Failure;
 use crate::app::App;
 use crate::app::open::Launched;
@@ -39,7 +39,7 @@ async fn launch(
     Query(query): Query<LaunchQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    if headers.contains_key("sec-purpose") || headers.contains_key("purpose") {
+    if is_prefetch(&headers) {
         return Err(Problem::LaunchTicketInvalid.into());
     }
     let resumes = headers.contains_key(header::RANGE) && headers.contains_key(header::IF_RANGE);

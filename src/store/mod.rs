@@ -6,6 +6,7 @@
 
 mod audit;
 mod cals;
+mod change_person;
 mod db;
 mod leases;
 mod license;
@@ -26,6 +27,7 @@ use std::thread::JoinHandle;
 
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
+pub use change_person::{PersonChange, PersonChanged};
 pub use db::StoreError;
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};

@@ -455,13 +455,13 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
 }
 
 /// Roles as they are stored: words with spaces between.
-fn roles_text(roles: &[Role]) -> String {
+pub(super) fn roles_text(roles: &[Role]) -> String {
     let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
     words.join(" ")
 }
 
 /// Groups as they are stored: one a line; a name with a line break is no group name.
-fn groups_text(groups: &[String]) -> String {
+pub(super) fn groups_text(groups: &[String]) -> String {
     let lines: Vec<&str> = groups
         .iter()
         .map(String::as_str)

@@ -141,7 +141,9 @@ async fn sessions(
 ) -> Result<Response, Failure> {
     let wanted = params.wanted()?;
     let person = Some(&signed.info.person.id);
-    let rows = app.ledger().sessions(person, &wanted.after, wanted.limit)?;
+    let rows = app
+        .ledger()
+        .sessions(person, &wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(SessionItem::from).collect();
     Ok(list::answer(items, &wanted, SessionItem::key))
 }

@@ -26,7 +26,7 @@ pub(super) struct Wanted {
     /// The key after which it begins; empty for the first page.
     pub(super) after: String,
     /// Its rows at most.
-    pub(super) limit: u32,
+    limit: u32,
 }
 
 impl PageParams {
@@ -51,6 +51,13 @@ impl PageParams {
     }
 }
 
+impl Wanted {
+    /// Rows to read: one more than the page has, which tells whether there is a next one.
+    pub(super) const fn rows(&self) -> u32 {
+        self.limit + 1
+    }
+}
+
 fn key_of(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
@@ -62,14 +69,15 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
-/// The answer for rows that were read up to the limit; `key` is what the next page begins after.
+/// The answer for [`Wanted::rows`] that were read; `key` is what the next page begins after.
 pub(super) fn answer<T: Serialize>(
-    items: Vec<T>,
+    mut items: Vec<T>,
     wanted: &Wanted,
     key: impl Fn(&T) -> String,
 ) -> Response {
-    let full = items.len() >= wanted.limit as usize;
-    let last = items.last().filter(|_| full);
+    let more = items.len() > wanted.limit as usize;
+    items.truncate(wanted.limit as usize);
+    let last = items.last().filter(|_| more);
     let next_cursor = last.map(|item| URL_SAFE_NO_PAD.encode(key(item)));
     Json(Page { items, next_cursor }).into_response()
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
+use crate::app::administer::AdministerError;
 use crate::domain::administer::{AssignAnswer, UnassignAnswer};
 use crate::domain::cal::CalState;
 use crate::domain::lease::{LeaseId, LeaseState};
@@ -17,7 +18,7 @@ use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::http::api::account::WorkstationItem;
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Caller, Permission};
+use crate::http::extract::{MayManageCals, MayRead};
 use crate::http::failure::Failure;
 use crate::store::{CalRow, LeaseFilter, LeaseRow};
 use crate::text::Problem;
@@ -62,12 +63,11 @@ impl From<CalRow> for CalItem {
 
 async fn cals(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = params.wanted()?;
-    let rows = app.ledger().cals(&wanted.after, wanted.limit)?;
+    let rows = app.ledger().cals(&wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(CalItem::from).collect();
     Ok(list::answer(items, &wanted, |item: &CalItem| {
         item.user.clone()
@@ -82,35 +82,32 @@ struct Assign {
 
 async fn assign(
     State(app): State<App>,
-    caller: Caller,
+    MayManageCals(actor): MayManageCals,
     Body(assign): Body<Assign>,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageCals)?;
     let (status, outcome) = match app.assign_cal(&assign.user, actor).await? {
         AssignAnswer::AlreadyHeld => (StatusCode::OK, "already_held"),
         AssignAnswer::Assigned => (StatusCode::CREATED, "assigned"),
         AssignAnswer::GivenBack => (StatusCode::OK, "given_back"),
         AssignAnswer::Refused(refusal) => return Err(refusal.into()),
     };
-    let user = app
-        .user_name(&assign.user)
-        .map_err(crate::app::administer::AdministerError::from)?;
-    let body = json!({ "user": user.folded(), "outcome": outcome });
+    let user = app.user_name(&assign.user).map_err(AdministerError::from)?;
+    let body = json!({ "user": user, "outcome": outcome });
     Ok((status, Json(body)).into_response())
 }
 
 async fn unassign(
     State(app): State<App>,
     Path(user): Path<String>,
-    caller: Caller,
+    MayManageCals(actor): MayManageCals,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageCals)?;
     let unassigned = app.unassign_cal(&user, actor).await?;
     let (outcome, until) = match unassigned.answer {
         UnassignAnswer::NotHeld => ("not_held", None),
         UnassignAnswer::Freed => ("freed", None),
         UnassignAnswer::Quarantined { until } => ("quarantined", Some(until)),
     };
+    let user = app.user_name(&user).map_err(AdministerError::from)?;
     Ok(Json(json!({
         "user": user, "outcome": outcome, "until": until,
         "comes_back_by_itself": unassigned.comes_back_by_itself,
@@ -140,10 +137,9 @@ struct LeaseItem {
 
 async fn leases(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<LeaseParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = PageParams::new(params.cursor, params.limit).wanted()?;
     let person = params
         .user
@@ -153,7 +149,7 @@ async fn leases(
     let filter = LeaseFilter {
         after: wanted.after.clone(),
         person,
-        limit: wanted.limit,
+        limit: wanted.rows(),
     };
     let now = app.now();
     let rows = app.ledger().leases(&filter)?;
@@ -177,9 +173,8 @@ async fn leases(
 async fn revoke(
     State(app): State<App>,
     Path(id): Path<String>,
-    caller: Caller,
+    MayManageCals(actor): MayManageCals,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(Permission::ManageCals)?;
     let ended = app.ledger().end_lease(LeaseId(id), None, actor).await?;
     ended.ok_or(Problem::NotFound)?;
     Ok(StatusCode::NO_CONTENT)
@@ -187,12 +182,11 @@ async fn revoke(
 
 async fn workstations(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = params.wanted()?;
-    let rows = app.ledger().workstations(&wanted.after, wanted.limit)?;
+    let rows = app.ledger().workstations(&wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(WorkstationItem::from).collect();
     Ok(list::answer(items, &wanted, WorkstationItem::key))
 }
@@ -200,9 +194,8 @@ async fn workstations(
 async fn lift(
     State(app): State<App>,
     Path(id): Path<String>,
-    caller: Caller,
+    MayManageCals(actor): MayManageCals,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageCals)?;
     let ended = app
         .ledger()
         .lift_workstation(WorkstationId(id), actor)
@@ -220,11 +213,13 @@ struct Merge {
 async fn merge(
     State(app): State<App>,
     Path(id): Path<String>,
-    caller: Caller,
+    MayManageCals(actor): MayManageCals,
     Body(merge): Body<Merge>,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageCals)?;
     let (from, into) = (WorkstationId(id), WorkstationId(merge.into));
+    if from == into {
+        return Err(Failure::body_invalid("into: another workstation"));
+    }
     let ended = app.ledger().merge_workstation(from, into, actor).await?;
     let ended = ended.ok_or(Problem::NotFound)?;
     Ok(Json(json!({ "leases_ended": ended })).into_response())

@@ -13,7 +13,7 @@ use crate::domain::lef::LEF_BYTES_MAX;
 use crate::domain::open::Switches;
 use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Caller, Permission};
+use crate::http::extract::{MayManageSite, MayRead};
 use crate::http::failure::Failure;
 use crate::store::Setting;
 
@@ -39,8 +39,7 @@ struct LicenseBody {
     ends_at: Option<Timestamp>,
 }
 
-async fn show(State(app): State<App>, caller: Caller) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
+async fn show(State(app): State<App>, _: MayRead) -> Result<Response, Failure> {
     let now = app.now();
     let state = app.ledger().license()?;
     let license = state.license.as_deref();
@@ -67,11 +66,10 @@ struct LoadParams {
 
 async fn load(
     State(app): State<App>,
-    caller: Caller,
+    MayManageSite(actor): MayManageSite,
     Params(params): Params<LoadParams>,
     lef: String,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageSite)?;
     let force = if params.force { Force::Yes } else { Force::No };
     let (named_cals, taken) = app.load_license(&lef, force, actor).await?;
     let overcommitted = taken > named_cals;
@@ -94,8 +92,11 @@ impl From<Switches> for SettingsBody {
     }
 }
 
-async fn settings(State(app): State<App>, caller: Caller) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
+async fn settings(State(app): State<App>, _: MayRead) -> Result<Response, Failure> {
+    current_settings(&app)
+}
+
+fn current_settings(app: &App) -> Result<Response, Failure> {
     let switches = app.ledger().license()?.switches;
     Ok(Json(SettingsBody::from(switches)).into_response())
 }
@@ -109,10 +110,9 @@ struct ChangeSettings {
 
 async fn change_settings(
     State(app): State<App>,
-    caller: Caller,
+    MayManageSite(actor): MayManageSite,
     Body(change): Body<ChangeSettings>,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManageSite)?;
     let changes = [
         (Setting::AllowLicenseLease, change.allow_license_lease),
         (
@@ -125,5 +125,5 @@ async fn change_settings(
             app.ledger().set(setting, on, actor.clone()).await?;
         }
     }
-    settings(State(app), caller).await
+    current_settings(&app)
 }

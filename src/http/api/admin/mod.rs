@@ -1,4 +1,4 @@
-//! Calls for administrators; each asks `Caller::may` first.
+//! Calls for administrators; each takes a proof first that the caller may.
 
 mod cals;
 mod license;

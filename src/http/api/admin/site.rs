@@ -15,7 +15,7 @@ use crate::http::api::account::SessionItem;
 use crate::http::api::documents::{desktop, explanation};
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Asked, Caller, Permission};
+use crate::http::extract::{Asked, MayManagePeople, MayManageSite, MayRead};
 use crate::http::failure::Failure;
 use crate::http::told::Reader;
 use crate::store::{ApiToken, AuditFilter, AuditRow, Scope};
@@ -39,12 +39,11 @@ pub(super) fn routes() -> Router<App> {
 
 async fn sessions(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = params.wanted()?;
-    let rows = app.ledger().sessions(None, &wanted.after, wanted.limit)?;
+    let rows = app.ledger().sessions(None, &wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(SessionItem::from).collect();
     Ok(list::answer(items, &wanted, SessionItem::key))
 }
@@ -52,9 +51,8 @@ async fn sessions(
 async fn end_session(
     State(app): State<App>,
     Path(id): Path<String>,
-    caller: Caller,
+    MayManageSite(actor): MayManageSite,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(Permission::ManageSite)?;
     let ended = app.ledger().end_session_of(None, id, actor).await?;
     if ended {
         Ok(StatusCode::NO_CONTENT)
@@ -73,10 +71,9 @@ struct AuditParams {
 
 async fn audit(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<AuditParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = PageParams::new(params.cursor, params.limit).wanted()?;
     let before = match wanted.after.as_str() {
         "" => None,
@@ -93,7 +90,7 @@ async fn audit(
     let rows = app.ledger().audit(&AuditFilter {
         before,
         person,
-        limit: wanted.limit,
+        limit: wanted.rows(),
     })?;
     Ok(list::answer(rows, &wanted, |row: &AuditRow| {
         row.seq.to_string()
@@ -102,12 +99,11 @@ async fn audit(
 
 async fn tokens(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = params.wanted()?;
-    let items = app.ledger().tokens(&wanted.after, wanted.limit)?;
+    let items = app.ledger().tokens(&wanted.after, wanted.rows())?;
     Ok(list::answer(items, &wanted, |token: &ApiToken| {
         token.id.clone()
     }))
@@ -123,13 +119,15 @@ struct CreateToken {
 
 async fn create_token(
     State(app): State<App>,
-    caller: Caller,
+    MayManagePeople(actor): MayManagePeople,
     Body(create): Body<CreateToken>,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManagePeople)?;
     let name = create.name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > TOKEN_NAME_CHARACTERS_MAX {
-        return Err(Failure::body_invalid("name: 1 to 64 characters"));
+    let fits = (1..=TOKEN_NAME_CHARACTERS_MAX).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
+        return Err(Failure::body_invalid(
+            "name: 1 to 64 characters, no controls",
+        ));
     }
     if create.scopes.is_empty() {
         return Err(Failure::body_invalid("scopes: at least one"));
@@ -146,9 +144,8 @@ async fn create_token(
 async fn revoke_token(
     State(app): State<App>,
     Path(id): Path<String>,
-    caller: Caller,
+    MayManagePeople(actor): MayManagePeople,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(Permission::ManagePeople)?;
     let revoked = app.ledger().revoke_token(id, actor).await?;
     if revoked {
         Ok(StatusCode::NO_CONTENT)
@@ -157,8 +154,7 @@ async fn revoke_token(
     }
 }
 
-async fn reports(State(app): State<App>, caller: Caller) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
+async fn reports(State(app): State<App>, _: MayRead) -> Result<Response, Failure> {
     Ok(Json(app.ledger().report()?).into_response())
 }
 
@@ -174,11 +170,10 @@ struct ExplainParams {
 
 async fn explain(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     asked: Asked,
     Params(params): Params<ExplainParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let workstation = params.workstation.as_deref().filter(|id| !id.is_empty());
     let standing = app.explain_for(&params.user, workstation, &params.document, params.client)?;
     Ok(explanation(

@@ -1,4 +1,4 @@
-//! Users: listed, added, disabled, given a password.
+//! Users: listed, added, changed, given a password.
 
 use axum::Json;
 use axum::Router;
@@ -15,9 +15,9 @@ use crate::domain::person::{AutomaticCal, Role};
 use crate::domain::time::Timestamp;
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Caller, Permission};
+use crate::http::extract::{Caller, MayManagePeople, MayManageSite, MayRead, Permission};
 use crate::http::failure::Failure;
-use crate::store::{PersonFilter, PersonRow};
+use crate::store::{PersonChange, PersonFilter, PersonRow};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -57,14 +57,13 @@ impl From<PersonRow> for UserItem {
 
 async fn users(
     State(app): State<App>,
-    caller: Caller,
+    _: MayRead,
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
-    caller.may(Permission::Read)?;
     let wanted = params.wanted()?;
     let filter = PersonFilter {
         after: wanted.after.clone(),
-        limit: wanted.limit,
+        limit: wanted.rows(),
     };
     let rows = app.ledger().people(&filter)?;
     let items = rows.into_iter().map(UserItem::from).collect();
@@ -87,10 +86,9 @@ struct Add {
 
 async fn add(
     State(app): State<App>,
-    caller: Caller,
+    MayManagePeople(actor): MayManagePeople,
     Body(add): Body<Add>,
 ) -> Result<Response, Failure> {
-    let actor = caller.may(Permission::ManagePeople)?;
     let user = add.user.clone();
     let add = AddUser {
         name: add.user,
@@ -110,17 +108,42 @@ async fn add(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    active: bool,
+    active: Option<bool>,
+    display_name: Option<String>,
+    roles: Option<Vec<Role>>,
+    groups: Option<Vec<String>>,
+}
+
+impl Change {
+    /// Disabling and enabling is an affair of the site; who people are is one for people alone.
+    const fn needs(&self) -> Permission {
+        match self {
+            Self {
+                display_name: None,
+                roles: None,
+                groups: None,
+                ..
+            } => Permission::ManageSite,
+            _ => Permission::ManagePeople,
+        }
+    }
 }
 
 async fn change(
     State(app): State<App>,
     Path(user): Path<String>,
+    _: MayManageSite,
     caller: Caller,
     Body(change): Body<Change>,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(Permission::ManageSite)?;
-    app.set_user_active(&user, change.active, actor).await?;
+    let actor = caller.may(change.needs())?;
+    let change = PersonChange {
+        active: change.active,
+        display_name: change.display_name,
+        roles: change.roles,
+        groups: change.groups,
+    };
+    app.change_user(&user, change, actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,10 +156,9 @@ struct SetPassword {
 async fn set_password(
     State(app): State<App>,
     Path(user): Path<String>,
-    caller: Caller,
+    MayManagePeople(actor): MayManagePeople,
     Body(set): Body<SetPassword>,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(Permission::ManagePeople)?;
     app.set_user_password(&user, set.password.into(), None, actor)
         .await?;
     Ok(StatusCode::NO_CONTENT)
