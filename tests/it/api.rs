@@ -481,7 +481,7 @@ fn body_for(path: &str) -> Value {
 }
 
 /// Every method and path of the description.
-fn operations() -> Vec<(Method, String)> {
+pub(crate) fn operations() -> Vec<(Method, String)> {
     let description: Value = serde_json::from_str(OPENAPI).unwrap();
     let paths = description["paths"].as_object().unwrap();
     let methods = paths.iter().flat_map(|(path, operations)| {

@@ -1,0 +1,541 @@
+//! More attacks on the API, by their ids: what they send, and that nothing comes of it.
+
+#![cfg(test)]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accesspoint::domain::person::Role;
+use accesspoint::domain::time::Millis;
+use accesspoint::http::tls::CERTIFICATE_FILE;
+use accesspoint::store::{AuditFilter, Scope};
+use reqwest::Method;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::api::operations;
+use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+
+/// A path of the description, with ids that nothing has.
+fn filled(path: &str) -> String {
+    let path = path.replace("{id}", "none").replace("{user}", "none");
+    format!("/api/v1{path}")
+}
+
+/// A client that holds nothing but this session cookie.
+fn with_session_cookie(gateway: &Gateway, value: &str) -> Client {
+    let client = gateway.client();
+    let cookie = ("__Host-session".to_owned(), value.to_owned());
+    client.cookies.lock().unwrap().push(cookie);
+    client
+}
+
+fn opens(gateway: &Gateway) -> usize {
+    let filter = AuditFilter {
+        limit: 500,
+        ..AuditFilter::default()
+    };
+    let rows = gateway.app.ledger().audit(&filter).unwrap();
+    rows.iter()
+        .filter(|row| row.event == "document_opened")
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_01_whoever_may_not_is_told_so_whatever_they_send() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("user", &[]).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let user = gateway.signed_in("user").await;
+    let root = gateway.signed_in("root").await;
+    let ended = with_session_cookie(&gateway, &root.cookie("__Host-session").unwrap())
+        .with_csrf_token(&root.csrf_token);
+    assert_eq!(ended.get("/api/v1/admin/cals").await.status, 200);
+    assert_eq!(root.delete("/api/v1/session").await.status, 204);
+    let scopes = [Scope::WebTicket, Scope::Qms, Scope::Metrics];
+    let program = gateway.with_token(&scopes).await;
+    for (method, path) in operations() {
+        if !path.starts_with("/admin") {
+            continue;
+        }
+        let nobody = gateway.client();
+        for (client, status, code) in [
+            (&nobody, 401, "SIGN_IN_REQUIRED"),
+            (&ended, 401, "SIGN_IN_REQUIRED"),
+            (&user, 403, "FORBIDDEN"),
+            (&program, 403, "FORBIDDEN"),
+        ] {
+            let call = client.request(method.clone(), &filled(&path));
+            client.send(call).await.problem(status, code);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_01_no_token_is_a_person() {
+    let gateway = Gateway::with_cals(1).await;
+    let program = gateway
+        .with_token(&[Scope::AdminRead, Scope::AdminWrite])
+        .await;
+    let public = ["/openapi.json", "/session"];
+    for (method, path) in operations() {
+        let own = !path.starts_with("/admin") && !public.contains(&path.as_str());
+        if own || (path == "/session" && method != Method::POST) {
+            let call = program.request(method, &filled(&path));
+            program.send(call).await.problem(403, "FORBIDDEN");
+        }
+    }
+    for authorization in ["Bearer", "Bearer ", "Bearer ap_x", "Basic YTpi", "ap_x", ""] {
+        let nobody = gateway.client();
+        let call = nobody
+            .request(Method::GET, "/api/v1/admin/cals")
+            .header("authorization", authorization);
+        nobody.send(call).await.problem(401, "SIGN_IN_REQUIRED");
+    }
+}
+
+/// Every call with a JSON body, and a body that fits it.
+fn calls_with_bodies(document: &str) -> Vec<(Method, String, Value)> {
+    let open = format!("/documents/{document}/open");
+    let call = |method: Method, path: &str, body| (method, format!("/api/v1{path}"), body);
+    vec![
+        call(
+            Method::POST,
+            "/session",
+            json!({ "username": "root", "password": PASSWORD }),
+        ),
+        call(Method::POST, &open, json!({ "client": "plugin" })),
+        call(Method::PATCH, "/workstations/none", json!({ "name": "n" })),
+        call(
+            Method::PUT,
+            "/password",
+            json!({ "current_password": PASSWORD, "new_password": PASSWORD }),
+        ),
+        call(
+            Method::POST,
+            "/admin/users",
+            json!({ "user": "new", "password": PASSWORD }),
+        ),
+        call(Method::PATCH, "/admin/users/root", json!({ "roles": [] })),
+        call(
+            Method::PUT,
+            "/admin/users/root/password",
+            json!({ "password": PASSWORD }),
+        ),
+        call(Method::POST, "/admin/cals", json!({ "user": "new" })),
+        call(
+            Method::POST,
+            "/admin/workstations/none/merge",
+            json!({ "into": "x" }),
+        ),
+        call(
+            Method::PATCH,
+            "/admin/settings",
+            json!({ "allow_license_lease": false }),
+        ),
+        call(
+            Method::POST,
+            "/admin/tokens",
+            json!({ "name": "t", "scopes": ["qms"] }),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_03_no_call_takes_members_that_it_does_not_know() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let before = gateway.app.ledger().audit_from(1, 500).unwrap().len();
+    let calls = calls_with_bodies(&gateway.document("Sales/Orders"));
+    for (method, path, body) in calls {
+        for member in ["id", "created", "cal", "is_root"] {
+            let mut body = body.clone();
+            body[member] = json!("x");
+            let answer = root
+                .send(root.request(method.clone(), &path).json(&body))
+                .await;
+            answer.problem(422, "BODY_INVALID");
+            let detail = answer.body["detail"].as_str().unwrap();
+            assert!(detail.contains(member), "{method} {path}: {detail}");
+        }
+        let text = root.request(method.clone(), &path).body(body.to_string());
+        let text = root.send(text.header("content-type", "text/plain")).await;
+        text.problem(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    let after = gateway.app.ledger().audit_from(1, 500).unwrap().len();
+    assert_eq!(before, after, "nothing was done");
+}
+
+async fn patch(client: &Client, user: &str, body: Value) -> Answer {
+    let path = format!("/api/v1/admin/users/{user}");
+    let request = client.request(Method::PATCH, &path);
+    client.send(request.json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_04_nobody_raises_their_own_rights_or_removes_the_last_administrator() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    gateway.add("oper", &[Role::Operator]).await;
+    let oper = gateway.signed_in("oper").await;
+    let root = gateway.signed_in("root").await;
+    let all = json!({ "roles": ["administrator"] });
+    patch(&oper, "oper", all.clone())
+        .await
+        .problem(403, "FORBIDDEN");
+    let writer = gateway.with_token(&[Scope::AdminWrite]).await;
+    patch(&writer, "oper", all.clone())
+        .await
+        .problem(403, "FORBIDDEN");
+    for body in [json!({ "active": false }), json!({ "roles": ["operator"] })] {
+        let refused = patch(&root, "ROOT", body.clone()).await;
+        refused.problem(409, "LAST_ADMINISTRATOR");
+        let refused = patch(&writer, "root", body).await;
+        assert!(refused.status.is_client_error(), "{}", refused.status);
+    }
+    assert_eq!(root.get("/api/v1/session").await.status, 200);
+
+    assert_eq!(patch(&root, "oper", all).await.status, 204);
+    // S-02: other rights want a new session.
+    oper.get("/api/v1/session")
+        .await
+        .problem(401, "SIGN_IN_REQUIRED");
+    let oper = gateway.signed_in("oper").await;
+    assert_eq!(
+        patch(&oper, "root", json!({ "active": false }))
+            .await
+            .status,
+        204
+    );
+    root.get("/api/v1/session")
+        .await
+        .problem(401, "SIGN_IN_REQUIRED");
+    patch(&oper, "oper", json!({ "active": false }))
+        .await
+        .problem(409, "LAST_ADMINISTRATOR");
+    let rows = gateway.app.ledger().audit_from(1, 500).unwrap();
+    let refused = rows
+        .iter()
+        .filter(|row| row.code.as_deref() == Some("LAST_ADMINISTRATOR"));
+    assert!(refused.count() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_13_a_prefetched_open_takes_no_licence() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let ann = gateway.signed_in("ann").await;
+    let orders = gateway.document("Sales/Orders");
+    let body = json!({ "client": "plugin" });
+    for (name, value) in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+    ] {
+        let open = format!("/api/v1/documents/{orders}/open");
+        let open = ann.request(Method::POST, &open).header(name, value);
+        ann.send(open.json(&body)).await.problem(403, "FORBIDDEN");
+        let page = format!("/documents/{orders}/open");
+        let form = format!("client=plugin&csrf_token={}", ann.csrf_token);
+        let page = ann
+            .request(Method::POST, &page)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header(name, value)
+            .body(form);
+        assert_eq!(ann.send(page).await.status, 403);
+    }
+    assert_eq!(opens(&gateway), 0);
+    assert_eq!(gateway.app.ledger().license().unwrap().taken, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h_14_an_opaque_origin_signs_nobody_in() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let ours = gateway.url("");
+    let table: [(&[(&str, &str)], u16); 7] = [
+        (&[("origin", "null")], 403),
+        (&[("origin", "null"), ("sec-fetch-site", "none")], 403),
+        (&[("origin", "null"), ("sec-fetch-site", "cross-site")], 403),
+        (&[("origin", "https://127.0.0.1.evil.example")], 403),
+        (
+            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+            201,
+        ),
+        (&[("origin", &ours), ("sec-fetch-site", "same-origin")], 201),
+        (&[("origin", &ours)], 201),
+    ];
+    for (headers, status) in table {
+        let nobody = gateway.client();
+        let mut call = nobody.request(Method::POST, "/api/v1/session");
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
+        let body = json!({ "username": "ann", "password": PASSWORD });
+        let answer = nobody.send(call.json(&body)).await;
+        assert_eq!(answer.status.as_u16(), status, "{headers:?}");
+        if status == 403 {
+            answer.problem(403, "FORBIDDEN");
+        }
+    }
+}
+
+/// The time that certificates are judged by: the simulated one of the gateway.
+#[derive(Debug)]
+struct At(UnixTime);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}
+
+/// Sends these bytes over TLS and reads all that comes back.
+async fn raw(gateway: &Gateway, request: String) -> String {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(gateway.path(CERTIFICATE_FILE)).unwrap();
+    roots.add(certificate).unwrap();
+    let seconds = u64::try_from(gateway.clock.now().0 / 1000).unwrap();
+    let at = At(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(at))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let address = gateway.address;
+    let exchange = move || {
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let socket = TcpStream::connect(address).unwrap();
+        let mut stream = StreamOwned::new(tls, socket);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // A server that refuses at once may end the connection without a farewell.
+        drop(stream.read_to_end(&mut answer));
+        String::from_utf8(answer).unwrap()
+    };
+    tokio::task::spawn_blocking(exchange).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h_06_every_name_of_the_host_has_to_be_ours() {
+    let gateway = Gateway::with_cals(1).await;
+    let ours = gateway.address.to_string();
+    let status = |line: &str, hosts: &[&str]| {
+        let hosts: Vec<String> = hosts.iter().map(|h| format!("Host: {h}\r\n")).collect();
+        let request = format!(
+            "GET {line} HTTP/1.1\r\n{}Connection: close\r\n\r\n",
+            hosts.concat()
+        );
+        let answer = raw(&gateway, request);
+        async move {
+            let answer = answer.await;
+            answer.split(' ').nth(1).unwrap_or_default().to_owned()
+        }
+    };
+    let path = "/api/v1/openapi.json";
+    let absolute = |host: &str| format!("https://{host}{path}");
+    assert_eq!(status(path, &[&ours]).await, "200");
+    assert_eq!(status(&absolute(&ours), &[&ours]).await, "200");
+    for (line, hosts) in [
+        (path.to_owned(), &["evil.example"][..]),
+        (path.to_owned(), &[&ours, "evil.example"]),
+        (path.to_owned(), &[&ours, &ours]),
+        (path.to_owned(), &["127.0.0.1"]),
+        (path.to_owned(), &[]),
+        (absolute("evil.example"), &[&ours]),
+        (absolute(&ours), &["evil.example"]),
+    ] {
+        let status = status(&line, hosts).await;
+        assert!(
+            ["400", "421"].contains(&&*status),
+            "{line} {hosts:?}: {status}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h_12_no_header_makes_another_method_of_a_request() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let ann = gateway.signed_in("ann").await;
+    for name in [
+        "x-http-method-override",
+        "x-method-override",
+        "x-http-method",
+    ] {
+        let call = ann
+            .request(Method::GET, "/api/v1/session")
+            .header(name, "DELETE");
+        assert_eq!(ann.send(call).await.status, 200);
+    }
+    assert_eq!(ann.get("/api/v1/session?_method=DELETE").await.status, 200);
+    assert_eq!(ann.get("/api/v1/session").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_05_nothing_like_a_session_id_is_one() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let ann = gateway.signed_in("ann").await;
+    let id = ann.cookie("__Host-session").unwrap();
+    let swapped: String = id
+        .chars()
+        .map(|c| match c {
+            c if c.is_ascii_lowercase() => c.to_ascii_uppercase(),
+            c => c.to_ascii_lowercase(),
+        })
+        .collect();
+    let (cut, doubled) = (&id[..id.len() - 1], format!("{id}{id}"));
+    let (ended, quoted) = (format!("{id}%00"), format!("\"{id}\""));
+    for value in [cut, &doubled, &swapped, &ended, &quoted, "", "0", "%00"] {
+        let other = with_session_cookie(&gateway, value);
+        other
+            .get("/api/v1/session")
+            .await
+            .problem(401, "SIGN_IN_REQUIRED");
+    }
+    assert_eq!(ann.get("/api/v1/session").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_17_the_end_of_a_session_stops_a_running_download() {
+    const BYTES: u64 = 256 * 1024 * 1024;
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let large = gateway.path("documents/Sales/Large.qvw");
+    let file = std::fs::File::create(large).unwrap();
+    file.set_len(BYTES).unwrap();
+    gateway.app.library().rescan();
+    let ann = gateway.signed_in("ann").await;
+    let open = ann.open(&gateway.document("Sales/Large"), "download").await;
+    let url = open.body["launch"]["url"].as_str().unwrap();
+    let path = url.strip_prefix(&gateway.url("")).unwrap();
+    let mut download = ann.request(Method::GET, path).send().await.unwrap();
+    let mut read = download.chunk().await.unwrap().unwrap().len() as u64;
+    assert_eq!(ann.delete("/api/v1/session").await.status, 204);
+    // Read slowly: whenever the end is seen, it comes long before the end of the document.
+    let broken = loop {
+        match download.chunk().await {
+            Ok(Some(chunk)) => read += chunk.len() as u64,
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(broken, "{read} bytes came as if nothing had happened");
+    assert!(read < BYTES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_ticket_is_for_one_workstation_and_one_session() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let mut here = gateway.signed_in("ann").await;
+    let elsewhere = gateway.signed_in("ann").await;
+    let open = here.open(&gateway.document("Sales/Orders"), "plugin").await;
+    let url = open.body["launch"]["url"].as_str().unwrap();
+    let path = url.strip_prefix(&gateway.url("")).unwrap();
+    assert_eq!(elsewhere.get(path).await.status, 403);
+    assert_eq!(gateway.client().get(path).await.status, 303);
+    assert_eq!(here.get(path).await.status, 200, "others did not use it up");
+    assert_eq!(here.sign_in("ann", PASSWORD).await.status, 201);
+    assert_eq!(here.get(path).await.status, 403, "another session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_the_limit_of_an_account_is_not_dodged_by_other_spellings() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("zoë", &[]).await;
+    let spellings = [
+        "zoë",
+        "ZOË",
+        "zoe\u{308}",
+        "CUSTOM\\zoë",
+        "custom\\ZOE\u{308}",
+    ];
+    for round in 0..2 {
+        for (place, name) in spellings.iter().enumerate() {
+            let nobody = gateway.client();
+            let address = format!("10.{round}.{place}.1");
+            let call = nobody
+                .request(Method::POST, "/api/v1/session")
+                .header("x-forwarded-for", &address)
+                .header("forwarded", format!("for={address}"));
+            let body = json!({ "username": name, "password": "wrong" });
+            let answer = nobody.send(call.json(&body)).await;
+            answer.problem(401, "SIGN_IN_FAILED");
+        }
+    }
+    for name in spellings {
+        let answer = gateway.client().sign_in(name, PASSWORD).await;
+        answer.problem(429, "TOO_MANY_ATTEMPTS");
+    }
+    gateway.clock.advance(Millis::minutes(1));
+    for name in spellings {
+        let answer = gateway.client().sign_in(name, PASSWORD).await;
+        assert_eq!(answer.status, 201, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_07_passwords_and_bodies_of_every_length() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let set = |password: String| {
+        let path = "/api/v1/admin/users/ann/password";
+        let body = json!({ "password": password });
+        root.send(root.request(Method::PUT, path).json(&body))
+    };
+    for length in [1, 7, 129, 1000] {
+        set("é".repeat(length)).await.problem(422, "BODY_INVALID");
+    }
+    for length in [8, 64, 128] {
+        let password = "né".repeat(length / 2);
+        assert_eq!(set(password.clone()).await.status, 204, "{length}");
+        let answer = gateway.client().sign_in("ann", &password).await;
+        assert_eq!(answer.status, 201, "{length}");
+    }
+    for length in [0, 1, 1000] {
+        let answer = gateway.client().sign_in("ann", &"x".repeat(length)).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let large = "x".repeat(1024 * 1024);
+    let answer = gateway.client().sign_in("ann", &large).await;
+    answer.problem(413, "TOO_LARGE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_10_two_hundred_sign_ins_at_once_queue_and_then_are_told_to_wait() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let ann = gateway.signed_in("ann").await;
+    let sign_ins: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = gateway.client();
+            tokio::spawn(async move { client.sign_in("ann", PASSWORD).await })
+        })
+        .collect();
+    assert_eq!(ann.get("/api/v1/session").await.status, 200);
+    let mut done = 0;
+    for sign_in in sign_ins {
+        let answer = sign_in.await.unwrap();
+        if answer.status == 503 {
+            answer.problem(503, "BUSY");
+            assert!(answer.headers.contains_key("retry-after"));
+        } else {
+            assert_eq!(answer.status, 201, "{:?}", answer.body);
+            done += 1;
+        }
+    }
+    assert!(done >= 64, "what has a place in the queue is done: {done}");
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
+}
