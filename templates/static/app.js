@@ -100,7 +100,7 @@
   /* Desktop's embedded browser offers AvqInitServer. The server is told by a cookie, and the page
      is loaded again once, so that it offers what opens in Desktop. */
   function isInDesktop() {
-    /* Old engines refuse `in` on what their host offers, and call its methods `unknown`. */
+    /* Old engines refuse the operator in on what their host offers, and call its methods unknown. */
     try {
       return typeof window.external.AvqInitServer !== 'undefined';
     } catch (ignored) {
