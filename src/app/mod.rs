@@ -6,6 +6,7 @@ pub mod administer;
 pub mod check;
 pub mod documents;
 pub mod keys;
+pub mod oidc;
 pub mod open;
 pub mod sign_in;
 pub mod tokens;
@@ -13,6 +14,7 @@ mod under_way;
 pub mod upkeep;
 mod workstation_name;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -20,7 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::auth::oidc::Provider;
 use crate::auth::password::Passwords;
+use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
 use crate::config::{Config, Database};
@@ -45,6 +49,8 @@ struct Inner {
     passwords: Passwords,
     keys: LeaseKeys,
     csrf: CsrfKey,
+    seal: SealKey,
+    oidc: BTreeMap<String, Provider>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -73,6 +79,17 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
     Store(#[from] StoreError),
+    /// A sign-in provider cannot be used as it is configured.
+    #[error("[oidc.{name}]: {why}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The key that seals cannot be made.
+    #[error("the sealing key cannot be made")]
+    Seal,
     /// The keys cannot be read or made.
     #[error("the signing keys cannot be used")]
     Keys(#[from] KeyError),
@@ -113,6 +130,8 @@ impl App {
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
         let csrf = CsrfKey::new(&server_key);
+        let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
+        let oidc = oidc::providers(&config)?;
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -122,6 +141,8 @@ impl App {
             passwords,
             keys,
             csrf,
+            seal,
+            oidc,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))

@@ -130,7 +130,8 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
         StartError::File { .. } => "files",
         StartError::Rule(_) => "documents",
         StartError::Store(_) => "ledger",
-        StartError::Keys(_) => "keys",
+        StartError::Provider { .. } => "sign-in",
+        StartError::Keys(_) | StartError::Seal => "keys",
     };
     vec![fault(subject, chain(&error.into()))]
 }

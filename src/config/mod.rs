@@ -31,7 +31,7 @@ pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
     TlsFiles, Workstation,
 };
-pub use sources::{Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource, SourceKind, Webhook};
+pub use sources::{ClientAuthKind, Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource, SourceKind, Webhook};
 
 use error::Mistakes;
 use section::Section;
@@ -122,7 +122,7 @@ impl Config {
             sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
         for SignInSource { kind, name } in &self.sign_in.sources {
-            if *kind != SourceKind::Local {
+            if !matches!(kind, SourceKind::Local | SourceKind::Oidc) {
                 let kind = kind.word();
                 sentences.push(format!(
                     "sign_in.source {name:?}: kind = {kind:?} is not built yet; use \"local\"."

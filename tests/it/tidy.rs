@@ -208,7 +208,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 11] = [
+const UNIQUE_ENDINGS: [&str; 12] = [
     "id",
     "lease.id",
     "session.id",
@@ -220,6 +220,7 @@ const UNIQUE_ENDINGS: [&str; 11] = [
     // Of one person, and nothing else is selected.
     "source",
     "api_token.id",
+    "state_hash",
     // The column by which the rows are grouped.
     "code",
 ];
