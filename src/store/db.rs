@@ -322,7 +322,10 @@ impl Place {
 }
 
 /// Every step of the schema, in order; the number of a step is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_identities.sql"),
+];
 
 /// The schema that this program writes.
 pub(super) const SCHEMA: usize = MIGRATIONS.len();
