@@ -3,6 +3,7 @@
 //! [`App`] holds what they share. It knows no SQL and no HTML; the edges (`http`, `cli`) call it.
 
 pub mod administer;
+pub mod arrive;
 pub mod check;
 pub mod documents;
 pub mod keys;

@@ -204,8 +204,11 @@ impl App {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(None);
         };
-        let (state, nonce, verifier) =
-            (self.fresh().token(), self.fresh().token(), self.fresh().token());
+        let (state, nonce, verifier) = (
+            self.fresh().token(),
+            self.fresh().token(),
+            self.fresh().token(),
+        );
         let secrets = Secrets {
             state: &state,
             nonce: &nonce,
@@ -392,7 +395,10 @@ impl App {
         token: &str,
     ) -> Result<Result<usize, Refused>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
-            return Ok(Err(Refused::new(Reason::Issuer, "there is no such provider")));
+            return Ok(Err(Refused::new(
+                Reason::Issuer,
+                "there is no such provider",
+            )));
         };
         let refused = match provider.check_logout_token(token, self.now()).await {
             Ok(notice) => {
@@ -500,7 +506,10 @@ fn provider_said(error: &str) -> Refused {
 fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
     let keys = probe.keys;
     let mut found = vec![if keys == 0 {
-        fault("sign-in", format!("{name}: it publishes no key that can be used"))
+        fault(
+            "sign-in",
+            format!("{name}: it publishes no key that can be used"),
+        )
     } else {
         ok("sign-in", format!("{name}: it answers, {keys} keys"))
     }];

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::arrive::ProviderSession;
 use super::{App, workstation_name as first_name};
 use crate::auth::password::{Password, StoredHash};
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -72,8 +73,10 @@ pub struct SignedIn {
     pub workstation: Workstation,
     /// The value of the workstation cookie to set; none where a header names the PC.
     pub workstation_cookie: Option<String>,
-    /// By which source.
-    pub source: &'static str,
+    /// By which source: its configured name, `local` for passwords of the gateway's own.
+    pub source: String,
+    /// What the provider knows the session by, for logout.
+    pub provider: Option<ProviderSession>,
 }
 
 impl App {
@@ -133,7 +136,8 @@ impl App {
             person,
             workstation,
             workstation_cookie: cookie,
-            source: LOCAL_SOURCE,
+            source: LOCAL_SOURCE.to_owned(),
+            provider: None,
         })))
     }
 
@@ -152,7 +156,9 @@ impl App {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
             workstation: signed_in.workstation.id.clone(),
-            source: signed_in.source.to_owned(),
+            source: signed_in.source.clone(),
+            provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
+            id_token: signed_in.provider.as_ref().map(|p| p.id_token.clone()),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: self.config().session.absolute,
@@ -234,7 +240,7 @@ impl App {
     }
 
     /// The workstation of this client, made where it is new, and the cookie that names it.
-    async fn workstation_of(
+    pub(super) async fn workstation_of(
         &self,
         client: &Client,
     ) -> Result<(Workstation, Option<String>), StoreError> {

@@ -59,7 +59,9 @@ mod tests {
     #[test]
     fn what_was_sealed_opens_with_its_key_and_purpose_alone() {
         let key = SealKey::of_server(&[7; 32]).unwrap();
-        let sealed = key.seal([1; NONCE_BYTES], "id-token", "eyJ.secret.x").unwrap();
+        let sealed = key
+            .seal([1; NONCE_BYTES], "id-token", "eyJ.secret.x")
+            .unwrap();
         assert!(!sealed.contains("secret"));
         assert_eq!(key.open("id-token", &sealed).unwrap(), "eyJ.secret.x");
         assert_eq!(key.open("other", &sealed), None);
@@ -71,7 +73,13 @@ mod tests {
     fn what_was_altered_or_cut_does_not_open() {
         let key = SealKey::of_server(&[7; 32]).unwrap();
         let sealed = key.seal([1; NONCE_BYTES], "p", "text").unwrap();
-        for bad in ["", "AAAA", &sealed[1..], &sealed[..sealed.len() - 2], &format!("A{sealed}")] {
+        for bad in [
+            "",
+            "AAAA",
+            &sealed[1..],
+            &sealed[..sealed.len() - 2],
+            &format!("A{sealed}"),
+        ] {
             assert_eq!(key.open("p", bad), None, "{bad}");
         }
     }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{is_loopback, parse_url};
-use super::mapping::{ClaimPath, Mapping};
+use super::mapping::read_mapping;
 use super::secret::Secret;
 use super::section::{Section, one_of};
+use crate::domain::mapping::{ClaimPath, Mapping};
 use crate::domain::time::Millis;
 
 const NAME_LEN_MAX: usize = 64;
@@ -21,6 +22,9 @@ const ID_TOKEN_ALGS_DEFAULT: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 const MAX_AGE_MINUTES_MAX: i64 = 576_000;
 /// How long an answer of a provider may take.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The claim in which a directory's groups stand, wherever they were found.
+pub const LDAP_GROUPS: &str = "groups";
 
 /// The kind of a sign-in source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +89,25 @@ impl SignIn {
         }
     }
 
+    /// How the claims of a source become a person; none for local accounts and unknown sources.
+    #[must_use]
+    pub fn mapping(&self, source: &str) -> Option<&Mapping> {
+        let used = self.sources.iter().find(|used| used.name == source)?;
+        match used.kind {
+            SourceKind::Local => None,
+            SourceKind::Oidc => self.oidc.get(source).map(|oidc| &oidc.mapping),
+            SourceKind::Ldap => self.ldap.get(source).map(|ldap| &ldap.mapping),
+            SourceKind::Webhook => self.webhook.get(source).map(|hook| &hook.mapping),
+        }
+    }
+
+    /// What people call a source: the label of a provider, else its name.
+    #[must_use]
+    pub fn label<'a>(&'a self, source: &'a str) -> &'a str {
+        let oidc = self.oidc.get(source);
+        oidc.map_or(source, |oidc| oidc.label.as_str())
+    }
+
     /// The settings that are there, in use or not, and how many rules each has.
     pub(super) fn settings(&self) -> Vec<(SignInSource, usize)> {
         let entry = |kind, name: &String, mapping: &Mapping| {
@@ -132,8 +155,6 @@ pub struct Oidc {
     pub acr_values: Vec<String>,
     /// How long an answer of the provider may take. No key sets it.
     pub timeout: Duration,
-    /// The claim that holds the groups: an array or text.
-    pub groups: Option<ClaimPath>,
     /// How claims become a user.
     pub mapping: Mapping,
 }
@@ -165,7 +186,7 @@ impl Oidc {
         let max_age = section.integer("max_age_minutes", &(1..=MAX_AGE_MINUTES_MAX));
         let acr_values = section.texts("acr_values").unwrap_or_default();
         let groups = section.parsed("groups", str::parse);
-        let mapping = Mapping::read(&mut section);
+        let mapping = read_mapping(&mut section, groups);
         section.finish();
         Some(Self {
             client_auth,
@@ -182,7 +203,6 @@ impl Oidc {
             ca_file,
             scopes,
             allow_http_loopback,
-            groups,
             mapping: mapping?,
         })
     }
@@ -292,7 +312,8 @@ impl Ldap {
         let groups = LdapGroups::read(&mut section);
         let group_name = section.text("group_name");
         let ca_file = section.path("ca_file");
-        let mapping = Mapping::read(&mut section);
+        let claim = (groups != LdapGroups::None).then(|| ClaimPath(vec![LDAP_GROUPS.to_owned()]));
+        let mapping = read_mapping(&mut section, claim);
         section.finish();
         Some(Self {
             servers: servers?,
@@ -352,8 +373,6 @@ pub struct Webhook {
     pub secret: Secret,
     /// Certificates trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
-    /// The claim that holds the groups: an array or text.
-    pub groups: Option<ClaimPath>,
     /// How the claims of the answer become a user.
     pub mapping: Mapping,
 }
@@ -369,13 +388,12 @@ impl Webhook {
         let secret = section.secret("secret", "secret_file");
         let ca_file = section.path("ca_file");
         let groups = section.parsed("groups", str::parse);
-        let mapping = Mapping::read(&mut section);
+        let mapping = read_mapping(&mut section, groups);
         section.finish();
         Some(Self {
             url: url?,
             secret: secret?,
             ca_file,
-            groups,
             mapping: mapping?,
         })
     }
@@ -440,6 +458,10 @@ fn read_source(
             |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
         if earlier.iter().any(is_twice) {
             section.mistake("name", format!("{:?} is there twice", source.name));
+        }
+        if !is_local && source.name == Local.word() {
+            // Identities are kept by the name of their source.
+            section.mistake("name", "\"local\" is kept for the gateway's own accounts");
         }
         if !is_local && !settings.contains(source) {
             let table = format!("[{}.{}]", source.kind.word(), source.name);

@@ -139,6 +139,10 @@ pub enum EventKind {
     UserRenamed,
     /// A user got another display name, other roles or other groups.
     UserChanged,
+    /// An identity was given to a user, or that was refused.
+    IdentityLinked,
+    /// An identity was taken from a user.
+    IdentityUnlinked,
     /// An API token was made.
     TokenCreated,
     /// An API token was revoked.
@@ -176,6 +180,8 @@ impl EventKind {
             Self::PasswordSet => "password_set",
             Self::UserRenamed => "user_renamed",
             Self::UserChanged => "user_changed",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
             Self::KeyRotated => "key_rotated",

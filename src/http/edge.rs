@@ -77,7 +77,9 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
     }
     let headers = response.headers_mut();
     if let Some(policy) = policy_leading_to(asked.leads_to()) {
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
     }
     for (name, value) in &HEADERS {
         headers.entry(name).or_insert_with(|| value.clone());

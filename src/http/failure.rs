@@ -210,9 +210,7 @@ impl Failure {
             Reason::SignInFirst(wanted) => to_sign_in(&wanted),
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
-            Reason::StartAgain { problem, path } => {
-                problem_page(&problem, Some(&path), app, asked)
-            }
+            Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
             Reason::Refusal(refusal) => refusal_json(&refusal, app, asked),
             Reason::NameTaken(name) => {
                 let problem = Problem::UserNameTaken { name };

@@ -114,10 +114,10 @@ async fn backchannel_logout(
     }
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_form = kind
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let is_form = kind.split(';').next().is_some_and(|kind| {
+        kind.trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
     let text = std::str::from_utf8(&body).ok().filter(|_| is_form);
     let Some(token) = text.and_then(|form| only(form, "logout_token")) else {
         let refused = Refused::new(Reason::TokenMalformed, "there is no one logout_token");
@@ -159,7 +159,8 @@ async fn frontchannel_logout(
         .await?;
     // The one page that may stand in a frame, and in the provider's alone.
     let policy = format!("default-src 'none'; frame-ancestors {origins}");
-    let mut page = axum::response::Html("<!doctype html><title>AccessPoint</title>").into_response();
+    let mut page =
+        axum::response::Html("<!doctype html><title>AccessPoint</title>").into_response();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         page.headers_mut()
             .insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -232,9 +232,7 @@ impl Batch<'_> {
     pub(super) fn forget_attempts(&mut self) -> Result<usize, StoreError> {
         const ATTEMPTS: &str = "DELETE FROM attempt WHERE expires_at <= $1";
         const NOTICES: &str = "DELETE FROM logout_notice WHERE expires_at <= $1";
-        let attempts = self
-            .db
-            .execute(ATTEMPTS, values![self.now - REMEMBERED])?;
+        let attempts = self.db.execute(ATTEMPTS, values![self.now - REMEMBERED])?;
         Ok(attempts + self.db.execute(NOTICES, values![self.now])?)
     }
 }

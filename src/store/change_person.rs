@@ -63,7 +63,7 @@ fn run(
     if after == before {
         return Ok(PersonChanged::Done);
     }
-    let mut event = event(&before, &after);
+    let mut event = changed(&before, &after);
     let others = other_administrators(batch.db, &before.id)?;
     if leaves_no_administrator(&before, &after, others) {
         event.code = Some("LAST_ADMINISTRATOR".to_owned());
@@ -100,7 +100,7 @@ impl PersonChange {
 }
 
 /// One event for all that changes.
-fn event(before: &Person, after: &Person) -> Event {
+pub(super) fn changed(before: &Person, after: &Person) -> Event {
     let kind = match (before.active, after.active) {
         (true, false) => EventKind::UserDisabled,
         (false, true) => EventKind::UserEnabled,

@@ -324,6 +324,7 @@ impl Place {
 /// Every step of the schema, in order; the number of a step is its place, from 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_identities.sql"),
     include_str!("migrations/0003_oidc.sql"),
 ];
 

@@ -208,7 +208,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 12] = [
+const UNIQUE_ENDINGS: [&str; 14] = [
     "id",
     "lease.id",
     "session.id",
@@ -219,6 +219,9 @@ const UNIQUE_ENDINGS: [&str; 12] = [
     "seq",
     // Of one person, and nothing else is selected.
     "source",
+    // Of one source, or after it.
+    "subject",
+    "identity.subject",
     "api_token.id",
     "state_hash",
     // The column by which the rows are grouped.

@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn the_parameters_are_decoded() {
-        let callback = Callback::parse("code=a%2Fb&state=s+t&iss=https%3A%2F%2Fidp&session_state=x");
+        let callback =
+            Callback::parse("code=a%2Fb&state=s+t&iss=https%3A%2F%2Fidp&session_state=x");
         assert_eq!(callback.code.as_deref(), Some("a/b"));
         assert_eq!(callback.state.as_deref(), Some("s t"));
         assert_eq!(callback.iss.as_deref(), Some("https://idp"));
@@ -81,7 +82,10 @@ mod tests {
 
     #[test]
     fn what_a_provider_says_is_cut_and_has_no_controls() {
-        let query = format!("error=x&error_description=%0d%0a%1b[31m{}", "a".repeat(1000));
+        let query = format!(
+            "error=x&error_description=%0d%0a%1b[31m{}",
+            "a".repeat(1000)
+        );
         let said = Callback::parse(&query).said.unwrap();
         assert!(said.starts_with("[31maaa"), "{said}");
         assert_eq!(said.chars().count(), SAID_CHARACTERS_MAX);

@@ -175,7 +175,8 @@ impl Conversation<'_> {
                 .add_extra_param("client_assertion_type", ASSERTION_TYPE)
                 .add_extra_param("client_assertion", self.assertion(&auth)?);
         }
-        let send = |request: HttpRequest| self.send_to_token_endpoint(request);
+        let http = self.http.clone();
+        let send = move |request| send_to_token_endpoint(http.clone(), request);
         let tokens = call.request_async(&send).await.map_err(token_fault)?;
         if tokens.token_type != CoreTokenType::Bearer {
             return Err(Refused::new(Reason::TokenType, "it is not Bearer"));
@@ -202,7 +203,10 @@ impl Conversation<'_> {
             return Ok(answer);
         }
         let status = answer.status();
-        Err(Refused::new(Reason::UserInfo, format!("it answers {status}")))
+        Err(Refused::new(
+            Reason::UserInfo,
+            format!("it answers {status}"),
+        ))
     }
 
     fn client(&self, auth: &ClientAuth) -> Result<Client, Refused> {
@@ -249,6 +253,26 @@ impl Conversation<'_> {
 
     /// Pushes the parameters of a request (RFC 9126), and answers the short address for the browser.
     async fn push(&self, endpoint: &Url, url: &Url) -> Result<Url, Refused> {
+        let answer = self.http.send(self.push_request(endpoint, url)?).await?;
+        if answer.status() != StatusCode::CREATED {
+            let detail = format!("the pushed request is answered {}", answer.status());
+            return Err(Refused::new(Reason::ProviderAnswer, detail));
+        }
+        let pushed = json::object(answer.body())
+            .map_err(|error| Refused::new(Reason::ProviderAnswer, error))?;
+        let Some(request_uri) = pushed.get("request_uri").and_then(Value::as_str) else {
+            let detail = "there is no request_uri";
+            return Err(Refused::new(Reason::ProviderAnswer, detail));
+        };
+        let mut short = self.metadata.authorization.url().clone();
+        short
+            .query_pairs_mut()
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair("request_uri", request_uri);
+        Ok(short)
+    }
+
+    fn push_request(&self, endpoint: &Url, url: &Url) -> Result<HttpRequest, Refused> {
         let auth = self.client_auth()?;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(url.query_pairs());
@@ -268,25 +292,8 @@ impl Conversation<'_> {
             }
             ClientAuth::None | ClientAuth::AsOffered(_) => {}
         }
-        let request = request
-            .body(form.finish().into_bytes())
-            .map_err(|error| HttpFault::Request(error.to_string()))?;
-        let answer = self.http.send(request).await?;
-        if answer.status() != StatusCode::CREATED {
-            let detail = format!("the pushed request is answered {}", answer.status());
-            return Err(Refused::new(Reason::ProviderAnswer, detail));
-        }
-        let pushed = json::object(answer.body())
-            .map_err(|error| Refused::new(Reason::ProviderAnswer, error))?;
-        let Some(request_uri) = pushed.get("request_uri").and_then(Value::as_str) else {
-            return Err(Refused::new(Reason::ProviderAnswer, "there is no request_uri"));
-        };
-        let mut short = self.metadata.authorization.url().clone();
-        short
-            .query_pairs_mut()
-            .append_pair("client_id", &self.settings.client_id)
-            .append_pair("request_uri", request_uri);
-        Ok(short)
+        let request = request.body(form.finish().into_bytes());
+        Ok(request.map_err(|error| HttpFault::Request(error.to_string()))?)
     }
 
     fn basic(&self, secret: &str) -> String {
@@ -314,24 +321,24 @@ impl Conversation<'_> {
         key.sign(&claims, offered)
             .map_err(|error| Refused::new(Reason::TokenCall, error.to_string()))
     }
+}
 
-    /// The token call. A status that is not the standard's is told apart here, because the library
-    /// reads the body of whatever is no `200` as an error object.
-    async fn send_to_token_endpoint(
-        &self,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, TokenCallFault> {
-        let answer = self.http.send(request).await?;
-        let status = answer.status();
-        match status.as_u16() {
-            200 | 400 | 401 => {}
-            500..=599 => return Err(TokenCallFault::Ill(status)),
-            _ => return Err(TokenCallFault::Status(status)),
-        }
-        // What is read must be JSON in which no name is there twice.
-        json::object(answer.body()).map_err(TokenCallFault::NoJson)?;
-        Ok(answer)
+/// The token call. A status that is not the standard's is told apart here, because the library
+/// reads the body of whatever is no `200` as an error object.
+async fn send_to_token_endpoint(
+    http: Http,
+    request: HttpRequest,
+) -> Result<HttpResponse, TokenCallFault> {
+    let answer = http.send(request).await?;
+    let status = answer.status();
+    match status.as_u16() {
+        200 | 400 | 401 => {}
+        500..=599 => return Err(TokenCallFault::Ill(status)),
+        _ => return Err(TokenCallFault::Status(status)),
     }
+    // What is read must be JSON in which no name is there twice.
+    json::object(answer.body()).map_err(TokenCallFault::NoJson)?;
+    Ok(answer)
 }
 
 /// Why the token call gave no answer that the library may read.
@@ -363,9 +370,10 @@ fn token_fault(fault: TokenFault) -> Refused {
         }
         RequestTokenError::Request(fault) => Refused::new(Reason::TokenCall, fault.to_string()),
         // The path names the member; the text of the answer may hold tokens.
-        RequestTokenError::Parse(error, _) => {
-            Refused::new(Reason::TokenCall, format!("the answer lacks {}", error.path()))
-        }
+        RequestTokenError::Parse(error, _) => Refused::new(
+            Reason::TokenCall,
+            format!("the answer lacks {}", error.path()),
+        ),
         RequestTokenError::Other(_) => Refused::new(Reason::TokenCall, "the answer is no answer"),
     }
 }

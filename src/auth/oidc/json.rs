@@ -105,7 +105,16 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for text in ["", "[]", "1", "null", "{} {}", "{\"a\":1}x", "{\"a\":1e999}", "\u{feff}{}"] {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "{} {}",
+            "{\"a\":1}x",
+            "{\"a\":1e999}",
+            "\u{feff}{}",
+        ] {
             assert!(object(text.as_bytes()).is_err(), "{text}");
         }
         let deep = "[".repeat(100_000);

@@ -131,7 +131,9 @@ fn rsa_key(modulus: &str, exponent: &str) -> Option<DecodingKey> {
         return None;
     }
     let e = bytes(exponent).filter(|e| (1..=8).contains(&e.len()))?;
-    let e = e.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let e = e
+        .iter()
+        .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     if e < RSA_EXPONENT_MIN || e.is_multiple_of(2) {
         return None;
     }
@@ -221,7 +223,14 @@ mod tests {
     #[test]
     fn a_set_that_cannot_be_one_is_refused() {
         let many = json!({ "keys": vec![ed(1); KEYS_MAX + 1] }).to_string();
-        for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, &many] {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"keys":{}}"#,
+            r#"{"keys":[],"keys":[]}"#,
+            &many,
+        ] {
             let refused = KeySet::parse(text.as_bytes()).unwrap_err();
             assert_eq!(refused.reason, Reason::KeysInvalid);
         }
@@ -243,7 +252,10 @@ mod tests {
         assert_eq!(choose(&[one("a")], Some("a"), Algorithm::RS256), unknown);
         assert_eq!(choose(&[], None, eddsa), unknown);
         let for_other = with(rsa(2048), "alg", json!("PS256"));
-        assert_eq!(choose(std::slice::from_ref(&for_other), None, Algorithm::RS256), unknown);
+        assert_eq!(
+            choose(std::slice::from_ref(&for_other), None, Algorithm::RS256),
+            unknown
+        );
         assert_eq!(choose(&[for_other], None, Algorithm::PS256), Ok(()));
         let ambiguous = Err(Reason::KeyAmbiguous);
         assert_eq!(choose(&[one("a"), one("b")], None, eddsa), ambiguous);

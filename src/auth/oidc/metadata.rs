@@ -284,7 +284,10 @@ mod tests {
         assert_eq!(metadata.algorithms, [Algorithm::RS256, Algorithm::EdDSA]);
         assert!(metadata.promises_issuer);
         assert_eq!(metadata.pushed.unwrap().as_str(), "https://idp.example/par");
-        assert_eq!(metadata.auth_methods, [CoreClientAuthMethod::ClientSecretBasic]);
+        assert_eq!(
+            metadata.auth_methods,
+            [CoreClientAuthMethod::ClientSecretBasic]
+        );
         assert_eq!(metadata.lacks.len(), 1, "{:?}", metadata.lacks);
     }
 
@@ -310,9 +313,15 @@ mod tests {
             assert_eq!(refused.unwrap_err(), Reason::MetadataWithoutS256);
         }
         let mut silent = document();
-        silent.as_object_mut().unwrap().remove("code_challenge_methods_supported");
+        silent
+            .as_object_mut()
+            .unwrap()
+            .remove("code_challenge_methods_supported");
         assert!(parse(&silent).unwrap().lacks[0].contains("PKCE"));
-        let refused = parse(&with("id_token_signing_alg_values_supported", json!(["HS256", "none"])));
+        let refused = parse(&with(
+            "id_token_signing_alg_values_supported",
+            json!(["HS256", "none"]),
+        ));
         assert_eq!(refused.unwrap_err(), Reason::Algorithm);
     }
 
@@ -321,7 +330,11 @@ mod tests {
         for name in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
             let mut document = document();
             document.as_object_mut().unwrap().remove(name);
-            assert_eq!(parse(&document).unwrap_err(), Reason::MetadataInvalid, "{name}");
+            assert_eq!(
+                parse(&document).unwrap_err(),
+                Reason::MetadataInvalid,
+                "{name}"
+            );
         }
         for (name, value) in [
             ("token_endpoint", json!(7)),
@@ -344,7 +357,11 @@ mod tests {
         ] {
             assert!(allowed(text, false).is_ok(), "{text}");
         }
-        for text in ["http://127.0.0.1:80/x", "http://localhost/x", "https://[::1]/x"] {
+        for text in [
+            "http://127.0.0.1:80/x",
+            "http://localhost/x",
+            "https://[::1]/x",
+        ] {
             assert!(allowed(text, true).is_ok(), "{text}");
             assert!(allowed(text, false).is_err(), "{text}");
         }

@@ -8,8 +8,8 @@ mod callback;
 mod client;
 mod http;
 mod json;
-mod keys;
 mod kept;
+mod keys;
 mod metadata;
 mod refusal;
 mod token;
@@ -231,7 +231,9 @@ impl Provider {
         let mut claims = match &metadata.user_info {
             None => Map::new(),
             Some(endpoint) => {
-                let told = conversation.user_info(endpoint, &tokens.access_token).await?;
+                let told = conversation
+                    .user_info(endpoint, &tokens.access_token)
+                    .await?;
                 let told = self.user_info_claims(&told, &metadata, now).await?;
                 same_subject(&told, &subject)?;
                 told
@@ -299,7 +301,10 @@ impl Provider {
     #[must_use]
     pub fn origins(&self) -> Vec<String> {
         let issuer = Url::parse(&self.settings.issuer).ok();
-        let end_session = self.metadata.known().and_then(|known| known.end_session.clone());
+        let end_session = self
+            .metadata
+            .known()
+            .and_then(|known| known.end_session.clone());
         let urls = issuer.into_iter().chain(end_session);
         let mut origins: Vec<String> = urls.map(|url| url.origin().ascii_serialization()).collect();
         origins.dedup();
@@ -387,7 +392,9 @@ impl Provider {
             return Err(unreadable("it is neither JSON nor a token".to_owned()));
         }
         let text = std::str::from_utf8(answer.body()).map_err(|e| unreadable(e.to_string()))?;
-        let signed = self.signed(text.trim(), Kind::UserInfo, metadata, now).await?;
+        let signed = self
+            .signed(text.trim(), Kind::UserInfo, metadata, now)
+            .await?;
         signed.check_user_info(&self.settings.issuer, &self.settings.client_id)?;
         Ok(signed.claims)
     }
@@ -412,7 +419,10 @@ fn same_subject(told: &Map<String, Value>, subject: &str) -> Result<(), Refused>
     if told.get("sub").and_then(Value::as_str) == Some(subject) {
         return Ok(());
     }
-    Err(Refused::new(Reason::UserInfoSubject, "sub is missing or another"))
+    Err(Refused::new(
+        Reason::UserInfoSubject,
+        "sub is missing or another",
+    ))
 }
 
 /// The instant of a `Date` header.

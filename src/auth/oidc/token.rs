@@ -112,7 +112,6 @@ pub(super) const fn word(algorithm: Algorithm) -> &'static str {
         Algorithm::EdDSA => "EdDSA",
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret",
         // The library may learn more than this gateway allows.
-        #[expect(unreachable_patterns, reason = "there are no more today")]
         _ => "unknown",
     }
 }
@@ -167,8 +166,7 @@ impl<'a> Unchecked<'a> {
     /// The claims, if the signature is the one of this key.
     pub(super) fn verify(self, key: &DecodingKey) -> Result<Signed, Refused> {
         let signed = self.signed.as_bytes();
-        let right =
-            jsonwebtoken::crypto::verify(self.signature, signed, key, self.algorithm);
+        let right = jsonwebtoken::crypto::verify(self.signature, signed, key, self.algorithm);
         match right {
             Ok(true) => Ok(Signed {
                 claims: self.claims,
@@ -219,7 +217,10 @@ impl Signed {
         let ends_at = self.check_times(now)?;
         let events = self.claims.get("events").and_then(Value::as_object);
         if !events.is_some_and(|events| events.get(EVENT).is_some_and(Value::is_object)) {
-            return Err(Refused::new(Reason::LogoutEvent, "there is no logout event"));
+            return Err(Refused::new(
+                Reason::LogoutEvent,
+                "there is no logout event",
+            ));
         }
         if self.claims.contains_key("nonce") {
             return Err(Refused::new(Reason::LogoutNonce, "it has a nonce"));
@@ -231,7 +232,10 @@ impl Signed {
         let sid = match self.claims.get("sid") {
             None => None,
             Some(sid) => Some(name(sid).ok_or_else(|| {
-                Refused::new(Reason::LogoutNobody, "sid is no text of 1 to 255 characters")
+                Refused::new(
+                    Reason::LogoutNobody,
+                    "sid is no text of 1 to 255 characters",
+                )
             })?),
         };
         if subject.is_none() && sid.is_none() {
@@ -297,7 +301,10 @@ impl Signed {
             None => Ok(None),
             Some(value) => match instant(value) {
                 Some(at) => Ok(Some(at)),
-                None => Err(Refused::new(reason, format!("{name} is {}", shown(Some(value))))),
+                None => Err(Refused::new(
+                    reason,
+                    format!("{name} is {}", shown(Some(value))),
+                )),
             },
         };
         let missing = |reason, name: &str| Refused::new(reason, format!("there is no {name}"));
@@ -306,16 +313,23 @@ impl Signed {
             return Err(Refused::new(Reason::Expired, format!("it ended at {exp}")));
         }
         if exp > now + LIFE_MAX {
-            return Err(Refused::new(Reason::Expired, format!("it would live until {exp}")));
+            return Err(Refused::new(
+                Reason::Expired,
+                format!("it would live until {exp}"),
+            ));
         }
         let iat = at("iat", Reason::IssuedAt)?.ok_or_else(|| missing(Reason::IssuedAt, "iat"))?;
         if iat > now + LEEWAY || iat + AGE_MAX + LEEWAY < now {
-            return Err(Refused::new(Reason::IssuedAt, format!("it was made at {iat}")));
+            return Err(Refused::new(
+                Reason::IssuedAt,
+                format!("it was made at {iat}"),
+            ));
         }
         match at("nbf", Reason::NotYetValid)? {
-            Some(nbf) if nbf > now + LEEWAY => {
-                Err(Refused::new(Reason::NotYetValid, format!("it counts from {nbf}")))
-            }
+            Some(nbf) if nbf > now + LEEWAY => Err(Refused::new(
+                Reason::NotYetValid,
+                format!("it counts from {nbf}"),
+            )),
             _ => Ok(exp),
         }
     }
@@ -361,7 +375,10 @@ impl Signed {
         if known {
             return Ok(());
         }
-        Err(Refused::new(Reason::AuthContext, shown(self.claims.get("acr"))))
+        Err(Refused::new(
+            Reason::AuthContext,
+            shown(self.claims.get("acr")),
+        ))
     }
 }
 
@@ -395,7 +412,9 @@ fn instant(value: &Value) -> Option<Timestamp> {
 fn check_type(header: &Map<String, Value>, kind: Kind) -> Result<(), Refused> {
     let given = header.get("typ");
     let typ = given.and_then(Value::as_str).map(str::to_ascii_lowercase);
-    let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+    let typ = typ
+        .as_deref()
+        .map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
     let fits = match (kind, typ) {
         (Kind::Id | Kind::UserInfo, None) => given.is_none(),
         (Kind::Id, Some(typ)) => typ == "jwt",
@@ -405,7 +424,10 @@ fn check_type(header: &Map<String, Value>, kind: Kind) -> Result<(), Refused> {
     if fits {
         return Ok(());
     }
-    Err(Refused::new(Reason::TokenKind, format!("typ is {}", shown(given))))
+    Err(Refused::new(
+        Reason::TokenKind,
+        format!("typ is {}", shown(given)),
+    ))
 }
 
 fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algorithm, Refused> {
