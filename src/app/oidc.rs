@@ -125,7 +125,6 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
                 .map_err(|error| format!("ca_file {} cannot be read: {error}", file.display()))?,
         ),
     };
-    let groups = oidc.mapping.groups.as_ref();
     Ok(ProviderSettings {
         issuer: oidc.issuer.clone(),
         client_id: oidc.client_id.clone(),
@@ -140,7 +139,6 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
             .collect(),
         max_age: oidc.max_age,
         acr_values: oidc.acr_values.clone(),
-        groups_claim: groups.and_then(|path| path.0.first().cloned()),
         ca_pem,
         allow_http_loopback: oidc.allow_http_loopback,
         timeout: oidc.timeout,

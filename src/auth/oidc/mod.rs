@@ -56,8 +56,6 @@ pub struct ProviderSettings {
     pub max_age: Option<Millis>,
     /// How strongly they must have signed in there: one of these.
     pub acr_values: Vec<String>,
-    /// The claim that holds the groups, the first part of its path.
-    pub groups_claim: Option<String>,
     /// Certificates trusted besides those of the system.
     pub ca_pem: Option<Vec<u8>>,
     /// Whether it may be called by plain http on this machine.
@@ -240,7 +238,6 @@ impl Provider {
             }
         };
         claims.extend(signed.claims);
-        self.check_groups(&claims)?;
         let sid = claims.get("sid").and_then(Value::as_str);
         Ok(Vouched {
             subject,
@@ -397,20 +394,6 @@ impl Provider {
             .await?;
         signed.check_user_info(&self.settings.issuer, &self.settings.client_id)?;
         Ok(signed.claims)
-    }
-
-    /// A provider may say that a claim stands elsewhere, as Entra does for many groups. Who is in
-    /// which group is then unknown, and no rule may decide as if there were none.
-    fn check_groups(&self, claims: &Map<String, Value>) -> Result<(), Refused> {
-        let Some(groups) = &self.settings.groups_claim else {
-            return Ok(());
-        };
-        let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
-        if elsewhere.is_some_and(|names| names.contains_key(groups)) {
-            let detail = format!("{groups} is not told; let the provider tell fewer");
-            return Err(Refused::new(Reason::GroupsElsewhere, detail));
-        }
-        Ok(())
     }
 }
 

@@ -91,8 +91,6 @@ pub enum Reason {
     UserInfo,
     /// `UserInfo` is another person's.
     UserInfoSubject,
-    /// The groups stand elsewhere, so that nobody knows them.
-    GroupsElsewhere,
     /// The logout token has no logout event.
     LogoutEvent,
     /// The logout token has a nonce, as an ID token has.
@@ -168,7 +166,6 @@ impl Reason {
             Self::AuthContext => "OIDC_AUTH_CONTEXT",
             Self::UserInfo => "OIDC_USERINFO",
             Self::UserInfoSubject => "OIDC_USERINFO_SUBJECT",
-            Self::GroupsElsewhere => "OIDC_GROUPS_ELSEWHERE",
             Self::LogoutEvent => "OIDC_LOGOUT_EVENT",
             Self::LogoutNonce => "OIDC_LOGOUT_NONCE",
             Self::LogoutNobody => "OIDC_LOGOUT_NOBODY",
