@@ -167,6 +167,7 @@ impl Oidc {
         let allow_http_loopback = section.flag("allow_http_loopback").unwrap_or(false);
         let issuer = section.parsed("issuer", |url| parse_issuer(url, allow_http_loopback));
         let client_id = section.text("client_id");
+        let client_auth = ClientAuthKind::read(&mut section);
         let client_secret = section.secret("client_secret", "client_secret_file");
         let ca_file = section.path("ca_file");
         let scopes = section
@@ -175,7 +176,6 @@ impl Oidc {
         if !scopes.iter().any(|scope| scope == "openid") {
             section.mistake("scopes", "expected \"openid\" among them");
         }
-        let client_auth = ClientAuthKind::read(&mut section);
         let private_key = section.secret("private_key", "private_key_file");
         let private_key_id = section.text("private_key_id");
         let algs = ID_TOKEN_ALGS.map(|word| (word, word));

@@ -302,7 +302,11 @@ fn problem_page(
         .as_ref()
         .map(|signed| signed.csrf_token(app))
         .unwrap_or_default();
-    let frame = frame(app, asked, signed.as_ref(), &token);
+    let mut frame = frame(app, asked, signed.as_ref(), &token);
+    if start_again.is_some() {
+        // The address of a callback holds its code and is no page to come back to.
+        frame.path = "/login";
+    }
     let problem_text = (frame.language.text().problem)(problem);
     let page = respond(
         status(problem),

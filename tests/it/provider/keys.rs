@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
@@ -45,8 +47,14 @@ fn key(pair: &KeyPair, id: &str, algorithm: Algorithm) -> Key {
         _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
     }
     .unwrap();
-    let jwk = Jwk::from_encoding_key(&private, algorithm).unwrap();
-    let mut jwk = serde_json::to_value(jwk).unwrap();
+    let mut jwk = match algorithm {
+        // The library reads no public half out of this form of private key.
+        Algorithm::EdDSA => {
+            let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+            json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "x": x })
+        }
+        _ => serde_json::to_value(Jwk::from_encoding_key(&private, algorithm).unwrap()).unwrap(),
+    };
     jwk["kid"] = json!(id);
     jwk["use"] = json!("sig");
     Key {

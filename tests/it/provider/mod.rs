@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use keys::Key;
 
 pub(crate) const CLIENT_ID: &str = "accesspoint";
-pub(crate) const SECRET: &str = "a client's secret: %&=+";
+pub(crate) const SECRET: &str = "a client secret: %&=+/~";
 
 /// Bends an answer.
 type Edit<T> = Option<Arc<dyn Fn(&mut T) + Send + Sync>>;
@@ -406,7 +406,7 @@ async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Resp
     if let Some(answer) = provider.instead(|wrong| &wrong.user_info_instead) {
         return answer;
     }
-    let bearer = headers[header::AUTHORIZATION].to_str().unwrap();
+    let bearer = std::str::from_utf8(headers[header::AUTHORIZATION].as_bytes()).unwrap();
     let subject = bearer.strip_prefix("Bearer access-").unwrap();
     let claims =
         json!({ "sub": subject, "name": format!("{subject} of Corp"), "groups": ["told"] });
