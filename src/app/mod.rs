@@ -9,6 +9,7 @@ pub mod documents;
 pub mod keys;
 pub mod open;
 pub mod sign_in;
+mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
@@ -30,6 +31,7 @@ use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
 use keys::{KeyError, LeaseKeys};
+use sources::Sources;
 use under_way::UnderWay;
 
 /// The port of `https:` addresses that name none.
@@ -44,6 +46,7 @@ struct Inner {
     store: Store,
     library: Library,
     passwords: Passwords,
+    sources: Sources,
     keys: LeaseKeys,
     csrf: CsrfKey,
     under_way: UnderWay,
@@ -74,6 +77,15 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
     Store(#[from] StoreError),
+    /// A sign-in source cannot be set up.
+    #[error("the sign-in source {name} cannot be set up")]
+    Source {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The keys cannot be read or made.
     #[error("the signing keys cannot be used")]
     Keys(#[from] KeyError),
@@ -113,6 +125,7 @@ impl App {
             source,
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
+        let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
@@ -121,6 +134,7 @@ impl App {
             store,
             library,
             passwords,
+            sources,
             keys,
             csrf,
             under_way: UnderWay::default(),

@@ -128,6 +128,7 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
                 .collect();
         }
         StartError::File { .. } => "files",
+        StartError::Source { .. } => "sign-in",
         StartError::Rule(_) => "documents",
         StartError::Store(_) => "ledger",
         StartError::Keys(_) => "keys",

@@ -120,7 +120,7 @@ impl Config {
             sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
         for SignInSource { kind, name } in &self.sign_in.sources {
-            if *kind != SourceKind::Local {
+            if *kind == SourceKind::Oidc {
                 let kind = kind.word();
                 sentences.push(format!(
                     "sign_in.source {name:?}: kind = {kind:?} is not built yet; use \"local\"."

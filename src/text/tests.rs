@@ -294,6 +294,8 @@ fn problems() -> Vec<Problem> {
         },
         Problem::UserNameTaken { name: name() },
         Problem::UserDisabled,
+        Problem::PasswordEnded { name: name() },
+        Problem::SourceSilent { name: name() },
         Problem::LaunchTicketInvalid,
         Problem::LaunchTicketUsed,
         Problem::NotFound,
