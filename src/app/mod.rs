@@ -10,6 +10,7 @@ pub mod keys;
 pub mod oidc;
 pub mod open;
 pub mod sign_in;
+mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
@@ -34,6 +35,7 @@ use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
 use keys::{KeyError, LeaseKeys};
+use sources::Sources;
 use under_way::UnderWay;
 
 /// The port of `https:` addresses that name none.
@@ -48,6 +50,7 @@ struct Inner {
     store: Store,
     library: Library,
     passwords: Passwords,
+    sources: Sources,
     keys: LeaseKeys,
     csrf: CsrfKey,
     seal: SealKey,
@@ -80,13 +83,14 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
     Store(#[from] StoreError),
-    /// A sign-in provider cannot be used as it is configured.
-    #[error("[oidc.{name}]: {why}")]
-    Provider {
+    /// A sign-in source cannot be set up.
+    #[error("the sign-in source {name} cannot be set up")]
+    Source {
         /// Its name.
         name: String,
         /// Why.
-        why: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
@@ -130,6 +134,7 @@ impl App {
             source,
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
+        let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = oidc::providers(&config)?;
@@ -140,6 +145,7 @@ impl App {
             store,
             library,
             passwords,
+            sources,
             keys,
             csrf,
             seal,

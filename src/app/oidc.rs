@@ -5,26 +5,25 @@
 
 use std::collections::BTreeMap;
 
-use x509_parser::parse_x509_certificate;
-
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::check::{CheckFinding, fault, ok, warning};
 use super::sign_in::{Client, SignedIn};
 use super::{App, StartError};
 use crate::auth::oidc::{
     Answer, Callback, ClientAuth, LEEWAY, PrivateKey, Probe, Provider, ProviderSettings, Reason,
-    Refused, Secrets, Vouched, algorithm_of,
+    Refused, Secrets, SetUpError, Vouched, algorithm_of,
 };
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::auth::trust::days_left;
 use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::time::{DAY_MS, Millis, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::store::{
     Actor, Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
 
-/// How soon before its end a provider's certificate is worth a warning.
-const CERTIFICATE_ENDS_SOON: Millis = Millis::days(14);
+/// How many days before its end a provider's certificate is worth a warning.
+const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 /// What an ID token is sealed for.
 const ID_TOKEN: &str = "id-token";
 
@@ -107,24 +106,17 @@ pub(super) fn providers(config: &Config) -> Result<BTreeMap<String, Provider>, S
             continue;
         };
         let made = settings(&source.name, oidc, config).and_then(Provider::new);
-        let provider = made.map_err(|why| StartError::Provider {
+        let provider = made.map_err(|why| StartError::Source {
             name: source.name.clone(),
-            why,
+            source: Box::new(why),
         })?;
         providers.insert(source.name.clone(), provider);
     }
     Ok(providers)
 }
 
-fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings, String> {
+fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings, SetUpError> {
     let origin = config.public_url.origin();
-    let ca_pem = match &oidc.ca_file {
-        None => None,
-        Some(file) => Some(
-            std::fs::read(file)
-                .map_err(|error| format!("ca_file {} cannot be read: {error}", file.display()))?,
-        ),
-    };
     Ok(ProviderSettings {
         issuer: oidc.issuer.clone(),
         client_id: oidc.client_id.clone(),
@@ -139,32 +131,26 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
             .collect(),
         max_age: oidc.max_age,
         acr_values: oidc.acr_values.clone(),
-        ca_pem,
+        ca_file: oidc.ca_file.clone(),
         allow_http_loopback: oidc.allow_http_loopback,
         timeout: oidc.timeout,
     })
 }
 
-fn client_auth(oidc: &Oidc) -> Result<ClientAuth, String> {
-    let secret = || {
-        let secret = oidc.client_secret.as_ref();
-        secret.map(|secret| secret.expose().to_owned())
-    };
-    let kind = match (oidc.client_auth, secret()) {
-        (Some(ClientAuthKind::None) | None, None) => return Ok(ClientAuth::None),
-        (Some(ClientAuthKind::None), Some(_)) => return Ok(ClientAuth::None),
-        (None, Some(secret)) => return Ok(ClientAuth::AsOffered(secret)),
-        (Some(kind), _) => kind,
-    };
-    match (kind, secret(), &oidc.private_key) {
-        (ClientAuthKind::SecretBasic, Some(secret), _) => Ok(ClientAuth::Basic(secret)),
-        (ClientAuthKind::SecretPost, Some(secret), _) => Ok(ClientAuth::Post(secret)),
-        (ClientAuthKind::PrivateKeyJwt, _, Some(pem)) => {
-            let key = PrivateKey::from_pem(pem.expose(), oidc.private_key_id.clone());
-            key.map(ClientAuth::PrivateKey)
-                .map_err(|error| format!("private_key cannot be used: {error}"))
+fn client_auth(oidc: &Oidc) -> Result<ClientAuth, SetUpError> {
+    let secret = oidc.client_secret.as_ref();
+    let secret = secret.map(|secret| secret.expose().to_owned());
+    let missing = SetUpError::ClientAuth;
+    match oidc.client_auth {
+        Some(ClientAuthKind::None) => Ok(ClientAuth::None),
+        None => Ok(secret.map_or(ClientAuth::None, ClientAuth::AsOffered)),
+        Some(ClientAuthKind::SecretBasic) => secret.map(ClientAuth::Basic).ok_or(missing),
+        Some(ClientAuthKind::SecretPost) => secret.map(ClientAuth::Post).ok_or(missing),
+        Some(ClientAuthKind::PrivateKeyJwt) => {
+            let pem = oidc.private_key.as_ref().ok_or(missing)?;
+            let key = PrivateKey::from_pem(pem.expose(), oidc.private_key_id.clone())?;
+            Ok(ClientAuth::PrivateKey(key))
         }
-        _ => Err("client_auth names a secret or key that is not set".to_owned()),
     }
 }
 
@@ -247,7 +233,7 @@ impl App {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(None);
         };
-        let (attempt, state) = match self.take(name, callback, browser).await? {
+        let (attempt, state) = match self.take_attempt_of(name, callback, browser).await? {
             Ok(taken) => taken,
             Err(finished) => return Ok(Some(finished)),
         };
@@ -276,7 +262,7 @@ impl App {
     }
 
     /// Takes the attempt of a callback, or says what the callback comes to without one.
-    async fn take<'a>(
+    async fn take_attempt_of<'a>(
         &self,
         name: &str,
         callback: &'a Callback,
@@ -526,15 +512,15 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
 }
 
 fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
-    let Ok((_, read)) = parse_x509_certificate(certificate) else {
-        return warning("sign-in", format!("{name}: its certificate cannot be read"));
-    };
-    let ends_at = Timestamp(read.validity().not_after.timestamp().saturating_mul(1_000));
-    let days = (ends_at - now).0.div_euclid(DAY_MS);
-    let text = format!("{name}: its certificate has {days} days left");
-    if ends_at <= now + CERTIFICATE_ENDS_SOON {
-        warning("sign-in", text)
-    } else {
-        ok("sign-in", text)
+    match days_left(certificate, now) {
+        None => warning("sign-in", format!("{name}: its certificate cannot be read")),
+        Some(days) if days < CERTIFICATE_ENDS_SOON_DAYS => warning(
+            "sign-in",
+            format!("{name}: its certificate ends in {days} days"),
+        ),
+        Some(days) => ok(
+            "sign-in",
+            format!("{name}: its certificate has {days} days left"),
+        ),
     }
 }

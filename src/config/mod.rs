@@ -120,14 +120,6 @@ impl Config {
         if self.compat.http_listen.is_some() {
             sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
-        for SignInSource { kind, name } in &self.sign_in.sources {
-            if !matches!(kind, SourceKind::Local | SourceKind::Oidc) {
-                let kind = kind.word();
-                sentences.push(format!(
-                    "sign_in.source {name:?}: kind = {kind:?} is not built yet; use \"local\"."
-                ));
-            }
-        }
         sentences
     }
 

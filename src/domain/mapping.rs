@@ -46,6 +46,22 @@ pub struct Mapping {
     pub rules: Vec<MappingRule>,
 }
 
+impl Mapping {
+    /// The names of all claims that templates and conditions look at.
+    #[must_use]
+    pub fn claim_names(&self) -> BTreeSet<String> {
+        let templates = std::iter::once(&self.user_name).chain(&self.display_name);
+        let in_templates = templates.flat_map(|template| &template.0);
+        let in_templates = in_templates.filter_map(|part| match part {
+            TemplatePart::Claim(path) => Some(path.to_string()),
+            TemplatePart::Text(_) => None,
+        });
+        let conditions = self.rules.iter().filter_map(|rule| rule.when.as_ref());
+        let in_rules = conditions.map(|condition| condition.claim.to_string());
+        in_templates.chain(in_rules).collect()
+    }
+}
+
 /// One rule of a mapping.
 #[derive(Clone, Debug)]
 pub struct MappingRule {

@@ -248,7 +248,7 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// The status of a problem.
-const fn status(problem: &Problem) -> StatusCode {
+pub(super) const fn status(problem: &Problem) -> StatusCode {
     match problem {
         Problem::BadRequest
         | Problem::AttemptInvalid { .. }
@@ -263,6 +263,7 @@ const fn status(problem: &Problem) -> StatusCode {
         | Problem::SignInRefused { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
         | Problem::LaunchTicketInvalid
         | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,
         Problem::NotFound => StatusCode::NOT_FOUND,
@@ -274,7 +275,9 @@ const fn status(problem: &Problem) -> StatusCode {
         Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Problem::UpstreamAnswer { .. } => StatusCode::BAD_GATEWAY,
-        Problem::UpstreamSilent { .. } | Problem::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Problem::SourceSilent { .. } | Problem::UpstreamSilent { .. } | Problem::Busy { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -429,18 +432,13 @@ const fn seconds(wait: Millis) -> i64 {
     if rounded < 1 { 1 } else { rounded }
 }
 
-fn with_retry_after(mut response: Response, problem: &Problem) -> Response {
+/// An answer that says from when to try again, where the problem does.
+pub(super) fn with_retry_after(mut response: Response, problem: &Problem) -> Response {
     if let Some(wait) = wait(problem) {
-        set_retry_after(&mut response, wait);
+        let seconds = HeaderValue::from(seconds(wait));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
-}
-
-/// Says from when a request may be tried again.
-pub(super) fn set_retry_after(response: &mut Response, wait: Millis) {
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
 }
 
 /// Characters that a query value may have as they are.

@@ -61,6 +61,9 @@ const SIGN_IN: SignInText = SignInText {
     password: "Passwort",
     caps_lock: "Die Feststelltaste ist an.",
     submit: "Anmelden",
+    silent: |source| {
+        format!("Von {source} kommt gerade keine Antwort. Wer sich dort anmeldet, muss warten.")
+    },
     no_way_in: "Es ist kein Anmeldeweg eingerichtet. Ihre Administration kann einen in der Konfiguration einrichten.",
 };
 
@@ -728,6 +731,8 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
+        | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
@@ -822,6 +827,21 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Nicht angemeldet",
             "Ihr Konto ist gesperrt.".into(),
             "Ihre Administration kann es wieder freigeben.".into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Nicht angemeldet",
+            format!("Ihr Passwort bei {name} ist abgelaufen oder muss dort erst geändert werden.")
+                .into(),
+            "Ändern Sie es dort, wo Sie sich am Arbeitsplatz anmelden, und melden Sie sich dann hier an.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Nicht angemeldet",
+            format!(
+                "Der Name oder das Passwort stimmt nicht, oder gehört zu {name}, von wo gerade \
+                 keine Antwort kommt."
+            )
+            .into(),
+            "Prüfen Sie beides, oder versuchen Sie es in ein paar Minuten noch einmal.".into(),
         ),
         Problem::TooManyAttempts { wait } => (
             "Zu viele Versuche",

@@ -61,6 +61,7 @@ const SIGN_IN: SignInText = SignInText {
     password: "Password",
     caps_lock: "Caps Lock is on.",
     submit: "Sign in",
+    silent: |source| format!("{source} does not answer now. Whoever signs in there has to wait."),
     no_way_in: "No way to sign in is set up. Your administrator can set one up in the configuration.",
 };
 
@@ -692,6 +693,8 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
+        | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
@@ -785,6 +788,21 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Not signed in",
             "Your account is disabled.".into(),
             "Your administrator can enable it again.".into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Not signed in",
+            format!("Your password at {name} has expired, or has to be changed there first.")
+                .into(),
+            "Change it where you sign in to your workstation, then sign in here.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Not signed in",
+            format!(
+                "The name or the password is not right, or belongs to {name}, which does not \
+                 answer now."
+            )
+            .into(),
+            "Check them, or try again in a few minutes.".into(),
         ),
         Problem::TooManyAttempts { wait } => (
             "Too many attempts",

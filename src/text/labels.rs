@@ -73,6 +73,8 @@ pub struct SignInText {
     pub password: &'static str,
     pub caps_lock: &'static str,
     pub submit: &'static str,
+    /// A source of passwords that does not answer.
+    pub silent: fn(&str) -> String,
     pub no_way_in: &'static str,
 }
 

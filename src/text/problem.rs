@@ -54,6 +54,16 @@ pub enum Problem {
     },
     /// 403: the account is disabled.
     UserDisabled,
+    /// 403: the password is right, but has ended where it is kept.
+    PasswordEnded {
+        /// The label of the sign-in source.
+        name: String,
+    },
+    /// 503: name and password are not right, or belong to a source that does not answer.
+    SourceSilent {
+        /// The labels of the sign-in sources.
+        name: String,
+    },
     /// 403: a launch ticket that was never good, or is no longer.
     LaunchTicketInvalid,
     /// 403: a launch ticket that was used already.
@@ -128,6 +138,8 @@ impl Problem {
             Self::ProviderSaid { .. } => "PROVIDER_SAID",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
             Self::UserDisabled => "USER_DISABLED",
+            Self::PasswordEnded { .. } => "PASSWORD_EXPIRED",
+            Self::SourceSilent { .. } => "UPSTREAM_SIGN_IN_SILENT",
             Self::LaunchTicketInvalid => "LAUNCH_TICKET_INVALID",
             Self::LaunchTicketUsed => "LAUNCH_TICKET_USED",
             Self::NotFound => "NOT_FOUND",

@@ -300,6 +300,8 @@ fn problems() -> Vec<Problem> {
             source: name(),
             said: name(),
         },
+        Problem::PasswordEnded { name: name() },
+        Problem::SourceSilent { name: name() },
         Problem::LaunchTicketInvalid,
         Problem::LaunchTicketUsed,
         Problem::NotFound,

@@ -74,7 +74,8 @@ const LAYERS: [Layer; 9] = [
     },
     Layer {
         name: "auth",
-        imports: &["domain", "clock", "fresh", "causes", "auth"],
+        // The settings of the sources are the configuration's.
+        imports: &["domain", "config", "clock", "fresh", "causes", "auth"],
         without: &["axum", "askama", "rusqlite"],
     },
     Layer {

@@ -1,13 +1,15 @@
 //! Calls to a provider: no redirects, a time limit, and a limit to what is read.
 
+use std::path::Path;
 use std::time::Duration;
 
 use openidconnect::{HttpRequest, HttpResponse};
+use reqwest::Client;
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client};
 
 use super::refusal::{Reason, Refused};
+use crate::auth::trust::{TrustError, client_config};
 use crate::causes;
 
 /// Bytes that are read of an answer.
@@ -16,6 +18,23 @@ pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The client with which one provider is called.
 #[derive(Clone, Debug)]
 pub(super) struct Http(Client);
+
+/// Why a provider cannot be called at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The extra certificates cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The client cannot be made.
+    #[error("the client cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// The key with which the provider knows us cannot be used.
+    #[error("private_key cannot be used")]
+    PrivateKey(#[from] jsonwebtoken::errors::Error),
+    /// What the configuration names for showing that it is us is not set.
+    #[error("client_auth names a secret or key that is not set")]
+    ClientAuth,
+}
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -42,26 +61,23 @@ impl From<HttpFault> for Refused {
 }
 
 impl Http {
-    /// A client that also trusts the certificates in this PEM text.
+    /// A client that trusts the system's certificates and those of a file.
     ///
     /// # Errors
     ///
-    /// The text holds no certificates.
-    pub(super) fn new(ca_pem: Option<&[u8]>, timeout: Duration) -> Result<Self, String> {
-        let mut builder = Client::builder()
+    /// The file cannot be read, or holds no certificate.
+    pub(super) fn new(ca_file: Option<&Path>, timeout: Duration) -> Result<Self, SetUpError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(client_config(ca_file)?)
+            .tls_info(true)
             .redirect(Policy::none())
-            .timeout(timeout)
-            .connect_timeout(timeout)
             .no_proxy()
-            .tls_info(true);
-        if let Some(pem) = ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|e| cause(&e))?;
-            if certificates.is_empty() {
-                return Err("it holds no certificate".to_owned());
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        builder.build().map(Self).map_err(|e| cause(&e))
+            .referer(false)
+            .user_agent("accesspoint")
+            .connect_timeout(timeout)
+            .timeout(timeout)
+            .build()?;
+        Ok(Self(client))
     }
 
     /// Sends a request and reads the whole answer, whatever its status.

@@ -25,7 +25,7 @@ struct Key {
     /// The only algorithm that it is for, where it says so.
     algorithm: Option<String>,
     family: Family,
-    key: DecodingKey,
+    checks: DecodingKey,
 }
 
 /// What a key can check.
@@ -65,7 +65,7 @@ impl KeySet {
         let first = fitting.next().ok_or(Reason::KeyUnknown)?;
         match fitting.next() {
             Some(_) => Err(Reason::KeyAmbiguous),
-            None => Ok(&first.key),
+            None => Ok(&first.checks),
         }
     }
 
@@ -87,7 +87,7 @@ impl Key {
         if !for_signatures || private.iter().any(|name| jwk.contains_key(*name)) {
             return None;
         }
-        let (family, key) = match (text("kty")?, text("crv")) {
+        let (family, checks) = match (text("kty")?, text("crv")) {
             ("RSA", _) => (Family::Rsa, rsa_key(text("n")?, text("e")?)?),
             ("EC", Some("P-256")) => (Family::P256, ec_key(text("x")?, text("y")?, 32)?),
             ("EC", Some("P-384")) => (Family::P384, ec_key(text("x")?, text("y")?, 48)?),
@@ -107,7 +107,7 @@ impl Key {
             id: optional("kid")?,
             algorithm: optional("alg")?,
             family,
-            key,
+            checks,
         })
     }
 

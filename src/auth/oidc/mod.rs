@@ -14,6 +14,7 @@ mod metadata;
 mod refusal;
 mod token;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 
 pub use callback::Callback;
 pub use client::{PrivateKey, Secrets};
+pub use http::SetUpError;
 pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
@@ -56,8 +58,8 @@ pub struct ProviderSettings {
     pub max_age: Option<Millis>,
     /// How strongly they must have signed in there: one of these.
     pub acr_values: Vec<String>,
-    /// Certificates trusted besides those of the system.
-    pub ca_pem: Option<Vec<u8>>,
+    /// The file of certificates trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
     /// Whether it may be called by plain http on this machine.
     pub allow_http_loopback: bool,
     /// How long an answer may take.
@@ -142,9 +144,9 @@ impl Provider {
     /// # Errors
     ///
     /// The extra certificates cannot be read.
-    pub fn new(settings: ProviderSettings) -> Result<Self, String> {
+    pub fn new(settings: ProviderSettings) -> Result<Self, SetUpError> {
         Ok(Self {
-            http: Http::new(settings.ca_pem.as_deref(), settings.timeout)?,
+            http: Http::new(settings.ca_file.as_deref(), settings.timeout)?,
             settings,
             metadata: KeptMetadata::default(),
             keys: KeptKeys::default(),

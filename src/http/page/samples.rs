@@ -182,6 +182,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         ..frame(language)
     };
     let failed = (text.problem)(&Problem::SignInFailed);
+    let silent = name.to_owned();
     let first = SignInPage {
         frame: signed_out,
         ways: &[
@@ -191,6 +192,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
                 url: "/oidc/corp/login?return_to=%2Faccount",
             },
         ],
+        silent: std::slice::from_ref(&silent),
         username: "",
         return_to: "/account",
         notice: Some(text.notice.signed_out),
@@ -200,6 +202,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         username: name,
         notice: None,
         failure: Some(&failed.happened),
+        silent: &[],
         ..first
     };
     let shut = SignInPage {

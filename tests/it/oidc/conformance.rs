@@ -364,7 +364,7 @@ async fn oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce() {
     backchannel("OIDC_LOGOUT_NONCE", |_, claims| {
-        claims["nonce"] = json!("n")
+        claims["nonce"] = json!("n");
     })
     .await;
 }

@@ -85,6 +85,8 @@ impl Site {
     }
 }
 
+type Change = fn(&mut Value);
+
 fn remove(claims: &mut Value, name: &str) {
     claims.as_object_mut().unwrap().remove(name);
 }
@@ -103,7 +105,7 @@ async fn l_01_logout_tokens_with_something_wrong() {
     site.wrong_logout("OIDC_ALGORITHM", |header, _| header["alg"] = json!("HS256"))
         .await;
     site.wrong_logout("OIDC_KEY_UNKNOWN", |header, _| {
-        header["alg"] = json!("PS256")
+        header["alg"] = json!("PS256");
     })
     .await;
     let claims = json!({
@@ -122,17 +124,16 @@ async fn l_01_logout_tokens_with_something_wrong() {
     let mac = json!({ "alg": "HS256", "typ": "logout+jwt" });
     let mac = signed(&mac, &claims, &secret, Algorithm::HS256);
     site.logout_refused(&mac, "OIDC_ALGORITHM").await;
-    type Change = fn(&mut Value);
     let changes: [(&str, Change); 10] = [
         ("OIDC_ISSUER_MISMATCH", |claims| {
-            claims["iss"] = json!("https://evil.example")
+            claims["iss"] = json!("https://evil.example");
         }),
         ("OIDC_AUDIENCE_MISMATCH", |claims| {
-            claims["aud"] = json!("another")
+            claims["aud"] = json!("another");
         }),
         ("OIDC_LOGOUT_EVENT", |claims| remove(claims, "events")),
         ("OIDC_LOGOUT_EVENT", |claims| {
-            claims["events"] = json!({ "wrong": {} })
+            claims["events"] = json!({ "wrong": {} });
         }),
         ("OIDC_LOGOUT_NONCE", |claims| claims["nonce"] = json!("n")),
         ("OIDC_LOGOUT_NOBODY", |claims| {
@@ -148,11 +149,11 @@ async fn l_01_logout_tokens_with_something_wrong() {
         site.wrong_logout(code, |_, claims| change(claims)).await;
     }
     site.wrong_logout("OIDC_ISSUED_AT", |_, claims| {
-        claims["iat"] = json!(now - 661)
+        claims["iat"] = json!(now - 661);
     })
     .await;
     site.wrong_logout("OIDC_ISSUED_AT", |_, claims| {
-        claims["iat"] = json!(now + 61)
+        claims["iat"] = json!(now + 61);
     })
     .await;
     site.wrong_logout("OIDC_EXPIRED", |_, claims| claims["exp"] = json!(now - 60))
@@ -395,7 +396,7 @@ async fn l_09_a_front_channel_frame_with_a_foreign_session() {
         format!("?iss={issuer}"),
         format!("?iss={issuer}&sid="),
         format!("?iss={issuer}&sid=sid-of-another"),
-        format!("?iss=https%3A%2F%2Fevil.example&sid=sid-ann"),
+        "?iss=https%3A%2F%2Fevil.example&sid=sid-ann".to_owned(),
         format!("?iss={issuer}%2F&sid=sid-ann"),
         format!("?iss={issuer}&sid=sid-ann&sid=x"),
     ] {

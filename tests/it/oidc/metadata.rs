@@ -90,10 +90,11 @@ async fn site_over_tls(name: &str, trusted: bool) -> (Site, TempDir) {
     let (issuer, certificate, folder) = over_tls(&provider, name, &clock).await;
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, certificate).unwrap();
-    let mut settings = format!("client_secret = '{SECRET}'\n");
-    if trusted {
-        settings.push_str(&format!("ca_file = '{}'\n", ca.display()));
-    }
+    let trust = match trusted {
+        true => format!("ca_file = '{}'\n", ca.display()),
+        false => String::new(),
+    };
+    let settings = format!("client_secret = '{SECRET}'\n{trust}");
     let settings = source("corp", &issuer, &settings);
     provider.set_issuer(&issuer);
     (Site::from(provider, &settings, clock).await, folder)

@@ -357,7 +357,7 @@ async fn o_43_key_sets_that_are_too_much() {
     .await;
     let site = Site::new().await;
     site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| {
-        wrong.keys_instead = instead(endless)
+        wrong.keys_instead = instead(endless);
     })
     .await;
     let site = Site::new().await;
@@ -711,11 +711,11 @@ async fn o_64_what_the_token_endpoint_may_answer() {
         .await;
     }
     site.refuses(503, "OIDC_PROVIDER_SILENT", |wrong| {
-        wrong.answer_instead = instead(silent)
+        wrong.answer_instead = instead(silent);
     })
     .await;
     site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| {
-        wrong.answer_instead = instead(endless)
+        wrong.answer_instead = instead(endless);
     })
     .await;
     for word in ["mac", "DPoP", "N_A", ""] {
@@ -797,7 +797,7 @@ async fn o_67_user_info_that_cannot_be_used() {
     })
     .await;
     site.refuses(503, "OIDC_PROVIDER_SILENT", |wrong| {
-        wrong.user_info_instead = instead(silent)
+        wrong.user_info_instead = instead(silent);
     })
     .await;
 }

@@ -37,14 +37,17 @@ type MakeToken = Option<Arc<dyn Fn(&Value, &Value, &Key) -> String + Send + Sync
 /// Answers in place of the provider.
 type Instead = Option<Arc<dyn Fn() -> Response + Send + Sync>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "what is wrong is set to it")]
 pub(crate) fn edit<T>(edit: impl Fn(&mut T) + Send + Sync + 'static) -> Edit<T> {
     Some(Arc::new(edit))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what is wrong is set to it")]
 pub(crate) fn instead(answer: impl Fn() -> Response + Send + Sync + 'static) -> Instead {
     Some(Arc::new(answer))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what is wrong is set to it")]
 pub(crate) fn made(
     make: impl Fn(&Value, &Value, &Key) -> String + Send + Sync + 'static,
 ) -> MakeToken {
