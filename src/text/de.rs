@@ -814,7 +814,7 @@ fn sign_in_problem(problem: &Problem) -> Words {
             if said.is_empty() {
                 format!("{source} hat Sie nicht angemeldet.").into()
             } else {
-                format!("{source} hat Sie nicht angemeldet. Von dort heißt es: {said}").into()
+                format!("{source} hat Sie nicht angemeldet. Von dort heißt es: „{said}“.").into()
             },
             "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
         ),

@@ -775,7 +775,7 @@ fn sign_in_problem(problem: &Problem) -> Words {
             if said.is_empty() {
                 format!("{source} did not sign you in.").into()
             } else {
-                format!("{source} did not sign you in. It says: {said}").into()
+                format!("{source} did not sign you in. It says: \"{said}\".").into()
             },
             "Start again. If it stays so, tell your administrator.".into(),
         ),

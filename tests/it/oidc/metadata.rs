@@ -90,9 +90,10 @@ async fn site_over_tls(name: &str, trusted: bool) -> (Site, TempDir) {
     let (issuer, certificate, folder) = over_tls(&provider, name, &clock).await;
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, certificate).unwrap();
-    let trust = match trusted {
-        true => format!("ca_file = '{}'\n", ca.display()),
-        false => String::new(),
+    let trust = if trusted {
+        format!("ca_file = '{}'\n", ca.display())
+    } else {
+        String::new()
     };
     let settings = format!("client_secret = '{SECRET}'\n{trust}");
     let settings = source("corp", &issuer, &settings);

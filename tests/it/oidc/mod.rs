@@ -157,7 +157,7 @@ impl Site {
             .split("</dd>")
             .next()
             .unwrap();
-        assert!(sentence.len() > 20 && sentence.contains(". ") | sentence.ends_with('.'));
+        assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
     }
 
     fn last_event(&self) -> AuditRow {
