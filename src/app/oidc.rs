@@ -351,17 +351,30 @@ impl App {
         })
     }
 
-    /// How the person of a session signs out of their provider too, where it offers that.
-    pub async fn provider_sign_out(&self, session: &SessionInfo) -> Option<ProviderSignOut> {
-        let provider = self.0.oidc.get(&session.source)?;
-        let sealed = self.ledger().sealed_id_token(&session.hash).ok().flatten();
-        let id_token = sealed.and_then(|sealed| self.0.seal.open(ID_TOKEN, &sealed));
+    /// The ID token of a session that began at a provider; to be read before the session ends.
+    #[must_use]
+    pub fn id_token(&self, session: &SessionInfo) -> Option<String> {
+        self.0.oidc.get(&session.source)?;
+        let sealed = self
+            .ledger()
+            .sealed_id_token(&session.hash)
+            .ok()
+            .flatten()?;
+        self.0.seal.open(ID_TOKEN, &sealed)
+    }
+
+    /// How somebody whose session from this source has ended signs out of their provider too, where
+    /// it offers that.
+    pub async fn provider_sign_out(
+        &self,
+        source: &str,
+        id_token: Option<&str>,
+    ) -> Option<ProviderSignOut> {
+        let provider = self.0.oidc.get(source)?;
         let state = self.fresh().token();
-        let url = provider.end_session_url(id_token.as_deref(), &state, self.now());
-        match url.await {
+        match provider.end_session_url(id_token, &state, self.now()).await {
             Ok(to) => to.map(|to| ProviderSignOut { to, state }),
             Err(refused) => {
-                let source = &session.source;
                 tracing::warn!(source, %refused, "signing out ends here, not at the provider");
                 None
             }

@@ -98,6 +98,7 @@ journey('ten tabs, finished in the order in which nobody began them', async ({ s
   while (tabs.length < 10) tabs.push(await context.newPage());
   for (const page of tabs) await page.goto(`${site.url}/oidc/corp/login?return_to=%2Faccount`);
   for (const page of [...tabs].reverse()) {
+    await page.bringToFront();
     await signInThere(page);
     assert.equal(path(page), '/account');
   }
