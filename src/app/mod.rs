@@ -9,6 +9,7 @@ pub mod documents;
 pub mod identities;
 pub mod keys;
 pub mod mapping;
+pub mod oidc;
 pub mod open;
 pub mod sign_in;
 mod sources;
@@ -17,6 +18,7 @@ mod under_way;
 pub mod upkeep;
 mod workstation_name;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,7 +26,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::auth::oidc::Provider;
 use crate::auth::password::Passwords;
+use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
 use crate::config::{Config, Database};
@@ -51,6 +55,8 @@ struct Inner {
     sources: Sources,
     keys: LeaseKeys,
     csrf: CsrfKey,
+    seal: SealKey,
+    oidc: BTreeMap<String, Provider>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -88,6 +94,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The key that seals cannot be made.
+    #[error("the sealing key cannot be made")]
+    Seal,
     /// The keys cannot be read or made.
     #[error("the signing keys cannot be used")]
     Keys(#[from] KeyError),
@@ -129,6 +138,8 @@ impl App {
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
         let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
+        let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
+        let oidc = oidc::providers(&config)?;
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -139,6 +150,8 @@ impl App {
             sources,
             keys,
             csrf,
+            seal,
+            oidc,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))

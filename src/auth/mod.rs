@@ -7,8 +7,10 @@
 pub mod answer;
 pub mod breaker;
 pub mod ldap;
+pub mod oidc;
 pub mod password;
 pub mod password_rules;
+pub mod seal;
 pub mod secret;
 pub mod trust;
 pub mod webhook;

@@ -28,7 +28,8 @@ pub use site::{
     TlsFiles, Workstation,
 };
 pub use sources::{
-    LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource, SourceKind, Webhook,
+    ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource,
+    SourceKind, Webhook,
 };
 
 use error::Mistakes;
@@ -118,14 +119,6 @@ impl Config {
         }
         if self.compat.http_listen.is_some() {
             sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
-        }
-        for SignInSource { kind, name } in &self.sign_in.sources {
-            if *kind == SourceKind::Oidc {
-                let kind = kind.word();
-                sentences.push(format!(
-                    "sign_in.source {name:?}: kind = {kind:?} is not built yet; use \"local\"."
-                ));
-            }
         }
         sentences
     }

@@ -123,8 +123,10 @@ pub enum EventKind {
     SignInRefused,
     /// Somebody signed out.
     SignedOut,
-    /// Sessions were ended by their person or an administrator.
+    /// Sessions were ended by their person, an administrator or the provider they came from.
     SessionsEnded,
+    /// A provider's wish to end sessions was refused.
+    LogoutRefused,
     /// A user was added.
     UserAdded,
     /// A user was disabled.
@@ -171,6 +173,7 @@ impl EventKind {
             Self::SignInRefused => "sign_in_refused",
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",
+            Self::LogoutRefused => "logout_refused",
             Self::UserAdded => "user_added",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",

@@ -51,6 +51,11 @@ enum Reason {
     IdentityTaken(String),
     LastAdministrator(String),
     SignInFirst(String),
+    /// A sign-in at a provider that came to nothing, and the path that starts it again.
+    StartAgain {
+        problem: Problem,
+        path: String,
+    },
 }
 
 impl From<Problem> for Failure {
@@ -180,6 +185,11 @@ impl Failure {
         Self(Box::new(Reason::SignInFirst(wanted)))
     }
 
+    /// A sign-in at a provider came to nothing; this path starts it again.
+    pub(super) fn start_again(problem: Problem, path: String) -> Self {
+        Self(Box::new(Reason::StartAgain { problem, path }))
+    }
+
     /// The problem that a status of the framework stands for.
     pub(super) fn status(status: StatusCode) -> Self {
         match status {
@@ -204,7 +214,8 @@ impl Failure {
             }
             Reason::SignInFirst(wanted) => to_sign_in(&wanted),
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
-            Reason::Problem(problem) => problem_page(&problem, app, asked),
+            Reason::Problem(problem) => problem_page(&problem, None, app, asked),
+            Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
             Reason::Refusal(refusal) => refusal_json(&refusal, app, asked),
             Reason::NameTaken(name) => {
                 let problem = Problem::UserNameTaken { name };
@@ -252,7 +263,10 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// The status of a problem.
 pub(super) const fn status(problem: &Problem) -> StatusCode {
     match problem {
-        Problem::BadRequest => StatusCode::BAD_REQUEST,
+        Problem::BadRequest
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
         Problem::SignInRequired | Problem::SignInFailed | Problem::SecondFactorRequired => {
             StatusCode::UNAUTHORIZED
         }
@@ -293,19 +307,29 @@ fn problem_json(problem: &Problem, asked: &Asked) -> Response {
     with_retry_after(json_response(status(problem), &body), problem)
 }
 
-fn problem_page(problem: &Problem, app: &App, asked: &Asked) -> Response {
+fn problem_page(
+    problem: &Problem,
+    start_again: Option<&str>,
+    app: &App,
+    asked: &Asked,
+) -> Response {
     let signed = asked.signed(app).ok().flatten();
     let token = signed
         .as_ref()
         .map(|signed| signed.csrf_token(app))
         .unwrap_or_default();
-    let frame = frame(app, asked, signed.as_ref(), &token);
+    let mut frame = frame(app, asked, signed.as_ref(), &token);
+    if start_again.is_some() {
+        // The address of a callback holds its code and is no page to come back to.
+        frame.path = "/login";
+    }
     let problem_text = (frame.language.text().problem)(problem);
     let page = respond(
         status(problem),
         &ErrorPage {
             frame,
             problem: problem_text,
+            start_again,
         },
     );
     with_retry_after(page, problem)
@@ -438,11 +462,13 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 fn to_sign_in(wanted: &str) -> Response {
+    see_other(&with_return_to("/login", wanted))
+}
+
+/// A path that signs somebody in, and then leads to what they wanted.
+pub(super) fn with_return_to(path: &str, wanted: &str) -> String {
     if wanted == "/" {
-        return see_other("/login");
+        return path.to_owned();
     }
-    see_other(&format!(
-        "/login?return_to={}",
-        utf8_percent_encode(wanted, QUERY)
-    ))
+    format!("{path}?return_to={}", utf8_percent_encode(wanted, QUERY))
 }

@@ -11,6 +11,7 @@ mod extract;
 mod failure;
 mod health;
 mod launch;
+mod oidc;
 pub mod page;
 mod pages;
 mod proxy_protocol;
@@ -37,6 +38,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(pages::routes())
         .merge(launch::routes())
+        .merge(oidc::routes())
         .nest("/api/v1", api::routes())
         .merge(health::routes())
         .route("/.well-known/jwks.json", get(launch::public_keys))

@@ -325,6 +325,7 @@ impl Place {
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_identities.sql"),
+    include_str!("migrations/0003_oidc.sql"),
 ];
 
 /// The schema that this program writes.

@@ -4,6 +4,7 @@
 //! their own and see what was committed last, by whichever process. No rule is written here: the
 //! verbs load what `domain` decides on and write what it decided.
 
+mod attempts;
 mod audit;
 mod cals;
 mod change_person;
@@ -13,6 +14,7 @@ mod leases;
 mod license;
 mod opens;
 mod people;
+mod provider_sessions;
 mod report;
 mod sessions;
 mod tokens;
@@ -26,6 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+pub use attempts::{ATTEMPT_LIFE, ATTEMPTS_OPEN_MAX, Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
 pub use change_person::{PersonChange, PersonChanged};
@@ -35,6 +38,7 @@ pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
 pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
+pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
 pub use sessions::{NewSession, SessionInfo, SessionRow};
 pub use tokens::{ApiToken, NewToken, Scope};

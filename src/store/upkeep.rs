@@ -29,6 +29,8 @@ pub struct Swept {
     pub tickets: usize,
     /// Wrong tries that no longer count.
     pub tries: usize,
+    /// Sign-ins at a provider, and its logout tokens, that ended long ago.
+    pub attempts: usize,
 }
 
 impl Store {
@@ -92,6 +94,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
         sessions: batch.end_old_sessions()? + batch.end_idle_sessions(idle_since)?,
         tickets: batch.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
+        attempts: batch.forget_attempts()?,
     })
 }
 

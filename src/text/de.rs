@@ -193,6 +193,7 @@ const ERROR: ErrorText = ErrorText {
     tell_request: "Ihre Administration findet diese Anfrage unter ihrer Nummer:",
     to_access_point: "Zu den Dokumenten",
     to_sign_in: "Anmelden",
+    start_again: "Noch einmal beginnen",
 };
 
 const NOTICE: NoticeText = NoticeText {
@@ -725,6 +726,9 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SecondFactorRequired
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
         | Problem::PasswordEnded { .. }
@@ -785,6 +789,34 @@ fn sign_in_problem(problem: &Problem) -> Words {
             )
             .into(),
             "Bitten Sie um eine der Gruppen, die Ihre Administration festgelegt hat.".into(),
+        ),
+        Problem::AttemptInvalid { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Was von {source} zurückkam, gehört zu keiner Anmeldung, die hier wartet: Sie wurde \
+                 schon benutzt, anderswo begonnen oder vor zu langer Zeit."
+            )
+            .into(),
+            "Beginnen Sie noch einmal; Sie kommen zu dem, was Sie wollten.".into(),
+        ),
+        Problem::CookieMissing { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Dieser Browser hat die Anmeldung bei {source}, die zurückkam, nicht begonnen, oder \
+                 er behält keine Cookies."
+            )
+            .into(),
+            "Erlauben Sie Cookies für diese Adresse, und beginnen Sie in diesem Browser noch einmal."
+                .into(),
+        ),
+        Problem::ProviderSaid { source, said } => (
+            "Nicht angemeldet",
+            if said.is_empty() {
+                format!("{source} hat Sie nicht angemeldet.").into()
+            } else {
+                format!("{source} hat Sie nicht angemeldet. Von dort heißt es: „{said}“.").into()
+            },
+            "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
         ),
         Problem::UserNameTaken { name } => (
             "Nicht angemeldet",

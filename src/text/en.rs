@@ -191,6 +191,7 @@ const ERROR: ErrorText = ErrorText {
     tell_request: "Your administrator can find this request by its number:",
     to_access_point: "Go to the documents",
     to_sign_in: "Sign in",
+    start_again: "Start again",
 };
 
 const NOTICE: NoticeText = NoticeText {
@@ -687,6 +688,9 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SecondFactorRequired
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
         | Problem::PasswordEnded { .. }
@@ -747,6 +751,33 @@ fn sign_in_problem(problem: &Problem) -> Words {
             )
             .into(),
             "Ask for one of the groups that your administrator has set.".into(),
+        ),
+        Problem::AttemptInvalid { source } => (
+            "Not signed in",
+            format!(
+                "What came back from {source} belongs to no sign-in that is waiting here: it was \
+                 used already, or was begun elsewhere or too long ago."
+            )
+            .into(),
+            "Start again; you will come to what you wanted.".into(),
+        ),
+        Problem::CookieMissing { source } => (
+            "Not signed in",
+            format!(
+                "This browser did not begin the sign-in at {source} that came back, or it keeps no \
+                 cookies."
+            )
+            .into(),
+            "Allow cookies for this address, and start again in this browser.".into(),
+        ),
+        Problem::ProviderSaid { source, said } => (
+            "Not signed in",
+            if said.is_empty() {
+                format!("{source} did not sign you in.").into()
+            } else {
+                format!("{source} did not sign you in. It says: \"{said}\".").into()
+            },
+            "Start again. If it stays so, tell your administrator.".into(),
         ),
         Problem::UserNameTaken { name } => (
             "Not signed in",

@@ -221,6 +221,7 @@ pub struct ErrorText {
     pub tell_request: &'static str,
     pub to_access_point: &'static str,
     pub to_sign_in: &'static str,
+    pub start_again: &'static str,
 }
 
 /// One sentence after something was done, or could not be done.

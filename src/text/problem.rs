@@ -30,6 +30,23 @@ pub enum Problem {
         /// The groups that the source told; may be empty.
         groups: Vec<String>,
     },
+    /// 400: what came back from a provider belongs to no sign-in that waits for it.
+    AttemptInvalid {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 400: it came back in another browser, or in one that keeps no cookies.
+    CookieMissing {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 400: the provider itself says that there was no sign-in.
+    ProviderSaid {
+        /// The label of the provider.
+        source: String,
+        /// Its words; may be empty, and is nothing to rely on.
+        said: String,
+    },
     /// 403: another identity owns the user name.
     UserNameTaken {
         /// The user name.
@@ -116,6 +133,9 @@ impl Problem {
             Self::Forbidden => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
+            Self::AttemptInvalid { .. } => "ATTEMPT_INVALID",
+            Self::CookieMissing { .. } => "COOKIE_MISSING",
+            Self::ProviderSaid { .. } => "PROVIDER_SAID",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
             Self::UserDisabled => "USER_DISABLED",
             Self::PasswordEnded { .. } => "PASSWORD_EXPIRED",

@@ -294,6 +294,12 @@ fn problems() -> Vec<Problem> {
         },
         Problem::UserNameTaken { name: name() },
         Problem::UserDisabled,
+        Problem::AttemptInvalid { source: name() },
+        Problem::CookieMissing { source: name() },
+        Problem::ProviderSaid {
+            source: name(),
+            said: name(),
+        },
         Problem::PasswordEnded { name: name() },
         Problem::SourceSilent { name: name() },
         Problem::LaunchTicketInvalid,

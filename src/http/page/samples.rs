@@ -217,6 +217,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
             name: name.to_owned(),
             groups: vec![name.to_owned()],
         }),
+        start_again: Some("/oidc/corp/login?return_to=%2Faccount"),
     };
     vec![
         ("sign-in", first.render().unwrap()),

@@ -19,6 +19,7 @@ use crate::http::extract::{
     Asked, CheckedForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
 };
 use crate::http::failure::{self, Failure};
+use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::page::{SignInPage, SignInWay, respond};
 use crate::http::return_to::ReturnTo;
 use crate::http::session;
@@ -110,17 +111,24 @@ pub(super) async fn submit(
     Ok(failure::with_retry_after(page, &problem))
 }
 
-/// `POST /logout`.
+/// `POST /logout`: the session ends here, and at the provider that it came from, where that offers
+/// it.
 pub(super) async fn sign_out(
+    State(app): State<App>,
     session: Session,
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
-    drop(form);
+    let leads_to = app.provider_sign_out(&form.visitor.signed.info).await;
     session
         .flush()
         .await
         .map_err(|error| Failure::fault(&error))?;
-    Ok(see_other("/login?notice=signed-out"))
+    let Some(provider) = leads_to else {
+        return Ok(see_other("/login?notice=signed-out"));
+    };
+    let mut away = see_other(&provider.to);
+    add_cookie(&mut away, &host_cookie(SIGN_OUT_COOKIE, provider.state));
+    Ok(away)
 }
 
 /// A form that has nothing but its token.
