@@ -127,7 +127,7 @@ impl App {
     }
 
     /// The way from claims to a person by the mapping of a configured source.
-    fn walk(&self, source: &str, claims: &Claims) -> Walk {
+    pub(super) fn walk(&self, source: &str, claims: &Claims) -> Walk {
         let config = self.config();
         match config.sign_in.mapping(source) {
             Some(mapping) => mapping::map(claims, mapping, &config.qlikview.user_prefix),

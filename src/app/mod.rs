@@ -6,9 +6,12 @@ pub mod administer;
 pub mod arrive;
 pub mod check;
 pub mod documents;
+pub mod identities;
 pub mod keys;
+pub mod mapping;
 pub mod oidc;
 pub mod open;
+mod providers;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
@@ -137,7 +140,7 @@ impl App {
         let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
-        let oidc = oidc::providers(&config)?;
+        let oidc = providers::in_use(&config)?;
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,

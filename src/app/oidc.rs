@@ -3,27 +3,16 @@
 //! An attempt is a row: its state by hash, for one browser, taken once. Every refusal leaves one
 //! audit event with its reason, and keeps the path that was wanted.
 
-use std::collections::BTreeMap;
-
+use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
-use super::check::{CheckFinding, fault, ok, warning};
 use super::sign_in::{Client, SignedIn};
-use super::{App, StartError};
-use crate::auth::oidc::{
-    Answer, Callback, ClientAuth, LEEWAY, PrivateKey, Probe, Provider, ProviderSettings, Reason,
-    Refused, Secrets, SetUpError, Vouched, algorithm_of,
-};
+use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
-use crate::auth::trust::days_left;
-use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::time::Timestamp;
 use crate::store::{
     Actor, Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
 
-/// How many days before its end a provider's certificate is worth a warning.
-const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 /// What an ID token is sealed for.
 const ID_TOKEN: &str = "id-token";
 
@@ -94,64 +83,6 @@ pub struct ProviderSignOut {
     pub to: String,
     /// What it brings back.
     pub state: String,
-}
-
-/// The providers in use, by name.
-pub(super) fn providers(config: &Config) -> Result<BTreeMap<String, Provider>, StartError> {
-    let used = config.sign_in.sources.iter();
-    let names = used.filter(|source| source.kind == SourceKind::Oidc);
-    let mut providers = BTreeMap::new();
-    for source in names {
-        let Some(oidc) = config.sign_in.oidc.get(&source.name) else {
-            continue;
-        };
-        let made = settings(&source.name, oidc, config).and_then(Provider::new);
-        let provider = made.map_err(|why| StartError::Source {
-            name: source.name.clone(),
-            source: Box::new(why),
-        })?;
-        providers.insert(source.name.clone(), provider);
-    }
-    Ok(providers)
-}
-
-fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings, SetUpError> {
-    let origin = config.public_url.origin();
-    Ok(ProviderSettings {
-        issuer: oidc.issuer.clone(),
-        client_id: oidc.client_id.clone(),
-        client_auth: client_auth(oidc)?,
-        redirect_uri: format!("{origin}/oidc/{name}/callback"),
-        post_logout_redirect_uri: format!("{origin}/oidc/{name}/signed-out"),
-        scopes: oidc.scopes.clone(),
-        algorithms: oidc
-            .id_token_algs
-            .iter()
-            .filter_map(|word| algorithm_of(word))
-            .collect(),
-        max_age: oidc.max_age,
-        acr_values: oidc.acr_values.clone(),
-        ca_file: oidc.ca_file.clone(),
-        allow_http_loopback: oidc.allow_http_loopback,
-        timeout: oidc.timeout,
-    })
-}
-
-fn client_auth(oidc: &Oidc) -> Result<ClientAuth, SetUpError> {
-    let secret = oidc.client_secret.as_ref();
-    let secret = secret.map(|secret| secret.expose().to_owned());
-    let missing = SetUpError::ClientAuth;
-    match oidc.client_auth {
-        Some(ClientAuthKind::None) => Ok(ClientAuth::None),
-        None => Ok(secret.map_or(ClientAuth::None, ClientAuth::AsOffered)),
-        Some(ClientAuthKind::SecretBasic) => secret.map(ClientAuth::Basic).ok_or(missing),
-        Some(ClientAuthKind::SecretPost) => secret.map(ClientAuth::Post).ok_or(missing),
-        Some(ClientAuthKind::PrivateKeyJwt) => {
-            let pem = oidc.private_key.as_ref().ok_or(missing)?;
-            let key = PrivateKey::from_pem(pem.expose(), oidc.private_key_id.clone())?;
-            Ok(ClientAuth::PrivateKey(key))
-        }
-    }
 }
 
 impl App {
@@ -351,17 +282,30 @@ impl App {
         })
     }
 
-    /// How the person of a session signs out of their provider too, where it offers that.
-    pub async fn provider_sign_out(&self, session: &SessionInfo) -> Option<ProviderSignOut> {
-        let provider = self.0.oidc.get(&session.source)?;
-        let sealed = self.ledger().sealed_id_token(&session.hash).ok().flatten();
-        let id_token = sealed.and_then(|sealed| self.0.seal.open(ID_TOKEN, &sealed));
+    /// The ID token of a session that began at a provider; to be read before the session ends.
+    #[must_use]
+    pub fn id_token(&self, session: &SessionInfo) -> Option<String> {
+        self.0.oidc.get(&session.source)?;
+        let sealed = self
+            .ledger()
+            .sealed_id_token(&session.hash)
+            .ok()
+            .flatten()?;
+        self.0.seal.open(ID_TOKEN, &sealed)
+    }
+
+    /// How somebody whose session from this source has ended signs out of their provider too, where
+    /// it offers that.
+    pub async fn provider_sign_out(
+        &self,
+        source: &str,
+        id_token: Option<&str>,
+    ) -> Option<ProviderSignOut> {
+        let provider = self.0.oidc.get(source)?;
         let state = self.fresh().token();
-        let url = provider.end_session_url(id_token.as_deref(), &state, self.now());
-        match url.await {
+        match provider.end_session_url(id_token, &state, self.now()).await {
             Ok(to) => to.map(|to| ProviderSignOut { to, state }),
             Err(refused) => {
-                let source = &session.source;
                 tracing::warn!(source, %refused, "signing out ends here, not at the provider");
                 None
             }
@@ -450,18 +394,6 @@ impl App {
         }
     }
 
-    /// Looks at every provider in use.
-    pub async fn check_providers(&self) -> Vec<CheckFinding> {
-        let mut found = Vec::new();
-        for (name, provider) in &self.0.oidc {
-            match provider.probe(self.now()).await {
-                Ok(probe) => found.extend(findings(name, &probe, self.now())),
-                Err(refused) => found.push(fault("sign-in", format!("{name}: {refused}"))),
-            }
-        }
-        found
-    }
-
     /// Seals an ID token; one that cannot be sealed is not kept.
     fn sealed(&self, id_token: &str) -> String {
         let sealed = self.0.seal.seal(self.fresh().bytes(), ID_TOKEN, id_token);
@@ -485,42 +417,4 @@ fn provider_said(error: &str) -> Refused {
     };
     let shown: String = error.chars().filter(|c| !c.is_control()).take(64).collect();
     Refused::new(reason, shown)
-}
-
-fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
-    let keys = probe.keys;
-    let mut found = vec![if keys == 0 {
-        fault(
-            "sign-in",
-            format!("{name}: it publishes no key that can be used"),
-        )
-    } else {
-        ok("sign-in", format!("{name}: it answers, {keys} keys"))
-    }];
-    if let Some(ahead) = probe.clock_ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0) {
-        let seconds = ahead.0 / 1_000;
-        let text = format!("{name}: its clock is {seconds} s ahead of ours; more than 60 s fails");
-        found.push(warning("sign-in", text));
-    }
-    if let Some(certificate) = &probe.certificate {
-        found.push(certificate_finding(name, certificate, now));
-    }
-    for lack in &probe.lacks {
-        found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));
-    }
-    found
-}
-
-fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
-    match days_left(certificate, now) {
-        None => warning("sign-in", format!("{name}: its certificate cannot be read")),
-        Some(days) if days < CERTIFICATE_ENDS_SOON_DAYS => warning(
-            "sign-in",
-            format!("{name}: its certificate ends in {days} days"),
-        ),
-        Some(days) => ok(
-            "sign-in",
-            format!("{name}: its certificate has {days} days left"),
-        ),
-    }
 }

@@ -101,6 +101,18 @@ impl SignIn {
         }
     }
 
+    /// The same for a source that need not be in use.
+    #[must_use]
+    pub fn any_mapping(&self, source: &str) -> Option<&Mapping> {
+        let unused = || {
+            let oidc = self.oidc.get(source).map(|oidc| &oidc.mapping);
+            let ldap = self.ldap.get(source).map(|ldap| &ldap.mapping);
+            let webhook = self.webhook.get(source).map(|hook| &hook.mapping);
+            oidc.or(ldap).or(webhook)
+        };
+        self.mapping(source).or_else(unused)
+    }
+
     /// What people call a source: the label of a provider, else its name.
     #[must_use]
     pub fn label<'a>(&'a self, source: &'a str) -> &'a str {

@@ -48,6 +48,7 @@ enum Reason {
         users: Vec<String>,
     },
     NameTaken(String),
+    IdentityTaken(String),
     LastAdministrator(String),
     SignInFirst(String),
     /// A sign-in at a provider that came to nothing, and the path that starts it again.
@@ -110,10 +111,14 @@ impl From<AdministerError> for Failure {
             }
             AdministerError::Name(_)
             | AdministerError::Text { .. }
+            | AdministerError::Source(_)
             | AdministerError::Password(_)
             | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
             AdministerError::LastAdministrator(_) => {
                 Self(Box::new(Reason::LastAdministrator(error.to_string())))
+            }
+            AdministerError::IdentityTaken(_) => {
+                Self(Box::new(Reason::IdentityTaken(error.to_string())))
             }
             AdministerError::NameTaken(name) => Self(Box::new(Reason::NameTaken(name))),
             AdministerError::TooSmall {
@@ -218,7 +223,15 @@ impl Failure {
                 *answer.status_mut() = StatusCode::CONFLICT;
                 answer
             }
-            Reason::LastAdministrator(detail) => last_administrator_json(&detail, asked),
+            Reason::IdentityTaken(detail) => {
+                conflict_json("IDENTITY_TAKEN", "Somebody else's identity", &detail, asked)
+            }
+            Reason::LastAdministrator(detail) => conflict_json(
+                "LAST_ADMINISTRATOR",
+                "The last administrator",
+                &detail,
+                asked,
+            ),
             Reason::TooSmall { held, taken, users } => too_small_json(held, taken, &users, asked),
         }
     }
@@ -379,10 +392,10 @@ fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Res
     json_response(status, &body)
 }
 
-fn last_administrator_json(detail: &str, asked: &Asked) -> Response {
-    let (status, code) = (StatusCode::CONFLICT, "LAST_ADMINISTRATOR");
+fn conflict_json(code: &str, title: &str, detail: &str, asked: &Asked) -> Response {
+    let status = StatusCode::CONFLICT;
     let detail = format!("Nothing was changed: {detail}.");
-    let body = members(status, code, "The last administrator", &detail, asked);
+    let body = members(status, code, title, &detail, asked);
     json_response(status, &body)
 }
 

@@ -18,6 +18,7 @@ use super::session;
 use crate::app::App;
 use crate::app::oidc::{Begun, Browser, Finished, NotSignedIn};
 use crate::auth::oidc::{Blame, Callback, Reason, Refused};
+use crate::causes::in_one_line;
 use crate::text::Problem;
 
 /// The cookie of a browser that signs in at a provider: one for all its tabs.
@@ -124,10 +125,15 @@ async fn backchannel_logout(
         app.refuse_logout(&name, &refused).await?;
         return Ok(logout_refused(&refused));
     };
-    Ok(match app.backchannel_logout(&name, &token).await? {
-        Ok(_) => StatusCode::OK.into_response(),
-        Err(refused) => logout_refused(&refused),
-    })
+    match app.backchannel_logout(&name, &token).await {
+        Ok(Ok(_)) => Ok(StatusCode::OK.into_response()),
+        Ok(Err(refused)) => Ok(logout_refused(&refused)),
+        // Nothing has ended: the provider is told to come again, whatever is wrong here.
+        Err(error) => {
+            tracing::error!(error = in_one_line(&error), "a logout could not be written");
+            Err(Failure::busy())
+        }
+    }
 }
 
 /// The answer to a logout token that does not count. Where the provider could not be asked for its

@@ -6,9 +6,9 @@ use super::writer::Batch;
 use crate::domain::time::{Millis, Timestamp};
 
 /// How long an attempt may take.
-pub const ATTEMPT_LIFE: Millis = Millis::minutes(10);
+const ATTEMPT_LIFE: Millis = Millis::minutes(10);
 /// Attempts that one browser may have open; beyond that the oldest is over.
-pub const ATTEMPTS_OPEN_MAX: i64 = 10;
+const ATTEMPTS_OPEN_MAX: i64 = 10;
 /// Attempts of one browser that are remembered, open or not.
 const ATTEMPTS_REMEMBERED_MAX: i64 = 100;
 /// How long an attempt is remembered after its end.

@@ -137,7 +137,7 @@ fn store(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
 }
 
 /// How many other people may administer.
-fn other_administrators(db: &Db, person: &PersonId) -> Result<u32, StoreError> {
+pub(super) fn other_administrators(db: &Db, person: &PersonId) -> Result<u32, StoreError> {
     const SQL: &str = "SELECT COUNT(*) FROM person \
          WHERE active = 1 AND id <> $1 AND roles LIKE $2";
     // No word of a role is part of another one.

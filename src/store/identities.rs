@@ -2,7 +2,7 @@
 //! so that of two who arrive at once under one name only one gets it.
 
 use super::Store;
-use super::change_person::changed;
+use super::change_person::{changed, other_administrators};
 use super::db::{Db, StoreError, values};
 use super::people;
 use super::writer::{Actor, Batch};
@@ -85,6 +85,8 @@ pub enum Linked {
         /// The user name.
         user: String,
     },
+    /// Refused: the last administrator would have no way in (A-04).
+    LastAdministrator,
 }
 
 impl Store {
@@ -127,6 +129,16 @@ impl Store {
              JOIN person ON person.id = identity.person_id WHERE person.name = $1 \
              ORDER BY identity.source, identity.subject";
         self.read(|db| db.query(SQL, values![name.folded()], |row| row.text(0)))
+    }
+
+    /// The sources from which somebody is known.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn known_sources(&self) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT DISTINCT source FROM identity ORDER BY source";
+        self.read(|db| db.query(SQL, &[], |row| row.text(0)))
     }
 
     /// The people of one source, by subject, with the claims that they brought last.
@@ -375,15 +387,28 @@ fn unlink(
     if owner.is_none_or(|owner| owner.id != person.id) {
         return Ok(Linked::UnknownIdentity);
     }
+    let mut event = linked_event(EventKind::IdentityUnlinked, &person, source, subject);
+    if is_last_way_in(batch.db, &person)? && person.administers() {
+        let others = other_administrators(batch.db, &person.id)?;
+        if others == 0 {
+            event.code = Some("LAST_ADMINISTRATOR".to_owned());
+            batch.record(&event, actor)?;
+            return Ok(Linked::LastAdministrator);
+        }
+    }
     batch.db.change_one(IDENTITY, values![source, subject])?;
     if source == people::LOCAL_SOURCE {
         batch.db.execute(PASSWORD, values![person.id.as_str()])?;
     }
     let ended = batch.end_sessions_from(&person.id, source)?;
-    let event = linked_event(EventKind::IdentityUnlinked, &person, source, subject)
-        .with("sessions_ended", ended.to_string());
-    batch.record(&event, actor)?;
+    batch.record(&event.with("sessions_ended", ended.to_string()), actor)?;
     Ok(Linked::Done)
+}
+
+fn is_last_way_in(db: &Db, person: &Person) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT COUNT(*) FROM identity WHERE person_id = $1";
+    let count = db.query_one(SQL, values![person.id.as_str()], |row| row.count(0))?;
+    Ok(count == Some(1))
 }
 
 fn linked_event(kind: EventKind, person: &Person, source: &str, subject: &str) -> Event {

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-pub use attempts::{ATTEMPT_LIFE, ATTEMPTS_OPEN_MAX, Attempt, NewAttempt, Taken};
+pub use attempts::{Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
 pub use change_person::{PersonChange, PersonChanged};

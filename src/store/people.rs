@@ -103,6 +103,15 @@ impl Store {
         })
     }
 
+    /// Whether the ledger holds a password of this person.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn has_password(&self, person: &PersonId) -> Result<bool, StoreError> {
+        self.read(|db| has_password(db, person))
+    }
+
     /// People by user name.
     ///
     /// # Errors

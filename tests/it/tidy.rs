@@ -218,7 +218,7 @@ const UNIQUE_ENDINGS: [&str; 14] = [
     "person_id",
     "document_id",
     "seq",
-    // Of one person, and nothing else is selected.
+    // Of one person, or distinct, and nothing else is selected.
     "source",
     // Of one source, or after it.
     "subject",

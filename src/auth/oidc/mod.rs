@@ -2,7 +2,7 @@
 //!
 //! A [`Provider`] knows one configured provider: its metadata and keys, which it keeps for a while,
 //! and how to ask and to check. It stores nothing: what belongs to an attempt is passed in. The
-//! requests are `openidconnect`'s; tokens are checked by [`token`], strictly; no check is an option.
+//! requests are `openidconnect`'s; tokens are checked in `token`, strictly; no check is an option.
 
 mod callback;
 mod client;

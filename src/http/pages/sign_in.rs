@@ -118,11 +118,15 @@ pub(super) async fn sign_out(
     session: Session,
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
-    let leads_to = app.provider_sign_out(&form.visitor.signed.info).await;
+    let ending = form.visitor.signed.info;
+    let id_token = app.id_token(&ending);
+    // Here it ends at once, however long the provider takes to answer.
     session
         .flush()
         .await
         .map_err(|error| Failure::fault(&error))?;
+    let source = ending.source.as_str();
+    let leads_to = app.provider_sign_out(source, id_token.as_deref()).await;
     let Some(provider) = leads_to else {
         return Ok(see_other("/login?notice=signed-out"));
     };

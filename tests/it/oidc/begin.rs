@@ -169,6 +169,30 @@ async fn o_07_state_of_one_provider_at_the_callback_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn o_74_one_name_at_two_providers_is_two_people_of_whom_one_gets_it() {
+    let (site, _other) = two_providers().await;
+    site.accepted().await;
+    let stranger = site.gateway.client();
+    let wanted = WANTED_AGAIN.replace("corp", "other");
+    let away = stranger.get(&wanted).await;
+    let back = site.authorize(&away.location()).await;
+    let answer = stranger.get(&back).await;
+    assert_eq!(
+        (answer.status.as_u16(), site.last_code().as_str()),
+        (403, "USER_NAME_TAKEN")
+    );
+    assert!(answer.text().contains(&format!("href=\"{wanted}\"")));
+    assert_eq!(stranger.cookie("__Host-session"), None);
+    assert_eq!(
+        (
+            site.sessions(),
+            site.gateway.app.ledger().cals("", 10).unwrap().len()
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn o_08_iss_of_another_provider() {
     let site = Site::new().await;
     for iss in [

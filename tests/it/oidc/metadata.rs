@@ -47,13 +47,18 @@ async fn o_60_discovery_of_another_issuer() {
     refuses_to_begin(502, "OIDC_METADATA_ISSUER", |wrong| wrong.metadata = slash).await;
 }
 
-/// A provider over TLS with a certificate for this name; answers its issuer and the certificate.
-async fn over_tls(provider: &Provider, name: &str, clock: &Clock) -> (String, String, TempDir) {
+/// A provider over TLS with a certificate for this name that ends in this year; answers its issuer and the certificate.
+async fn over_tls(
+    provider: &Provider,
+    name: &str,
+    ends: i32,
+    clock: &Clock,
+) -> (String, String, TempDir) {
     let folder = TempDir::new().unwrap();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2090, 1, 1);
+    params.not_after = rcgen::date_time_ymd(ends, 1, 1);
     let certificate = params.self_signed(&key).unwrap().pem();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -84,10 +89,10 @@ async fn over_tls(provider: &Provider, name: &str, clock: &Clock) -> (String, St
 
 /// A gateway whose provider is reached over TLS, with a certificate for this name that it trusts
 /// or not.
-async fn site_over_tls(name: &str, trusted: bool) -> (Site, TempDir) {
+async fn site_over_tls(name: &str, ends: i32, trusted: bool) -> (Site, TempDir) {
     let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
     let provider = Provider::start(clock.clone()).await;
-    let (issuer, certificate, folder) = over_tls(&provider, name, &clock).await;
+    let (issuer, certificate, folder) = over_tls(&provider, name, ends, &clock).await;
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, certificate).unwrap();
     let trust = if trusted {
@@ -104,11 +109,15 @@ async fn site_over_tls(name: &str, trusted: bool) -> (Site, TempDir) {
 #[tokio::test(flavor = "multi_thread")]
 async fn o_61_discovery_over_a_connection_that_cannot_be_trusted() {
     // A certificate of one's own authority is trusted where it is named.
-    let (site, _folder) = site_over_tls("127.0.0.1", true).await;
+    let (site, _folder) = site_over_tls("127.0.0.1", 2090, true).await;
     assert_eq!(site.browser.get(WANTED_AGAIN).await.status, 303);
-    // Without that, or for another name, it is not.
-    for (name, trusted) in [("127.0.0.1", false), ("idp.example", true)] {
-        let (site, _folder) = site_over_tls(name, trusted).await;
+    // Without that, for another name, or after its end it is not.
+    for (name, ends, trusted) in [
+        ("127.0.0.1", 2090, false),
+        ("idp.example", 2090, true),
+        ("127.0.0.1", 2021, true),
+    ] {
+        let (site, _folder) = site_over_tls(name, ends, trusted).await;
         let answer = site.browser.get(WANTED_AGAIN).await;
         site.refused(&answer, 503, "OIDC_PROVIDER_SILENT");
     }
