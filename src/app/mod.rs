@@ -6,12 +6,14 @@ pub mod administer;
 pub mod arrive;
 pub mod check;
 pub mod documents;
+pub mod factors;
 pub mod identities;
 pub mod keys;
 pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod second_factor;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::auth::oidc::Provider;
+use crate::auth::passkey::Passkeys;
 use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
@@ -57,6 +60,7 @@ struct Inner {
     keys: LeaseKeys,
     csrf: CsrfKey,
     seal: SealKey,
+    passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
     under_way: UnderWay,
     draining: AtomicBool,
@@ -141,6 +145,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
+        let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -152,6 +157,7 @@ impl App {
             keys,
             csrf,
             seal,
+            passkeys,
             oidc,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),

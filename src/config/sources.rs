@@ -450,6 +450,9 @@ fn read_sources(mut section: Section<'_>, settings: &BTreeSet<SignInSource>) -> 
     sources
 }
 
+/// What sessions say they came from that began with a passkey alone.
+pub const PASSKEY_SOURCE: &str = "passkey";
+
 fn read_source(
     mut section: Section<'_>,
     settings: &BTreeSet<SignInSource>,
@@ -470,6 +473,9 @@ fn read_source(
             |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
         if earlier.iter().any(is_twice) {
             section.mistake("name", format!("{:?} is there twice", source.name));
+        }
+        if source.name == PASSKEY_SOURCE {
+            section.mistake("name", "\"passkey\" is kept for passkeys that are used alone");
         }
         if !is_local && source.name == Local.word() {
             // Identities are kept by the name of their source.

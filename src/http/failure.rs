@@ -267,12 +267,17 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::AttemptInvalid { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
-        Problem::SignInRequired | Problem::SignInFailed | Problem::SecondFactorRequired => {
-            StatusCode::UNAUTHORIZED
-        }
+        Problem::SignInRequired
+        | Problem::SignInFailed
+        | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused => StatusCode::UNAUTHORIZED,
+        Problem::SecondFactorNeeded | Problem::PasskeyTaken => StatusCode::CONFLICT,
         Problem::CsrfTokenInvalid
         | Problem::Forbidden
         | Problem::SignInAgain
+        | Problem::SecondFactorMissing
         | Problem::SignInRefused { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled

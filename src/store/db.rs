@@ -326,6 +326,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_identities.sql"),
     include_str!("migrations/0003_oidc.sql"),
+    include_str!("migrations/0004_second_factors.sql"),
 ];
 
 /// The schema that this program writes.

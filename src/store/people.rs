@@ -112,6 +112,15 @@ impl Store {
         self.read(|db| has_password(db, person))
     }
 
+    /// Whether the ledger keeps a password of somebody.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn has_password(&self, person: &PersonId) -> Result<bool, StoreError> {
+        self.read(|db| has_password(db, person))
+    }
+
     /// People by user name.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Swept {
     pub tries: usize,
     /// Sign-ins at a provider, and its logout tokens, that ended long ago.
     pub attempts: usize,
+    /// Second steps, and answers of passkeys, that have ended.
+    pub challenges: usize,
 }
 
 impl Store {
@@ -95,6 +97,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
         tickets: batch.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
         attempts: batch.forget_attempts()?,
+        challenges: batch.forget_challenges()?,
     })
 }
 
@@ -109,6 +112,7 @@ impl Batch<'_> {
         self.expire_leases()?;
         self.end_old_sessions()?;
         self.end_idle_sessions(last - self.session_idle)?;
+        self.end_old_challenges()?;
         self.db.execute(TICKETS, values![earlier, last])?;
         self.now = earlier;
         Ok(())

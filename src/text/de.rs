@@ -724,6 +724,12 @@ fn problem(problem: &Problem) -> ProblemText {
         Problem::SignInRequired
         | Problem::SignInFailed
         | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
@@ -758,6 +764,43 @@ fn problem(problem: &Problem) -> ProblemText {
 /// Title, what happened, what to do.
 type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
+fn factor_problem(problem: &Problem) -> Words {
+    match problem {
+        Problem::ChallengeEnded => (
+            "Nicht angemeldet",
+            "Der zweite Schritt hat zu lange gedauert, oder zu viele Codes waren falsch.".into(),
+            "Melden Sie sich neu an.".into(),
+        ),
+        Problem::PasskeyRefused => (
+            "Nicht angemeldet",
+            "Der Passkey wurde nicht angenommen.".into(),
+            "Melden Sie sich anders an. Ein Passkey allein genügt nur, wenn Ihr Kennwort hier \
+             geführt wird; sonst ist er der zweite Schritt."
+                .into(),
+        ),
+        Problem::SecondFactorMissing => (
+            "Zuerst ein zweiter Faktor",
+            "Ihr Konto braucht einen zweiten Faktor und hat noch keinen.".into(),
+            "Richten Sie einen auf der Seite Ihres Kontos ein; danach geht es weiter.".into(),
+        ),
+        Problem::SecondFactorNeeded => (
+            "Ihr letzter zweiter Faktor",
+            "Ihr Konto braucht einen zweiten Faktor, und dieser ist der einzige.".into(),
+            "Richten Sie zuerst einen anderen ein.".into(),
+        ),
+        Problem::PasskeyTaken => (
+            "Passkey nicht hinzugefügt",
+            "Dieser Passkey gehört schon zu einem Konto.".into(),
+            "Verwenden Sie einen anderen.".into(),
+        ),
+        _ => (
+            "Nicht angemeldet",
+            "Der Code oder der Passkey stimmt nicht.".into(),
+            "Versuchen Sie es mit dem Code, den die App jetzt zeigt; jeder Code gilt einmal.".into(),
+        ),
+    }
+}
+
 fn sign_in_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SignInFailed => (
@@ -766,6 +809,12 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Versuchen Sie es noch einmal. Wenn Sie das Passwort nicht mehr wissen, kann Ihre Administration ein neues setzen."
                 .into(),
         ),
+        Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken => factor_problem(problem),
         Problem::SecondFactorRequired => (
             "Noch ein Schritt",
             "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),

@@ -686,6 +686,12 @@ fn problem(problem: &Problem) -> ProblemText {
         Problem::SignInRequired
         | Problem::SignInFailed
         | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
@@ -720,6 +726,43 @@ fn problem(problem: &Problem) -> ProblemText {
 /// Title, what happened, what to do.
 type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
+fn factor_problem(problem: &Problem) -> Words {
+    match problem {
+        Problem::ChallengeEnded => (
+            "Not signed in",
+            "The second step took too long, or too many codes were wrong.".into(),
+            "Sign in again.".into(),
+        ),
+        Problem::PasskeyRefused => (
+            "Not signed in",
+            "The passkey was not accepted.".into(),
+            "Sign in another way. A passkey alone is for people whose password is kept here; for \
+             others it is the second step."
+                .into(),
+        ),
+        Problem::SecondFactorMissing => (
+            "A second factor first",
+            "Your account needs a second factor, and has none yet.".into(),
+            "Set one up on your account's page; then go on.".into(),
+        ),
+        Problem::SecondFactorNeeded => (
+            "Your last second factor",
+            "Your account needs a second factor, and this is the only one.".into(),
+            "Set another one up first.".into(),
+        ),
+        Problem::PasskeyTaken => (
+            "Passkey not added",
+            "This passkey belongs to an account already.".into(),
+            "Use another one.".into(),
+        ),
+        _ => (
+            "Not signed in",
+            "The code or the passkey is not right.".into(),
+            "Try again with the code that the app shows now; each code works once.".into(),
+        ),
+    }
+}
+
 fn sign_in_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SignInFailed => (
@@ -728,6 +771,12 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Try again. If you no longer know the password, your administrator can set a new one."
                 .into(),
         ),
+        Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken => factor_problem(problem),
         Problem::SecondFactorRequired => (
             "One more step",
             "The password is right. This account also has a second factor.".into(),

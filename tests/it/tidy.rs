@@ -225,6 +225,7 @@ const UNIQUE_ENDINGS: [&str; 14] = [
     "identity.subject",
     "api_token.id",
     "state_hash",
+    "hash",
     // The column by which the rows are grouped.
     "code",
 ];
