@@ -136,13 +136,14 @@ impl App {
         document: &str,
         client: ClientKind,
     ) -> Result<Standing, StoreError> {
-        self.ledger().explain(&OpenCommand {
+        let command = OpenCommand {
             person: person.id.clone(),
             workstation: workstation.clone(),
             document: self.requested(person, document),
             client,
             session_hash: String::new(),
-        })
+        };
+        self.ledger().explain(person, &command)
     }
 
     /// Where a person stands on a workstation, whatever they open.
@@ -155,7 +156,7 @@ impl App {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
-        self.ledger().explain(&OpenCommand {
+        let command = OpenCommand {
             person: person.id.clone(),
             workstation: workstation.clone(),
             document: RequestedDocument {
@@ -164,7 +165,8 @@ impl App {
             },
             client: ClientKind::Plugin,
             session_hash: String::new(),
-        })
+        };
+        self.ledger().explain(person, &command)
     }
 
     /// Turns true when a session has ended, so that a long download ends with it (S-17).

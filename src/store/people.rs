@@ -284,7 +284,7 @@ fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, S
 /// Somebody who was named but has not signed in.
 pub(super) fn unseen(batch: &Batch<'_>, name: &UserName) -> Person {
     Person {
-        id: PersonId(batch.fresh.id()),
+        id: PersonId(batch.options.fresh.id()),
         name: name.folded().to_owned(),
         display_name: name.as_typed().to_owned(),
         active: true,

@@ -414,7 +414,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     let Some(person) = found.filter(|person| person.active) else {
         return Err(StoreError::Corrupt("a session for nobody".to_owned()));
     };
-    let id = batch.fresh.id();
+    let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
     let now = batch.now;
     batch.db.change_one(

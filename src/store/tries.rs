@@ -39,7 +39,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
         self.write(move |batch| {
-            let id = batch.fresh.id();
+            let id = batch.options.fresh.id();
             for key in &keys {
                 batch
                     .db

@@ -370,7 +370,7 @@ fn leases_workstations_and_migrate_answer_on_an_empty_site() {
         assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     }
     let migrated = site.json(&["migrate"]);
-    assert_eq!(migrated["schema"], 1);
+    assert_eq!(migrated["schema"], accesspoint::store::SCHEMA);
 }
 
 fn lease(now: Timestamp) -> Lease {

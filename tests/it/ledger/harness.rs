@@ -21,7 +21,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, NewPerson, NewSession, OpenCommand, Opened, Setting, Store,
+    Actor, Added, AuditRow, NewPerson, NewSession, OpenCommand, Opened, Setting, Standing, Store,
     StoreOptions, WorkstationSeen,
 };
 use tempfile::TempDir;
@@ -415,4 +415,10 @@ pub(super) fn lease(opened: &Opened) -> &accesspoint::domain::lease::Lease {
 /// Whether an open was granted access.
 pub(super) fn granted(opened: &Opened) -> bool {
     matches!(opened.answer.access, Access::Granted(_))
+}
+
+/// What an open would answer its person, and why.
+pub(super) fn explain(store: &Store, command: &OpenCommand) -> Standing {
+    let person = store.person_by_id(&command.person).unwrap().unwrap();
+    store.explain(&person, command).unwrap()
 }
