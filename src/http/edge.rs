@@ -75,6 +75,7 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         response = in_place_of(&response, failure.render(&app, &asked));
     }
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len() + 1);
     for (name, value) in &HEADERS {
         headers.entry(name).or_insert_with(|| value.clone());
     }

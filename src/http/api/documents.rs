@@ -35,12 +35,12 @@ const CLIENTS: [ClientKind; 3] = [
 /// Routes of documents and of the leases of the caller.
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/documents", get(documents))
-        .route("/documents/{id}/open", post(open))
-        .route("/documents/{id}/favourite", put(mark).delete(unmark))
-        .route("/leases", get(leases))
-        .route("/leases/{id}", delete(release))
-        .route("/explain", get(explain))
+        .route("/api/v1/documents", get(documents))
+        .route("/api/v1/documents/{id}/open", post(open))
+        .route("/api/v1/documents/{id}/favourite", put(mark).delete(unmark))
+        .route("/api/v1/leases", get(leases))
+        .route("/api/v1/leases/{id}", delete(release))
+        .route("/api/v1/explain", get(explain))
 }
 
 #[derive(Deserialize)]
