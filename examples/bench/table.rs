@@ -117,9 +117,9 @@ pub(crate) fn row(row: &Row) -> String {
 }
 
 fn line(cells: [&str; 8]) -> String {
-    let mut line = "|".to_owned();
-    for (cell, (_, width)) in cells.into_iter().zip(COLUMNS) {
-        line.push_str(&format!(" {cell:width$} |"));
-    }
-    line
+    let cells = cells.into_iter().zip(COLUMNS);
+    let cells: Vec<String> = cells
+        .map(|(cell, (_, width))| format!("{cell:width$}"))
+        .collect();
+    format!("| {} |", cells.join(" | "))
 }

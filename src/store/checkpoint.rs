@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::db::{Checkpoint, Db, StoreError};
 
 /// How long commits stay in the log alone.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(2);
 /// Pages in the log from which on it is made to begin anew: 32 MiB.
 const LOG_PAGES_MAX: i64 = 8192;
 
