@@ -195,7 +195,8 @@ async fn session(app: &App, number: usize) -> (String, String) {
             .await
             .expect("a workstation"),
         workstation_cookie: None,
-        source: "local",
+        source: "local".to_owned(),
+        provider: None,
     };
     let client = Client {
         address: [127, 0, 0, 1].into(),

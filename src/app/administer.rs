@@ -43,6 +43,12 @@ pub enum AdministerError {
     /// Somebody has the name already.
     #[error("the name {0} belongs to somebody already")]
     NameTaken(String),
+    /// No source of that name is in use, or it is that of the gateway's own passwords.
+    #[error("no sign-in source {0} is in use that identities could be linked to")]
+    Source(String),
+    /// The identity is somebody else's.
+    #[error("the identity belongs to {0}; unlink it there first")]
+    IdentityTaken(String),
     /// A text is empty, too long, or holds a control character.
     #[error("{what}: 1 to {characters_max} characters, no controls")]
     Text {

@@ -3,16 +3,23 @@
 //! [`App`] holds what they share. It knows no SQL and no HTML; the edges (`http`, `cli`) call it.
 
 pub mod administer;
+pub mod arrive;
 pub mod check;
 pub mod documents;
+pub mod identities;
 pub mod keys;
+pub mod mapping;
+pub mod oidc;
 pub mod open;
+mod providers;
 pub mod sign_in;
+mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
 mod workstation_name;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -20,7 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::auth::oidc::Provider;
 use crate::auth::password::Passwords;
+use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
 use crate::config::{Config, Database};
@@ -29,6 +38,7 @@ use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
 use keys::{KeyError, LeaseKeys};
+use sources::Sources;
 use under_way::UnderWay;
 
 /// The port of `https:` addresses that name none.
@@ -43,8 +53,11 @@ struct Inner {
     store: Store,
     library: Library,
     passwords: Passwords,
+    sources: Sources,
     keys: LeaseKeys,
     csrf: CsrfKey,
+    seal: SealKey,
+    oidc: BTreeMap<String, Provider>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -73,6 +86,18 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
     Store(#[from] StoreError),
+    /// A sign-in source cannot be set up.
+    #[error("the sign-in source {name} cannot be set up")]
+    Source {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key that seals cannot be made.
+    #[error("the sealing key cannot be made")]
+    Seal,
     /// The keys cannot be read or made.
     #[error("the signing keys cannot be used")]
     Keys(#[from] KeyError),
@@ -112,7 +137,10 @@ impl App {
             source,
         })?;
         let keys = LeaseKeys::open(&config.data_dir, clock.now(), fresh)?;
+        let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
+        let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
+        let oidc = providers::in_use(&config)?;
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -120,8 +148,11 @@ impl App {
             store,
             library,
             passwords,
+            sources,
             keys,
             csrf,
+            seal,
+            oidc,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))

@@ -1,16 +1,23 @@
-//! Signing in with a local password, and what a sign-in knows of its workstation.
+//! Signing in with a password, and what a sign-in knows of its workstation.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::arrive::{ArrivalRefusal, Arrived, ProviderSession, RefusedArrival};
+use super::sources::Asked;
 use super::{App, workstation_name as first_name};
-use crate::auth::password::{Password, StoredHash};
+use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::domain::change::{Event, EventKind};
 use crate::domain::name::UserName;
 use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{LOCAL_SOURCE, NewSession, StoreError, WorkstationSeen};
+use crate::store::{Actor, LOCAL_SOURCE, NewSession, StoreError, WorkstationSeen};
+use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
 pub const WORKSTATION_COOKIE_LIFE: Millis = Millis::days(400);
@@ -19,6 +26,16 @@ pub const WORKSTATION_COOKIE_LIFE: Millis = Millis::days(400);
 const AGENT_CHARACTERS_MAX: usize = 200;
 /// Characters of a workstation's name.
 const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
+
+/// Where others than the gateway check passwords, a wrong one is not answered sooner.
+const FAILED_NOT_BEFORE: Duration = Duration::from_millis(300);
+
+/// Which sources are asked.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    AllSources,
+    Local,
+}
 
 /// Somebody at the door.
 #[derive(Clone, Debug)]
@@ -51,6 +68,19 @@ pub enum SignIn {
     Done(Box<SignedIn>),
     /// The name or the password is not right, or the account is disabled: one answer for all.
     Failed,
+    /// The password is right, but its source's mapping or the ledger does not let them in.
+    Refused(ArrivalRefusal),
+    /// The password is right, but has ended at its source.
+    PasswordEnded {
+        /// The source.
+        source: String,
+    },
+    /// The name or the password is not right, or belongs to a source that does not answer: one
+    /// answer for all as long as it does not.
+    SourceSilent {
+        /// The sources that do not answer, as people call them.
+        sources: Vec<String>,
+    },
     /// Too many wrong tries; the next one is admitted from this instant on.
     TooMany {
         /// When.
@@ -72,18 +102,61 @@ pub struct SignedIn {
     pub workstation: Workstation,
     /// The value of the workstation cookie to set; none where a header names the PC.
     pub workstation_cookie: Option<String>,
-    /// By which source.
-    pub source: &'static str,
+    /// By which source: its configured name, `local` for passwords of the gateway's own.
+    pub source: String,
+    /// What the provider knows the session by, for logout.
+    pub provider: Option<ProviderSession>,
+}
+
+impl SignIn {
+    /// Whoever signed in, or the problem that kept them from it.
+    ///
+    /// # Errors
+    ///
+    /// The problem, with its code and sentences.
+    pub fn into_result(self, now: Timestamp) -> Result<Box<SignedIn>, Problem> {
+        match self {
+            Self::Done(signed_in) => Ok(signed_in),
+            Self::Failed => Err(Problem::SignInFailed),
+            Self::Refused(refusal) => Err(refusal.problem()),
+            Self::PasswordEnded { source } => Err(Problem::PasswordEnded { name: source }),
+            Self::SourceSilent { sources } => Err(Problem::SourceSilent {
+                name: sources.join(", "),
+            }),
+            Self::TooMany { retry_at } => Err(Problem::TooManyAttempts {
+                wait: retry_at - now,
+            }),
+            Self::Busy { retry_after_s } => Err(Problem::Busy {
+                wait: Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1)),
+            }),
+        }
+    }
 }
 
 impl App {
-    /// Checks a name and a password. An unknown name, a wrong password and a disabled account get
-    /// the same answer after the same work.
+    /// Checks a name and a password with the sources in their order. An unknown name, a wrong
+    /// password and a disabled account get the same answer, and as late.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn sign_in_with_password(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
+        let begun_at = Instant::now();
+        let outcome = self.attempt(&attempt, Ask::AllSources).await?;
+        if !self.0.sources.has_remote() || !matches!(outcome, SignIn::Failed) {
+            return Ok(outcome);
+        }
+        // Whether a name was known, and to whom, is not to be read from the time that it took.
+        tokio::time::sleep_until(begun_at + FAILED_NOT_BEFORE).await;
+        let sources = self.silent_sources();
+        Ok(if sources.is_empty() {
+            SignIn::Failed
+        } else {
+            SignIn::SourceSilent { sources }
+        })
+    }
+
+    async fn attempt(&self, attempt: &Attempt, ask: Ask) -> Result<SignIn, StoreError> {
         let prefix = &self.config().qlikview.user_prefix;
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
@@ -96,45 +169,80 @@ impl App {
                 Err(_) => decided.await,
             }
         };
-        let stored = name
-            .as_ref()
-            .map(|name| self.ledger().password(name))
-            .transpose()?
-            .flatten();
-        let (person, hash) = match stored {
-            Some((person, hash)) => (Some(person), Some(hash)),
-            None => (None, None),
+        let asked = match ask {
+            Ask::AllSources => self.ask_sources(name.as_ref(), attempt).await?,
+            Ask::Local => self.ask_local(name.as_ref(), attempt).await?,
         };
-        let verified = self
-            .0
-            .passwords
-            .verify(attempt.password.clone(), hash.clone().map(StoredHash))
-            .await;
-        let verdict = match verified {
-            Ok(verdict) => verdict,
-            Err(busy) => {
-                return Ok(SignIn::Busy {
-                    retry_after_s: busy.retry_after_s.into(),
-                });
+        let address = attempt.client.address.to_string();
+        let user = name.map(|name| name.folded().to_owned());
+        match asked {
+            Asked::Local { person, outdated } => {
+                drop(begun);
+                self.enter(person, outdated, attempt).await
             }
-        };
-        let Some(person) = person.filter(|person| verdict.matched && person.active) else {
-            let address = attempt.client.address.to_string();
-            let user = name.map(|name| name.folded().to_owned());
-            self.ledger().note_wrong_try(keys, user, address).await?;
-            return Ok(SignIn::Failed);
-        };
-        drop(begun);
-        if let (true, Some(old)) = (verdict.needs_rehash, hash) {
-            self.rehash(&person, old, attempt.password).await?;
+            Asked::Arrived(Arrived::Done(signed_in)) => Ok(SignIn::Done(signed_in)),
+            Asked::Arrived(Arrived::Refused(refusal)) => {
+                if refusal.reason != RefusedArrival::UserDisabled {
+                    return Ok(SignIn::Refused(refusal));
+                }
+                // Counted like a wrong password, so that it cannot be told from one.
+                self.ledger().count_wrong_try(keys).await?;
+                Ok(SignIn::Failed)
+            }
+            Asked::Wrong => {
+                self.ledger().note_wrong_try(keys, user, address).await?;
+                Ok(SignIn::Failed)
+            }
+            Asked::PasswordEnded { source } => {
+                let code = "PASSWORD_EXPIRED";
+                self.note_refused(code, &source, user, address).await?;
+                Ok(SignIn::PasswordEnded { source })
+            }
+            Asked::Down { source } => {
+                let code = "UPSTREAM_SIGN_IN_SILENT";
+                self.note_refused(code, &source, user, address).await?;
+                Ok(SignIn::Failed)
+            }
+            Asked::Busy(busy) => Ok(SignIn::Busy {
+                retry_after_s: busy.retry_after_s.into(),
+            }),
+        }
+    }
+
+    /// Lets somebody in whose local password is right.
+    async fn enter(
+        &self,
+        person: Person,
+        outdated: Option<String>,
+        attempt: &Attempt,
+    ) -> Result<SignIn, StoreError> {
+        if let Some(old) = outdated {
+            self.rehash(&person, old, attempt.password.clone()).await?;
         }
         let (workstation, cookie) = self.workstation_of(&attempt.client).await?;
         Ok(SignIn::Done(Box::new(SignedIn {
             person,
             workstation,
             workstation_cookie: cookie,
-            source: LOCAL_SOURCE,
+            source: LOCAL_SOURCE.to_owned(),
+            provider: None,
         })))
+    }
+
+    /// Remembers a sign-in that was refused though no password was wrong.
+    async fn note_refused(
+        &self,
+        code: &str,
+        source: &str,
+        user: Option<String>,
+        address: String,
+    ) -> Result<(), StoreError> {
+        let mut event = Event::new(EventKind::SignInRefused)
+            .with("source", source)
+            .with("address", address);
+        event.user = user;
+        event.code = Some(code.to_owned());
+        self.ledger().note(event, Actor::gateway()).await
     }
 
     /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
@@ -152,7 +260,9 @@ impl App {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
             workstation: signed_in.workstation.id.clone(),
-            source: signed_in.source.to_owned(),
+            source: signed_in.source.clone(),
+            provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
+            id_token: signed_in.provider.as_ref().map(|p| p.id_token.clone()),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: self.config().session.absolute,
@@ -160,7 +270,7 @@ impl App {
         self.ledger().begin_session(new).await
     }
 
-    /// Whether the person's own password is right; counted like a sign-in.
+    /// Whether the person's password of the gateway's own is right; counted like a sign-in.
     ///
     /// # Errors
     ///
@@ -176,7 +286,7 @@ impl App {
             password,
             client,
         };
-        self.sign_in_with_password(attempt).await
+        self.attempt(&attempt, Ask::Local).await
     }
 
     fn admit(
@@ -234,7 +344,7 @@ impl App {
     }
 
     /// The workstation of this client, made where it is new, and the cookie that names it.
-    async fn workstation_of(
+    pub(super) async fn workstation_of(
         &self,
         client: &Client,
     ) -> Result<(Workstation, Option<String>), StoreError> {

@@ -24,6 +24,10 @@ pub enum SecretKind {
     ApiToken,
     /// The challenge between a right password and the second factor.
     Challenge,
+    /// The state of a sign-in at a provider.
+    AttemptState,
+    /// The cookie of a browser that signs in at a provider.
+    AttemptBrowser,
 }
 
 impl SecretKind {
@@ -35,6 +39,8 @@ impl SecretKind {
             Self::WebTicket => "web-ticket",
             Self::ApiToken => "api-token",
             Self::Challenge => "challenge",
+            Self::AttemptState => "attempt-state",
+            Self::AttemptBrowser => "attempt-browser",
         }
     }
 }
@@ -159,6 +165,8 @@ mod tests {
             SecretKind::WebTicket,
             SecretKind::ApiToken,
             SecretKind::Challenge,
+            SecretKind::AttemptState,
+            SecretKind::AttemptBrowser,
         ];
         let hashes: std::collections::BTreeSet<String> = kinds
             .iter()

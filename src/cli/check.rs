@@ -80,6 +80,7 @@ fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
             let mut findings = vec![ok("ledger", "the database answers".to_owned())];
             findings.extend(app.check());
             findings.extend(check_sign_in(&app));
+            findings.extend(check_providers(&app));
             app.close();
             findings
         }
@@ -128,9 +129,10 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
                 .collect();
         }
         StartError::File { .. } => "files",
+        StartError::Source { .. } => "sign-in",
         StartError::Rule(_) => "documents",
         StartError::Store(_) => "ledger",
-        StartError::Keys(_) => "keys",
+        StartError::Keys(_) | StartError::Seal => "keys",
     };
     vec![fault(subject, chain(&error.into()))]
 }
@@ -138,6 +140,7 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
 fn check_sign_in(app: &App) -> Vec<CheckFinding> {
     let sources = app.config().sign_in.sources.iter();
     sources
+        .filter(|source| source.kind != SourceKind::Oidc)
         .map(|source| match source.kind {
             SourceKind::Local => check_local(&source.name, app).unwrap_or_else(|error| {
                 let error = chain(&error.into());
@@ -149,6 +152,17 @@ fn check_sign_in(app: &App) -> Vec<CheckFinding> {
             ),
         })
         .collect()
+}
+
+/// Asks every provider in use, one after the other.
+fn check_providers(app: &App) -> Vec<CheckFinding> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(app.check_providers()),
+        Err(error) => vec![fault("sign-in", error.to_string())],
+    }
 }
 
 fn check_local(name: &str, app: &App) -> Result<CheckFinding, StoreError> {

@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod lease;
 mod license;
+mod mapping;
 mod migrate;
 mod output;
 mod password;
@@ -57,6 +58,9 @@ enum Command {
     /// Read and manage licence leases
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Try the rules that make people of claims
+    #[command(subcommand)]
+    Mapping(mapping::Command),
     /// Print the description of the API
     Openapi,
     #[command(flatten)]
@@ -142,6 +146,12 @@ fn dispatch(line: CommandLine) -> anyhow::Result<Outcome> {
         Command::Check => check::run(config, output),
         Command::Lease(lease::Command::Verify(arguments)) => lease::verify(&arguments, output),
         Command::Openapi => openapi(),
+        Command::Mapping(mapping::Command::Test(arguments)) => {
+            mapping::test(&arguments, config, output)
+        }
+        Command::Mapping(mapping::Command::OnSite(command)) => {
+            site::with(config, async |app| mapping::run(&command, app, output))
+        }
         Command::Lease(lease::Command::OnSite(command)) => {
             site::with(config, async |app| lease::run(command, app, output).await)
         }

@@ -1,4 +1,4 @@
-//! `accesspoint user`: people with local passwords.
+//! `accesspoint user`: people, their local passwords and their identities.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -57,6 +57,36 @@ pub(super) enum Command {
         /// The name from now on
         new: String,
     },
+    /// List the identities by which somebody signs in
+    Identities {
+        /// The user name
+        name: String,
+    },
+    /// Link an identity to somebody: whoever is SUBJECT at SOURCE is this person
+    Link {
+        /// The user name
+        name: String,
+        #[command(flatten)]
+        identity: Identity,
+    },
+    /// Take an identity from somebody; that of source local takes the password with it
+    Unlink {
+        /// The user name
+        name: String,
+        #[command(flatten)]
+        identity: Identity,
+    },
+}
+
+/// Somebody as a source knows them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Identity {
+    /// The configured name of the source
+    #[arg(long, value_name = "NAME")]
+    source: String,
+    /// Who it is there; the audit names it where a sign-in was refused
+    #[arg(long, value_name = "SUBJECT")]
+    subject: String,
 }
 
 /// Runs it.
@@ -64,6 +94,7 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
     let actor = Actor::command_line();
     let (name, done) = match command {
         Command::List => return list(app, output),
+        Command::Identities { name } => return identities(&name, app, output),
         Command::Add {
             name,
             roles,
@@ -100,6 +131,16 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
             app.rename_user(&old, &new, actor).await?;
             (new, "renamed")
         }
+        Command::Link { name, identity } => {
+            let Identity { source, subject } = identity;
+            app.link_identity(&name, &source, &subject, actor).await?;
+            (name, "linked")
+        }
+        Command::Unlink { name, identity } => {
+            let Identity { source, subject } = identity;
+            app.unlink_identity(&name, &source, &subject, actor).await?;
+            (name, "unlinked")
+        }
     };
     let user = app.user_name(&name)?;
     output.print(&json!({ "user": user, "outcome": done }), || {
@@ -112,6 +153,29 @@ fn list(app: &App, output: Output) -> anyhow::Result<Outcome> {
     let rows = everybody(app)?;
     let items: Vec<Value> = rows.iter().map(item).collect();
     output.print_list(&items, || table(&rows, app.now()))?;
+    Ok(Outcome::Done)
+}
+
+fn identities(name: &str, app: &App, output: Output) -> anyhow::Result<Outcome> {
+    let rows = app.identities(name)?;
+    let items: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "source": row.source,
+                "subject": row.subject,
+                "last_sign_in_at": row.last_sign_in_at,
+            })
+        })
+        .collect();
+    output.print_list(&items, || {
+        let mut table = Table::new(&["source", "subject", "last sign-in"]);
+        for row in rows {
+            let last = moment_or_none(row.last_sign_in_at, app.now());
+            table.row([row.source, row.subject, last]);
+        }
+        table.foot("Times are in UTC.")
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -20,10 +20,6 @@ use std::sync::Arc;
 
 pub use address::PublicUrl;
 pub use error::{ConfigError, ConfigErrors, Place};
-pub use mapping::{
-    ClaimPath, ClaimTest, Condition, Mapping, MappingRule, NamedCalMode, Template, TemplatePart,
-    WholeRegex,
-};
 pub use network::{BadNetwork, Network, Networks};
 pub use qlikview::{Compat, QlikView};
 pub use secret::Secret;
@@ -31,7 +27,10 @@ pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
     TlsFiles, Workstation,
 };
-pub use sources::{Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource, SourceKind, Webhook};
+pub use sources::{
+    ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource,
+    SourceKind, Webhook,
+};
 
 use error::Mistakes;
 use section::Section;
@@ -120,14 +119,6 @@ impl Config {
         }
         if self.compat.http_listen.is_some() {
             sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
-        }
-        for SignInSource { kind, name } in &self.sign_in.sources {
-            if *kind != SourceKind::Local {
-                let kind = kind.word();
-                sentences.push(format!(
-                    "sign_in.source {name:?}: kind = {kind:?} is not built yet; use \"local\"."
-                ));
-            }
         }
         sentences
     }

@@ -2,13 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::address::{is_loopback, parse_url};
-use super::mapping::{ClaimPath, Mapping};
+use super::mapping::read_mapping;
 use super::secret::Secret;
 use super::section::{Section, one_of};
+use crate::domain::mapping::{ClaimPath, Mapping};
+use crate::domain::time::Millis;
 
 const NAME_LEN_MAX: usize = 64;
+/// The algorithms that ID tokens may be signed with; none has a shared secret.
+const ID_TOKEN_ALGS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
+/// Those that are allowed where the configuration does not say.
+const ID_TOKEN_ALGS_DEFAULT: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
+/// 400 days, in minutes.
+const MAX_AGE_MINUTES_MAX: i64 = 576_000;
+/// How long an answer of a provider may take.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The claim in which a directory's groups stand, wherever they were found.
+pub const LDAP_GROUPS: &str = "groups";
 
 /// The kind of a sign-in source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +89,37 @@ impl SignIn {
         }
     }
 
+    /// How the claims of a source become a person; none for local accounts and unknown sources.
+    #[must_use]
+    pub fn mapping(&self, source: &str) -> Option<&Mapping> {
+        let used = self.sources.iter().find(|used| used.name == source)?;
+        match used.kind {
+            SourceKind::Local => None,
+            SourceKind::Oidc => self.oidc.get(source).map(|oidc| &oidc.mapping),
+            SourceKind::Ldap => self.ldap.get(source).map(|ldap| &ldap.mapping),
+            SourceKind::Webhook => self.webhook.get(source).map(|hook| &hook.mapping),
+        }
+    }
+
+    /// The same for a source that need not be in use.
+    #[must_use]
+    pub fn any_mapping(&self, source: &str) -> Option<&Mapping> {
+        let unused = || {
+            let oidc = self.oidc.get(source).map(|oidc| &oidc.mapping);
+            let ldap = self.ldap.get(source).map(|ldap| &ldap.mapping);
+            let webhook = self.webhook.get(source).map(|hook| &hook.mapping);
+            oidc.or(ldap).or(webhook)
+        };
+        self.mapping(source).or_else(unused)
+    }
+
+    /// What people call a source: the label of a provider, else its name.
+    #[must_use]
+    pub fn label<'a>(&'a self, source: &'a str) -> &'a str {
+        let oidc = self.oidc.get(source);
+        oidc.map_or(source, |oidc| oidc.label.as_str())
+    }
+
     /// The settings that are there, in use or not, and how many rules each has.
     pub(super) fn settings(&self) -> Vec<(SignInSource, usize)> {
         let entry = |kind, name: &String, mapping: &Mapping| {
@@ -106,8 +153,20 @@ pub struct Oidc {
     pub scopes: Vec<String>,
     /// Whether the issuer may be plain http, on loopback alone.
     pub allow_http_loopback: bool,
-    /// The claim that holds the groups: an array or text.
-    pub groups: Option<ClaimPath>,
+    /// How we show that it is us; as the provider's metadata offers where it is absent.
+    pub client_auth: Option<ClientAuthKind>,
+    /// Our private key there, PEM.
+    pub private_key: Option<Secret>,
+    /// The id of that key.
+    pub private_key_id: Option<String>,
+    /// With which algorithms ID tokens may be signed.
+    pub id_token_algs: Vec<&'static str>,
+    /// How long ago people may have signed in at the provider.
+    pub max_age: Option<Millis>,
+    /// How strongly they must have signed in there: one of these.
+    pub acr_values: Vec<String>,
+    /// How long an answer of the provider may take. No key sets it.
+    pub timeout: Duration,
     /// How claims become a user.
     pub mapping: Mapping,
 }
@@ -120,6 +179,7 @@ impl Oidc {
         let allow_http_loopback = section.flag("allow_http_loopback").unwrap_or(false);
         let issuer = section.parsed("issuer", |url| parse_issuer(url, allow_http_loopback));
         let client_id = section.text("client_id");
+        let client_auth = ClientAuthKind::read(&mut section);
         let client_secret = section.secret("client_secret", "client_secret_file");
         let ca_file = section.path("ca_file");
         let scopes = section
@@ -128,10 +188,26 @@ impl Oidc {
         if !scopes.iter().any(|scope| scope == "openid") {
             section.mistake("scopes", "expected \"openid\" among them");
         }
+        let private_key = section.secret("private_key", "private_key_file");
+        let private_key_id = section.text("private_key_id");
+        let algs = ID_TOKEN_ALGS.map(|word| (word, word));
+        let id_token_algs = section.list("id_token_algs", one_of(&algs));
+        if id_token_algs.as_ref().is_some_and(Vec::is_empty) {
+            section.mistake("id_token_algs", "expected at least one algorithm");
+        }
+        let max_age = section.integer("max_age_minutes", &(1..=MAX_AGE_MINUTES_MAX));
+        let acr_values = section.texts("acr_values").unwrap_or_default();
         let groups = section.parsed("groups", str::parse);
-        let mapping = Mapping::read(&mut section);
+        let mapping = read_mapping(&mut section, groups);
         section.finish();
         Some(Self {
+            client_auth,
+            private_key,
+            private_key_id,
+            id_token_algs: id_token_algs.unwrap_or_else(|| ID_TOKEN_ALGS_DEFAULT.to_vec()),
+            max_age: max_age.map(Millis::minutes),
+            acr_values,
+            timeout: PROVIDER_TIMEOUT,
             label: label.unwrap_or_else(|| name.to_owned()),
             issuer: issuer?,
             client_id: client_id?,
@@ -139,9 +215,48 @@ impl Oidc {
             ca_file,
             scopes,
             allow_http_loopback,
-            groups,
             mapping: mapping?,
         })
+    }
+}
+
+/// How a client shows a provider that it is the one of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthKind {
+    /// Not at all.
+    None,
+    /// Its secret in a header.
+    SecretBasic,
+    /// Its secret in the form.
+    SecretPost,
+    /// A statement signed with its private key.
+    PrivateKeyJwt,
+}
+
+impl ClientAuthKind {
+    /// Reads the key, and holds it against the secrets that are there.
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        const KINDS: [(&str, ClientAuthKind); 4] = [
+            ("none", ClientAuthKind::None),
+            ("client_secret_basic", ClientAuthKind::SecretBasic),
+            ("client_secret_post", ClientAuthKind::SecretPost),
+            ("private_key_jwt", ClientAuthKind::PrivateKeyJwt),
+        ];
+        let has_key = ["private_key", "private_key_file"]
+            .iter()
+            .any(|key| section.has(key));
+        let kind = section.parsed("client_auth", one_of(&KINDS));
+        match kind {
+            Some(Self::SecretBasic | Self::SecretPost) => {
+                section.demand_any(&["client_secret", "client_secret_file"]);
+            }
+            Some(Self::PrivateKeyJwt) => {
+                section.demand_any(&["private_key", "private_key_file"]);
+            }
+            Some(Self::None) => {}
+            None => return has_key.then_some(Self::PrivateKeyJwt),
+        }
+        kind
     }
 }
 
@@ -209,7 +324,8 @@ impl Ldap {
         let groups = LdapGroups::read(&mut section);
         let group_name = section.text("group_name");
         let ca_file = section.path("ca_file");
-        let mapping = Mapping::read(&mut section);
+        let claim = (groups != LdapGroups::None).then(|| ClaimPath(vec![LDAP_GROUPS.to_owned()]));
+        let mapping = read_mapping(&mut section, claim);
         section.finish();
         Some(Self {
             servers: servers?,
@@ -269,8 +385,6 @@ pub struct Webhook {
     pub secret: Secret,
     /// Certificates trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
-    /// The claim that holds the groups: an array or text.
-    pub groups: Option<ClaimPath>,
     /// How the claims of the answer become a user.
     pub mapping: Mapping,
 }
@@ -286,13 +400,12 @@ impl Webhook {
         let secret = section.secret("secret", "secret_file");
         let ca_file = section.path("ca_file");
         let groups = section.parsed("groups", str::parse);
-        let mapping = Mapping::read(&mut section);
+        let mapping = read_mapping(&mut section, groups);
         section.finish();
         Some(Self {
             url: url?,
             secret: secret?,
             ca_file,
-            groups,
             mapping: mapping?,
         })
     }
@@ -357,6 +470,10 @@ fn read_source(
             |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
         if earlier.iter().any(is_twice) {
             section.mistake("name", format!("{:?} is there twice", source.name));
+        }
+        if !is_local && source.name == Local.word() {
+            // Identities are kept by the name of their source.
+            section.mistake("name", "\"local\" is kept for the gateway's own accounts");
         }
         if !is_local && !settings.contains(source) {
             let table = format!("[{}.{}]", source.kind.word(), source.name);

@@ -74,6 +74,7 @@ fn folder_with_secrets(name: &str) -> Folder {
     let folder = Folder::new(name);
     for secret in [
         "oidc-corp-secret",
+        "oidc-corp-key.pem",
         "ldap-hq-password",
         "webhook-hr-secret",
         "qms-password",
@@ -130,7 +131,7 @@ fn the_example_is_valid_with_every_example_line_activated() {
     assert_eq!(config.sign_in.webhook["hr"].mapping.rules.len(), 1);
     assert_eq!(config.documents.rules[0].users, ["alice"]);
     assert_eq!(config.sign_in.sources.len(), 4);
-    assert_eq!(config.not_yet_built().len(), 4);
+    assert_eq!(config.not_yet_built().len(), 1);
 }
 
 #[test]
@@ -144,6 +145,7 @@ fn the_example_shows_every_key() {
         url server qlikview_version lease_window_hours quarantine_hours named_cals \
         special_edition root path users groups idle_minutes absolute_hours ticket_seconds header \
         trusted kind name label issuer allow_http_loopback client_id client_secret_file ca_file \
+        client_auth private_key_file private_key_id id_token_algs max_age_minutes acr_values \
         scopes user_name display_name names when deny roles named_cal servers start_tls bind_dn \
         bind_password_file user_base user_filter group_name secret_file \
         web_server management_service management_user management_password_file server_name \
@@ -644,10 +646,7 @@ fn sources_keep_their_order_and_need_their_settings() {
         .map(|source| source.name.as_str())
         .collect();
     assert_eq!(names, ["hr", "here"]);
-    assert_eq!(
-        config.not_yet_built(),
-        ["sign_in.source \"hr\": kind = \"webhook\" is not built yet; use \"local\"."]
-    );
+    assert_eq!(config.not_yet_built(), [""; 0]);
     assert_eq!(
         config.warnings(),
         ["[webhook.hr] lets nobody in: it has no rule."]
@@ -686,6 +685,40 @@ fn an_issuer_is_https_or_loopback_on_demand() {
     assert_eq!(config.sign_in.oidc["corp"].scopes, ["openid"]);
     let unused = "[oidc.corp] is not used: no [[sign_in.source]] names it.";
     assert_eq!(config.warnings(), [unused]);
+}
+
+#[test]
+fn a_client_shows_itself_with_what_is_set() {
+    let with = |extra: &str| load_with(&format!("{OIDC}issuer = 'https://a'\n{extra}"), &[]);
+    let auth = |extra: &str| with(extra).unwrap().sign_in.oidc["corp"].client_auth;
+    assert_eq!(auth(""), None);
+    assert_eq!(auth("client_secret = 's'"), None);
+    assert_eq!(
+        auth("private_key = 'k'"),
+        Some(ClientAuthKind::PrivateKeyJwt)
+    );
+    let post = "client_auth = 'client_secret_post'\nclient_secret = 's'";
+    assert_eq!(auth(post), Some(ClientAuthKind::SecretPost));
+    assert_eq!(auth("client_auth = 'none'"), Some(ClientAuthKind::None));
+    for bad in [
+        "client_auth = 'client_secret_basic'",
+        "client_auth = 'private_key_jwt'\nclient_secret = 's'",
+        "client_auth = 'tls_client_auth'",
+        "id_token_algs = []",
+        "id_token_algs = ['HS256']",
+        "id_token_algs = ['none']",
+        "max_age_minutes = 0",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+    let config = with("id_token_algs = ['ES384']\nmax_age_minutes = 5").unwrap();
+    let oidc = &config.sign_in.oidc["corp"];
+    assert_eq!(
+        (oidc.id_token_algs.as_slice(), oidc.max_age),
+        (&["ES384"][..], Some(Millis::minutes(5)))
+    );
+    let default = with("").unwrap().sign_in.oidc["corp"].id_token_algs.clone();
+    assert_eq!(default, ["RS256", "PS256", "ES256", "EdDSA"]);
 }
 
 #[test]

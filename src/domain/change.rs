@@ -123,8 +123,10 @@ pub enum EventKind {
     SignInRefused,
     /// Somebody signed out.
     SignedOut,
-    /// Sessions were ended by their person or an administrator.
+    /// Sessions were ended by their person, an administrator or the provider they came from.
     SessionsEnded,
+    /// A provider's wish to end sessions was refused.
+    LogoutRefused,
     /// A user was added.
     UserAdded,
     /// A user was disabled.
@@ -137,6 +139,10 @@ pub enum EventKind {
     UserRenamed,
     /// A user got another display name, other roles or other groups.
     UserChanged,
+    /// An identity was given to a user, or that was refused.
+    IdentityLinked,
+    /// An identity was taken from a user.
+    IdentityUnlinked,
     /// An API token was made.
     TokenCreated,
     /// An API token was revoked.
@@ -167,12 +173,15 @@ impl EventKind {
             Self::SignInRefused => "sign_in_refused",
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",
+            Self::LogoutRefused => "logout_refused",
             Self::UserAdded => "user_added",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::PasswordSet => "password_set",
             Self::UserRenamed => "user_renamed",
             Self::UserChanged => "user_changed",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
             Self::KeyRotated => "key_rotated",

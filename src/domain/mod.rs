@@ -26,6 +26,7 @@ pub mod client;
 pub mod document;
 pub mod lease;
 pub mod lef;
+pub mod mapping;
 pub mod name;
 pub mod open;
 pub mod person;
@@ -40,6 +41,8 @@ pub mod workstation;
 mod administer_tests;
 #[cfg(test)]
 mod exhaustive_tests;
+#[cfg(test)]
+mod mapping_tests;
 #[cfg(test)]
 mod open_tests;
 #[cfg(test)]

@@ -13,14 +13,15 @@ use super::session::{SESSION_COOKIE, protect_cookies};
 use crate::app::App;
 use crate::text::Problem;
 
+/// What pages may load and where they may lead; see [`policy_leading_to`].
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// Headers of every answer that does not set its own.
 const HEADERS: [(HeaderName, HeaderValue); 9] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        ),
+        HeaderValue::from_static(CONTENT_POLICY),
     ),
     (
         header::STRICT_TRANSPORT_SECURITY,
@@ -76,6 +77,11 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
     }
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 1);
+    if let Some(policy) = policy_leading_to(asked.leads_to()) {
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
+    }
     for (name, value) in &HEADERS {
         headers.entry(name).or_insert_with(|| value.clone());
     }
@@ -87,6 +93,16 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
     }
     protect_cookies(headers);
     response
+}
+
+/// The policy of a page whose form for signing out leads on to a provider: browsers hold the
+/// redirect after a form to `form-action` too.
+fn policy_leading_to(origins: &[String]) -> Option<HeaderValue> {
+    if origins.is_empty() {
+        return None;
+    }
+    let targets = format!("form-action 'self' {}", origins.join(" "));
+    HeaderValue::from_str(&CONTENT_POLICY.replace("form-action 'self'", &targets)).ok()
 }
 
 /// What an answer failed with: what a handler says, or what the framework answered in its own words.

@@ -1,7 +1,7 @@
 //! What handlers take from a request: who asks, in which language, from where, with which form.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Form;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
@@ -37,6 +37,7 @@ pub(super) struct Asked {
     pub(super) uri: Uri,
     cookie: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
+    sign_out_origins: Arc<OnceLock<Vec<String>>>,
 }
 
 impl Asked {
@@ -47,7 +48,18 @@ impl Asked {
             uri: request.uri().clone(),
             cookie: header(header::COOKIE),
             accept_language: header(header::ACCEPT_LANGUAGE),
+            sign_out_origins: Arc::default(),
         }
+    }
+
+    /// Notes where the form that signs out on the answer's page may lead besides this site.
+    pub(super) fn may_lead_to(&self, origins: impl FnOnce() -> Vec<String>) {
+        self.sign_out_origins.get_or_init(origins);
+    }
+
+    /// Where forms on the answer's page may lead besides this site.
+    pub(super) fn leads_to(&self) -> &[String] {
+        self.sign_out_origins.get().map_or(&[], Vec::as_slice)
     }
 
     /// Whether a program asks, which wants problem+json.

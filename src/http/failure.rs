@@ -48,8 +48,14 @@ enum Reason {
         users: Vec<String>,
     },
     NameTaken(String),
+    IdentityTaken(String),
     LastAdministrator(String),
     SignInFirst(String),
+    /// A sign-in at a provider that came to nothing, and the path that starts it again.
+    StartAgain {
+        problem: Problem,
+        path: String,
+    },
 }
 
 impl From<Problem> for Failure {
@@ -105,10 +111,14 @@ impl From<AdministerError> for Failure {
             }
             AdministerError::Name(_)
             | AdministerError::Text { .. }
+            | AdministerError::Source(_)
             | AdministerError::Password(_)
             | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
             AdministerError::LastAdministrator(_) => {
                 Self(Box::new(Reason::LastAdministrator(error.to_string())))
+            }
+            AdministerError::IdentityTaken(_) => {
+                Self(Box::new(Reason::IdentityTaken(error.to_string())))
             }
             AdministerError::NameTaken(name) => Self(Box::new(Reason::NameTaken(name))),
             AdministerError::TooSmall {
@@ -175,6 +185,11 @@ impl Failure {
         Self(Box::new(Reason::SignInFirst(wanted)))
     }
 
+    /// A sign-in at a provider came to nothing; this path starts it again.
+    pub(super) fn start_again(problem: Problem, path: String) -> Self {
+        Self(Box::new(Reason::StartAgain { problem, path }))
+    }
+
     /// The problem that a status of the framework stands for.
     pub(super) fn status(status: StatusCode) -> Self {
         match status {
@@ -199,7 +214,8 @@ impl Failure {
             }
             Reason::SignInFirst(wanted) => to_sign_in(&wanted),
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
-            Reason::Problem(problem) => problem_page(&problem, app, asked),
+            Reason::Problem(problem) => problem_page(&problem, None, app, asked),
+            Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
             Reason::Refusal(refusal) => refusal_json(&refusal, app, asked),
             Reason::NameTaken(name) => {
                 let problem = Problem::UserNameTaken { name };
@@ -207,7 +223,15 @@ impl Failure {
                 *answer.status_mut() = StatusCode::CONFLICT;
                 answer
             }
-            Reason::LastAdministrator(detail) => last_administrator_json(&detail, asked),
+            Reason::IdentityTaken(detail) => {
+                conflict_json("IDENTITY_TAKEN", "Somebody else's identity", &detail, asked)
+            }
+            Reason::LastAdministrator(detail) => conflict_json(
+                "LAST_ADMINISTRATOR",
+                "The last administrator",
+                &detail,
+                asked,
+            ),
             Reason::TooSmall { held, taken, users } => too_small_json(held, taken, &users, asked),
         }
     }
@@ -237,9 +261,12 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// The status of a problem.
-const fn status(problem: &Problem) -> StatusCode {
+pub(super) const fn status(problem: &Problem) -> StatusCode {
     match problem {
-        Problem::BadRequest => StatusCode::BAD_REQUEST,
+        Problem::BadRequest
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
         Problem::SignInRequired | Problem::SignInFailed | Problem::SecondFactorRequired => {
             StatusCode::UNAUTHORIZED
         }
@@ -249,6 +276,7 @@ const fn status(problem: &Problem) -> StatusCode {
         | Problem::SignInRefused { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
         | Problem::LaunchTicketInvalid
         | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,
         Problem::NotFound => StatusCode::NOT_FOUND,
@@ -260,7 +288,9 @@ const fn status(problem: &Problem) -> StatusCode {
         Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Problem::UpstreamAnswer { .. } => StatusCode::BAD_GATEWAY,
-        Problem::UpstreamSilent { .. } | Problem::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Problem::SourceSilent { .. } | Problem::UpstreamSilent { .. } | Problem::Busy { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -277,19 +307,29 @@ fn problem_json(problem: &Problem, asked: &Asked) -> Response {
     with_retry_after(json_response(status(problem), &body), problem)
 }
 
-fn problem_page(problem: &Problem, app: &App, asked: &Asked) -> Response {
+fn problem_page(
+    problem: &Problem,
+    start_again: Option<&str>,
+    app: &App,
+    asked: &Asked,
+) -> Response {
     let signed = asked.signed(app).ok().flatten();
     let token = signed
         .as_ref()
         .map(|signed| signed.csrf_token(app))
         .unwrap_or_default();
-    let frame = frame(app, asked, signed.as_ref(), &token);
+    let mut frame = frame(app, asked, signed.as_ref(), &token);
+    if start_again.is_some() {
+        // The address of a callback holds its code and is no page to come back to.
+        frame.path = "/login";
+    }
     let problem_text = (frame.language.text().problem)(problem);
     let page = respond(
         status(problem),
         &ErrorPage {
             frame,
             problem: problem_text,
+            start_again,
         },
     );
     with_retry_after(page, problem)
@@ -352,10 +392,10 @@ fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Res
     json_response(status, &body)
 }
 
-fn last_administrator_json(detail: &str, asked: &Asked) -> Response {
-    let (status, code) = (StatusCode::CONFLICT, "LAST_ADMINISTRATOR");
+fn conflict_json(code: &str, title: &str, detail: &str, asked: &Asked) -> Response {
+    let status = StatusCode::CONFLICT;
     let detail = format!("Nothing was changed: {detail}.");
-    let body = members(status, code, "The last administrator", &detail, asked);
+    let body = members(status, code, title, &detail, asked);
     json_response(status, &body)
 }
 
@@ -405,18 +445,13 @@ const fn seconds(wait: Millis) -> i64 {
     if rounded < 1 { 1 } else { rounded }
 }
 
-fn with_retry_after(mut response: Response, problem: &Problem) -> Response {
+/// An answer that says from when to try again, where the problem does.
+pub(super) fn with_retry_after(mut response: Response, problem: &Problem) -> Response {
     if let Some(wait) = wait(problem) {
-        set_retry_after(&mut response, wait);
+        let seconds = HeaderValue::from(seconds(wait));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
-}
-
-/// Says from when a request may be tried again.
-pub(super) fn set_retry_after(response: &mut Response, wait: Millis) {
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
 }
 
 /// Characters that a query value may have as they are.
@@ -427,11 +462,13 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 fn to_sign_in(wanted: &str) -> Response {
+    see_other(&with_return_to("/login", wanted))
+}
+
+/// A path that signs somebody in, and then leads to what they wanted.
+pub(super) fn with_return_to(path: &str, wanted: &str) -> String {
     if wanted == "/" {
-        return see_other("/login");
+        return path.to_owned();
     }
-    see_other(&format!(
-        "/login?return_to={}",
-        utf8_percent_encode(wanted, QUERY)
-    ))
+    format!("{path}?return_to={}", utf8_percent_encode(wanted, QUERY))
 }

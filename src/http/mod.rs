@@ -11,6 +11,7 @@ mod extract;
 mod failure;
 mod health;
 mod launch;
+mod oidc;
 pub mod page;
 mod pages;
 mod proxy_protocol;
@@ -39,6 +40,7 @@ pub fn router(app: App) -> Router {
         .merge(pages::routes(&app))
         .merge(launch::routes())
         .merge(api::routes(&app))
+        .merge(oidc::routes(&app))
         .merge(health::routes())
         .route("/.well-known/jwks.json", get(launch::public_keys))
         .route("/.well-known/lease-status", get(launch::lease_status))

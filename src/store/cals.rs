@@ -8,9 +8,9 @@ use crate::domain::administer::{
     AssignAnswer, AssignView, UnassignAnswer, decide_assign, decide_unassign,
 };
 use crate::domain::cal::{CalState, NamedCal};
-use crate::domain::change::Change;
+use crate::domain::change::{Change, Decision};
 use crate::domain::name::UserName;
-use crate::domain::person::{AutomaticCal, PersonId};
+use crate::domain::person::{AutomaticCal, Person, PersonId};
 use crate::domain::time::Timestamp;
 
 /// A CAL that is taken, with its holder's names.
@@ -93,32 +93,55 @@ impl Store {
     }
 }
 
-/// Assigns within a batch; also for mappings that assign at sign-in.
-pub(super) fn assign(
+fn assign(
     batch: &mut Batch<'_>,
     user: &UserName,
     actor: &Actor,
 ) -> Result<AssignAnswer, StoreError> {
+    if let Some(person) = people::by_name(batch.db, user.folded())? {
+        return assign_to(batch, &person, actor);
+    }
+    let person = people::unseen(batch, user);
+    let decision = assignment(batch, &person)?;
+    if !decision.changes.is_empty() {
+        people::insert(batch, &person)?;
+    }
+    carry_out(batch, decision, actor)
+}
+
+/// Assigns within a batch; also for mappings that assign at sign-in.
+pub(super) fn assign_to(
+    batch: &mut Batch<'_>,
+    person: &Person,
+    actor: &Actor,
+) -> Result<AssignAnswer, StoreError> {
+    let decision = assignment(batch, person)?;
+    carry_out(batch, decision, actor)
+}
+
+fn assignment(
+    batch: &mut Batch<'_>,
+    person: &Person,
+) -> Result<Decision<AssignAnswer>, StoreError> {
     batch.end_quarantines()?;
     let license = batch.license()?;
-    let known = people::by_name(batch.db, user.folded())?;
-    let person = match &known {
-        Some(person) => person.clone(),
-        None => people::unseen(batch, user),
-    };
     let cal = of_person(batch.db, &person.id)?;
     let ends = quarantine_ends(batch.db, batch.now)?;
     let view = AssignView {
         license: license.as_deref(),
-        person: &person,
+        person,
         cal: cal.as_ref(),
         taken: batch.gate.cals_taken,
         quarantine_ends: &ends,
     };
-    let decision = decide_assign(&view, batch.now);
-    if known.is_none() && !decision.changes.is_empty() {
-        people::insert(batch, &person)?;
-    }
+    Ok(decide_assign(&view, batch.now))
+}
+
+fn carry_out(
+    batch: &mut Batch<'_>,
+    decision: Decision<AssignAnswer>,
+    actor: &Actor,
+) -> Result<AssignAnswer, StoreError> {
     batch.apply(&decision.changes)?;
     if let Some(event) = &decision.event {
         batch.record(event, actor)?;

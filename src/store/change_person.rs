@@ -63,7 +63,7 @@ fn run(
     if after == before {
         return Ok(PersonChanged::Done);
     }
-    let mut event = event(&before, &after);
+    let mut event = changed(&before, &after);
     let others = other_administrators(batch.db, &before.id)?;
     if leaves_no_administrator(&before, &after, others) {
         event.code = Some("LAST_ADMINISTRATOR".to_owned());
@@ -100,7 +100,7 @@ impl PersonChange {
 }
 
 /// One event for all that changes.
-fn event(before: &Person, after: &Person) -> Event {
+pub(super) fn changed(before: &Person, after: &Person) -> Event {
     let kind = match (before.active, after.active) {
         (true, false) => EventKind::UserDisabled,
         (false, true) => EventKind::UserEnabled,
@@ -137,7 +137,7 @@ fn store(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
 }
 
 /// How many other people may administer.
-fn other_administrators(db: &Db, person: &PersonId) -> Result<u32, StoreError> {
+pub(super) fn other_administrators(db: &Db, person: &PersonId) -> Result<u32, StoreError> {
     const SQL: &str = "SELECT COUNT(*) FROM person \
          WHERE active = 1 AND id <> $1 AND roles LIKE $2";
     // No word of a role is part of another one.

@@ -362,6 +362,8 @@ impl Place {
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_opens.sql"),
+    include_str!("migrations/0003_identities.sql"),
+    include_str!("migrations/0004_oidc.sql"),
 ];
 
 /// The schema that this program writes.

@@ -4,15 +4,18 @@
 //! their own and see what was committed last, by whichever process. No rule is written here: the
 //! verbs load what `domain` decides on and write what it decided.
 
+mod attempts;
 mod audit;
 mod cals;
 mod change_person;
 mod checkpoint;
 mod db;
+mod identities;
 mod leases;
 mod license;
 mod opens;
 mod people;
+mod provider_sessions;
 mod report;
 mod sessions;
 mod tokens;
@@ -27,14 +30,17 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+pub use attempts::{Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
+pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
 pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
+pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
 pub use sessions::{NewSession, SessionInfo, SessionRow};
 pub use tokens::{ApiToken, NewToken, Scope};

@@ -103,6 +103,15 @@ impl Store {
         })
     }
 
+    /// Whether the ledger holds a password of this person.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn has_password(&self, person: &PersonId) -> Result<bool, StoreError> {
+        self.read(|db| has_password(db, person))
+    }
+
     /// People by user name.
     ///
     /// # Errors
@@ -312,10 +321,18 @@ pub(super) fn insert(batch: &Batch<'_>, person: &Person) -> Result<(), StoreErro
     )
 }
 
-fn has_identity(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
+pub(super) fn has_identity(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT source FROM identity WHERE person_id = $1";
     Ok(db
         .query_one(SQL, values![person.as_str()], |row| row.text(0))?
+        .is_some())
+}
+
+/// Whether the ledger holds a password of this person.
+pub(super) fn has_password(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT set_at FROM password WHERE person_id = $1";
+    Ok(db
+        .query_one(SQL, values![person.as_str()], |row| row.at(0))?
         .is_some())
 }
 

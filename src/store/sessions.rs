@@ -10,10 +10,10 @@ use std::sync::{Arc, PoisonError};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
-use super::people;
 use super::writer::{Actor, Batch};
+use super::{cals, people};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::person::{Person, PersonId};
+use crate::domain::person::{AutomaticCal, Person, PersonId};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
 
@@ -31,6 +31,10 @@ pub struct NewSession {
     pub workstation: WorkstationId,
     /// By which source.
     pub source: String,
+    /// The id that the provider knows the session by.
+    pub provider_sid: Option<String>,
+    /// The provider's ID token, for its logout.
+    pub id_token: Option<String>,
     /// The client's address.
     pub address: String,
     /// What the client calls itself.
@@ -404,8 +408,8 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
-         address, agent, created_at, last_seen_at, ends_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -430,6 +434,8 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
             now,
             now,
             now + new.life,
+            new.provider_sid.as_ref(),
+            new.id_token.as_ref(),
         ],
     )?;
     batch.db.change_one(SIGNED_IN, values![now, person_id])?;
@@ -442,7 +448,12 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         .with("workstation", workstation)
         .with("address", new.address.clone())
         .with("session", id);
-    batch.record(&event, &Actor::person(&person.name))
+    batch.record(&event, &Actor::person(&person.name))?;
+    // `named_cal = "assign"`: where none is free the sign-in goes on, and an open says why.
+    if person.automatic_cal == AutomaticCal::Assign {
+        cals::assign_to(batch, &person, &Actor::gateway())?;
+    }
+    Ok(())
 }
 
 fn end_by_id(

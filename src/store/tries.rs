@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::db::{StoreError, values};
-use super::writer::Actor;
+use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::throttle::ThrottleKey;
 use crate::domain::time::Timestamp;
@@ -26,6 +26,15 @@ impl Store {
         Ok(tries)
     }
 
+    /// Counts a wrong try for these keys; its audit event was written already.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn count_wrong_try(&self, keys: Vec<ThrottleKey>) -> Result<(), StoreError> {
+        self.write(move |batch| count(batch, &keys)).await
+    }
+
     /// Notes a wrong try for these keys, with the audit event of the refused sign-in.
     ///
     /// # Errors
@@ -37,14 +46,8 @@ impl Store {
         user: Option<String>,
         address: String,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
         self.write(move |batch| {
-            let id = batch.options.fresh.id();
-            for key in &keys {
-                batch
-                    .db
-                    .execute(SQL, values![&id, &key.to_string(), batch.now])?;
-            }
+            count(batch, &keys)?;
             let mut event = Event::new(EventKind::SignInRefused).with("address", address.clone());
             event.user.clone_from(&user);
             event.code = Some("SIGN_IN_FAILED".to_owned());
@@ -52,4 +55,14 @@ impl Store {
         })
         .await
     }
+}
+
+fn count(batch: &Batch<'_>, keys: &[ThrottleKey]) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
+    let id = batch.options.fresh.id();
+    for key in keys {
+        let key = key.to_string();
+        batch.db.execute(SQL, values![&id, &key, batch.now])?;
+    }
+    Ok(())
 }

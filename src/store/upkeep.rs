@@ -30,6 +30,8 @@ pub struct Swept {
     pub tickets: usize,
     /// Wrong tries that no longer count.
     pub tries: usize,
+    /// Sign-ins at a provider, and its logout tokens, that ended long ago.
+    pub attempts: usize,
 }
 
 impl Store {
@@ -94,6 +96,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
             .db
             .execute(TICKETS, values![&issued_at(now - TICKETS_KEPT)])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
+        attempts: batch.forget_attempts()?,
     })
 }
 

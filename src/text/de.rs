@@ -61,6 +61,9 @@ const SIGN_IN: SignInText = SignInText {
     password: "Passwort",
     caps_lock: "Die Feststelltaste ist an.",
     submit: "Anmelden",
+    silent: |source| {
+        format!("Von {source} kommt gerade keine Antwort. Wer sich dort anmeldet, muss warten.")
+    },
     no_way_in: "Es ist kein Anmeldeweg eingerichtet. Ihre Administration kann einen in der Konfiguration einrichten.",
 };
 
@@ -190,6 +193,7 @@ const ERROR: ErrorText = ErrorText {
     tell_request: "Ihre Administration findet diese Anfrage unter ihrer Nummer:",
     to_access_point: "Zu den Dokumenten",
     to_sign_in: "Anmelden",
+    start_again: "Noch einmal beginnen",
 };
 
 const NOTICE: NoticeText = NoticeText {
@@ -722,8 +726,13 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SecondFactorRequired
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
+        | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
@@ -781,6 +790,34 @@ fn sign_in_problem(problem: &Problem) -> Words {
             .into(),
             "Bitten Sie um eine der Gruppen, die Ihre Administration festgelegt hat.".into(),
         ),
+        Problem::AttemptInvalid { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Was von {source} zurückkam, gehört zu keiner Anmeldung, die hier wartet: Sie wurde \
+                 schon benutzt, anderswo begonnen oder vor zu langer Zeit."
+            )
+            .into(),
+            "Beginnen Sie noch einmal; Sie kommen zu dem, was Sie wollten.".into(),
+        ),
+        Problem::CookieMissing { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Dieser Browser hat die Anmeldung bei {source}, die zurückkam, nicht begonnen, oder \
+                 er behält keine Cookies."
+            )
+            .into(),
+            "Erlauben Sie Cookies für diese Adresse, und beginnen Sie in diesem Browser noch einmal."
+                .into(),
+        ),
+        Problem::ProviderSaid { source, said } => (
+            "Nicht angemeldet",
+            if said.is_empty() {
+                format!("{source} hat Sie nicht angemeldet.").into()
+            } else {
+                format!("{source} hat Sie nicht angemeldet. Von dort heißt es: „{said}“.").into()
+            },
+            "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
+        ),
         Problem::UserNameTaken { name } => (
             "Nicht angemeldet",
             format!("Der Benutzername {name} gehört schon zu einer anderen Identität.").into(),
@@ -790,6 +827,21 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Nicht angemeldet",
             "Ihr Konto ist gesperrt.".into(),
             "Ihre Administration kann es wieder freigeben.".into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Nicht angemeldet",
+            format!("Ihr Passwort bei {name} ist abgelaufen oder muss dort erst geändert werden.")
+                .into(),
+            "Ändern Sie es dort, wo Sie sich am Arbeitsplatz anmelden, und melden Sie sich dann hier an.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Nicht angemeldet",
+            format!(
+                "Der Name oder das Passwort stimmt nicht, oder gehört zu {name}, von wo gerade \
+                 keine Antwort kommt."
+            )
+            .into(),
+            "Prüfen Sie beides, oder versuchen Sie es in ein paar Minuten noch einmal.".into(),
         ),
         Problem::TooManyAttempts { wait } => (
             "Zu viele Versuche",

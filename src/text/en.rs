@@ -61,6 +61,7 @@ const SIGN_IN: SignInText = SignInText {
     password: "Password",
     caps_lock: "Caps Lock is on.",
     submit: "Sign in",
+    silent: |source| format!("{source} does not answer now. Whoever signs in there has to wait."),
     no_way_in: "No way to sign in is set up. Your administrator can set one up in the configuration.",
 };
 
@@ -190,6 +191,7 @@ const ERROR: ErrorText = ErrorText {
     tell_request: "Your administrator can find this request by its number:",
     to_access_point: "Go to the documents",
     to_sign_in: "Sign in",
+    start_again: "Start again",
 };
 
 const NOTICE: NoticeText = NoticeText {
@@ -686,8 +688,13 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SecondFactorRequired
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::PasswordEnded { .. }
+        | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
@@ -745,6 +752,33 @@ fn sign_in_problem(problem: &Problem) -> Words {
             .into(),
             "Ask for one of the groups that your administrator has set.".into(),
         ),
+        Problem::AttemptInvalid { source } => (
+            "Not signed in",
+            format!(
+                "What came back from {source} belongs to no sign-in that is waiting here: it was \
+                 used already, or was begun elsewhere or too long ago."
+            )
+            .into(),
+            "Start again; you will come to what you wanted.".into(),
+        ),
+        Problem::CookieMissing { source } => (
+            "Not signed in",
+            format!(
+                "This browser did not begin the sign-in at {source} that came back, or it keeps no \
+                 cookies."
+            )
+            .into(),
+            "Allow cookies for this address, and start again in this browser.".into(),
+        ),
+        Problem::ProviderSaid { source, said } => (
+            "Not signed in",
+            if said.is_empty() {
+                format!("{source} did not sign you in.").into()
+            } else {
+                format!("{source} did not sign you in. It says: \"{said}\".").into()
+            },
+            "Start again. If it stays so, tell your administrator.".into(),
+        ),
         Problem::UserNameTaken { name } => (
             "Not signed in",
             format!("The user name {name} already belongs to another identity.").into(),
@@ -754,6 +788,21 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Not signed in",
             "Your account is disabled.".into(),
             "Your administrator can enable it again.".into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Not signed in",
+            format!("Your password at {name} has expired, or has to be changed there first.")
+                .into(),
+            "Change it where you sign in to your workstation, then sign in here.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Not signed in",
+            format!(
+                "The name or the password is not right, or belongs to {name}, which does not \
+                 answer now."
+            )
+            .into(),
+            "Check them, or try again in a few minutes.".into(),
         ),
         Problem::TooManyAttempts { wait } => (
             "Too many attempts",

@@ -73,6 +73,8 @@ pub struct SignInText {
     pub password: &'static str,
     pub caps_lock: &'static str,
     pub submit: &'static str,
+    /// A source of passwords that does not answer.
+    pub silent: fn(&str) -> String,
     pub no_way_in: &'static str,
 }
 
@@ -219,6 +221,7 @@ pub struct ErrorText {
     pub tell_request: &'static str,
     pub to_access_point: &'static str,
     pub to_sign_in: &'static str,
+    pub start_again: &'static str,
 }
 
 /// One sentence after something was done, or could not be done.

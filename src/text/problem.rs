@@ -30,6 +30,23 @@ pub enum Problem {
         /// The groups that the source told; may be empty.
         groups: Vec<String>,
     },
+    /// 400: what came back from a provider belongs to no sign-in that waits for it.
+    AttemptInvalid {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 400: it came back in another browser, or in one that keeps no cookies.
+    CookieMissing {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 400: the provider itself says that there was no sign-in.
+    ProviderSaid {
+        /// The label of the provider.
+        source: String,
+        /// Its words; may be empty, and is nothing to rely on.
+        said: String,
+    },
     /// 403: another identity owns the user name.
     UserNameTaken {
         /// The user name.
@@ -37,6 +54,16 @@ pub enum Problem {
     },
     /// 403: the account is disabled.
     UserDisabled,
+    /// 403: the password is right, but has ended where it is kept.
+    PasswordEnded {
+        /// The label of the sign-in source.
+        name: String,
+    },
+    /// 503: name and password are not right, or belong to a source that does not answer.
+    SourceSilent {
+        /// The labels of the sign-in sources.
+        name: String,
+    },
     /// 403: a launch ticket that was never good, or is no longer.
     LaunchTicketInvalid,
     /// 403: a launch ticket that was used already.
@@ -106,8 +133,13 @@ impl Problem {
             Self::Forbidden => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
+            Self::AttemptInvalid { .. } => "ATTEMPT_INVALID",
+            Self::CookieMissing { .. } => "COOKIE_MISSING",
+            Self::ProviderSaid { .. } => "PROVIDER_SAID",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
             Self::UserDisabled => "USER_DISABLED",
+            Self::PasswordEnded { .. } => "PASSWORD_EXPIRED",
+            Self::SourceSilent { .. } => "UPSTREAM_SIGN_IN_SILENT",
             Self::LaunchTicketInvalid => "LAUNCH_TICKET_INVALID",
             Self::LaunchTicketUsed => "LAUNCH_TICKET_USED",
             Self::NotFound => "NOT_FOUND",

@@ -1,7 +1,7 @@
 // A fresh sample site: `accesspoint demo` on a free port, in a folder of its own.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,15 +45,54 @@ export async function startSite() {
     document: (path) => readFile(join(data, 'documents', path)),
     /** Runs a command of the program on this site; answers its exit code. */
     run: (...command) => exitCode([...command, '--config', config]),
-    stop: async () => {
-      program.kill('SIGTERM');
-      const hard = setTimeout(() => program.kill('SIGKILL'), STOPS_WITHIN_MS);
-      await ended;
-      clearTimeout(hard);
-      running.delete(site);
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop: () => stop(site, ended),
   };
+}
+
+/** Starts `accesspoint serve` on a free port with these settings, five CALs and one document. */
+export async function startServed(settings) {
+  const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
+  const config = join(folder, 'accesspoint.toml');
+  mkdirSync(join(folder, 'documents', 'Sales'), { recursive: true });
+  writeFileSync(join(folder, 'documents', 'Sales', 'Orders.qvw'), 'Orders');
+  writeFileSync(join(folder, 'license.lef'), 'PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;5;;\n');
+  writeFileSync(config, `[listen]\nhttps = "127.0.0.1:0"\n${settings}`);
+  const run = (...command) => exitCode([...command, '--config', config]);
+  if (await run('license', 'load', join(folder, 'license.lef')) !== 0) {
+    throw new Error('the licence cannot be loaded');
+  }
+  const serve = ['serve', '--config', config];
+  const program = spawn(PROGRAM, serve, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const site = { program, folder };
+  running.add(site);
+  const ended = new Promise((resolve) => program.once('exit', resolve));
+  return {
+    url: await servedAddress(program),
+    database: join(folder, 'accesspoint-data', 'accesspoint.db'),
+    run,
+    stop: () => stop(site, ended),
+  };
+}
+
+async function stop(site, ended) {
+  site.program.kill('SIGTERM');
+  const hard = setTimeout(() => site.program.kill('SIGKILL'), STOPS_WITHIN_MS);
+  await ended;
+  clearTimeout(hard);
+  running.delete(site);
+  rmSync(site.folder, { recursive: true, force: true });
+}
+
+/** The address that the log names once the gateway serves. */
+function servedAddress(program) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('it does not serve')), STARTS_WITHIN_MS);
+    createInterface({ input: program.stderr }).on('line', (line) => {
+      const found = /public_url=(https:\S+)/.exec(line);
+      if (found) { clearTimeout(late); resolve(found[1]); }
+    });
+    program.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
+  });
 }
 
 /** The line that the demo prints once it serves. */

@@ -189,7 +189,8 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
         person: gateway.app.user(name).unwrap(),
         workstation: ledger.see_workstation(seen).await.unwrap(),
         workstation_cookie: None,
-        source: "local",
+        source: "local".to_owned(),
+        provider: None,
     };
     let from = From {
         address: [127, 0, 0, 1].into(),

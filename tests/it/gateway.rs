@@ -12,7 +12,6 @@ use accesspoint::clock::Clock;
 use accesspoint::config::Config;
 use accesspoint::domain::administer::Force;
 use accesspoint::domain::person::Role;
-use accesspoint::domain::time::Timestamp;
 use accesspoint::fresh::Fresh;
 use accesspoint::http::router;
 use accesspoint::http::server::{ServerLimits, serve};
@@ -41,6 +40,17 @@ impl Gateway {
     /// A gateway with a LEF of so many CALs and three documents; `Finance/Budget.qvw` is for
     /// the group `finance` alone.
     pub(crate) async fn with_cals(cals: u32) -> Self {
+        let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+        Self::with_clock(cals, "", clock, |_| ()).await
+    }
+
+    /// [`Gateway::with_cals`] with more settings, some that no key sets, and a clock.
+    pub(crate) async fn with_clock(
+        cals: u32,
+        settings: &str,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         for name in ["Sales/Orders", "Sales/Prices", "Finance/Budget"] {
             let path = folder.path().join(format!("documents/{name}.qvw"));
@@ -50,20 +60,23 @@ impl Gateway {
         let file = folder.path().join("accesspoint.toml");
         fs::write(
             &file,
-            "[[documents.rule]]\npath = \"Finance/**\"\ngroups = [\"finance\"]\n",
+            format!(
+                "{settings}\n[[documents.rule]]\npath = \"Finance/**\"\ngroups = [\"finance\"]\n"
+            ),
         )
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = Config::load(Some(&file), std::iter::empty()).unwrap();
         config.public_url.port = address.port();
-        let start: Timestamp = "2026-11-24T12:00:00.000Z".parse().unwrap();
-        let clock = Clock::simulated(start);
+        change(&mut config);
         let source = CertificateSource::SelfSigned {
             data_dir: folder.path().to_owned(),
             names: vec!["127.0.0.1".to_owned()],
         };
-        let tls = ServerTls::open(source, start).unwrap().server_config();
+        let tls = ServerTls::open(source, clock.now())
+            .unwrap()
+            .server_config();
         let app = App::open(config, &clock, &Fresh::seeded(7)).unwrap();
         let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
         let loaded = app

@@ -6,5 +6,7 @@ mod api_calls;
 mod cli;
 mod gateway;
 mod ledger;
+mod oidc;
+mod provider;
 mod support;
 mod tidy;

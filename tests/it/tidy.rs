@@ -74,7 +74,8 @@ const LAYERS: [Layer; 9] = [
     },
     Layer {
         name: "auth",
-        imports: &["domain", "clock", "fresh", "causes", "auth"],
+        // The settings of the sources are the configuration's.
+        imports: &["domain", "config", "clock", "fresh", "causes", "auth"],
         without: &["axum", "askama", "rusqlite"],
     },
     Layer {
@@ -208,7 +209,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 11] = [
+const UNIQUE_ENDINGS: [&str; 14] = [
     "id",
     "lease.id",
     "session.id",
@@ -217,9 +218,13 @@ const UNIQUE_ENDINGS: [&str; 11] = [
     "person_id",
     "document_id",
     "seq",
-    // Of one person, and nothing else is selected.
+    // Of one person, or distinct, and nothing else is selected.
     "source",
+    // Of one source, or after it.
+    "subject",
+    "identity.subject",
     "api_token.id",
+    "state_hash",
     // The column by which the rows are grouped.
     "code",
 ];

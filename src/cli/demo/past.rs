@@ -195,7 +195,8 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         person: app.user(user)?,
         workstation: app.ledger().see_workstation(seen).await?,
         workstation_cookie: None,
-        source: LOCAL_SOURCE,
+        source: LOCAL_SOURCE.to_owned(),
+        provider: None,
     };
     let client = Client {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::list::{self, PageParams};
 use super::{Body, Params};
 use crate::app::App;
-use crate::app::sign_in::{SignIn, workstation_name};
+use crate::app::sign_in::workstation_name;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::http::extract::{ApiPerson, From};
@@ -179,20 +179,9 @@ async fn change_password(
     Body(change): Body<ChangePassword>,
 ) -> Result<StatusCode, Failure> {
     let name = signed.info.person.name.clone();
-    match app
-        .confirm_password(&name, change.current_password.into(), client)
+    app.confirm_password(&name, change.current_password.into(), client)
         .await?
-    {
-        SignIn::Done(_) => {}
-        SignIn::Failed => return Err(Problem::SignInFailed.into()),
-        SignIn::TooMany { retry_at } => {
-            return Err(Problem::TooManyAttempts {
-                wait: retry_at - app.now(),
-            }
-            .into());
-        }
-        SignIn::Busy { .. } => return Err(Failure::busy()),
-    }
+        .into_result(app.now())?;
     let (keep, actor) = (Some(signed.info.hash.clone()), signed.actor());
     app.set_user_password(&name, change.new_password.into(), keep, actor)
         .await?;

@@ -10,9 +10,9 @@ use tower_sessions::Session;
 
 use super::Body;
 use crate::app::App;
-use crate::app::sign_in::{Attempt, SignIn};
+use crate::app::sign_in::Attempt;
 use crate::domain::person::Role;
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
 use crate::http::extract::{ApiPerson, From, Signed, is_foreign};
 use crate::http::failure::Failure;
@@ -66,20 +66,10 @@ async fn begin(
         password: password.into(),
         client: client.clone(),
     };
-    let signed_in = match app.sign_in_with_password(attempt).await? {
-        SignIn::Done(signed_in) => signed_in,
-        SignIn::Failed => return Err(Problem::SignInFailed.into()),
-        SignIn::TooMany { retry_at } => {
-            return Err(Problem::TooManyAttempts {
-                wait: retry_at - app.now(),
-            }
-            .into());
-        }
-        SignIn::Busy { retry_after_s } => {
-            let wait = Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1));
-            return Err(Problem::Busy { wait }.into());
-        }
-    };
+    let signed_in = app
+        .sign_in_with_password(attempt)
+        .await?
+        .into_result(app.now())?;
     let secret = session::begin(&app, &old, &signed_in, &client).await?;
     let signed = Signed::by_secret(&app, &secret)?.ok_or(Problem::SignInRequired)?;
     let answer = (StatusCode::CREATED, Json(body_of(&app, &signed))).into_response();

@@ -13,4 +13,6 @@ pub struct ErrorPage<'a> {
     pub frame: Frame<'a>,
     /// What happened, whether anything was changed, what to do.
     pub problem: ProblemText,
+    /// The path that starts a sign-in again which came to nothing.
+    pub start_again: Option<&'a str>,
 }

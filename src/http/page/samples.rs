@@ -196,6 +196,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         ..frame(language)
     };
     let failed = (text.problem)(&Problem::SignInFailed);
+    let silent = name.to_owned();
     let first = SignInPage {
         frame: signed_out,
         ways: &[
@@ -205,6 +206,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
                 url: "/oidc/corp/login?return_to=%2Faccount",
             },
         ],
+        silent: std::slice::from_ref(&silent),
         username: "",
         return_to: "/account",
         notice: Some(text.notice.signed_out),
@@ -214,6 +216,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         username: name,
         notice: None,
         failure: Some(&failed.happened),
+        silent: &[],
         ..first
     };
     let shut = SignInPage {
@@ -228,6 +231,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
             name: name.to_owned(),
             groups: vec![name.to_owned()],
         }),
+        start_again: Some("/oidc/corp/login?return_to=%2Faccount"),
     };
     vec![
         ("sign-in", first.render().unwrap()),

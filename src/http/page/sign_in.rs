@@ -13,6 +13,8 @@ pub struct SignInPage<'a> {
     /// The ways in, in the order of the configuration; the form stands where the first source that
     /// takes passwords does.
     pub ways: &'a [SignInWay<'a>],
+    /// The sources of passwords that do not answer now.
+    pub silent: &'a [String],
     /// The name that was typed, kept after a failure.
     pub username: &'a str,
     /// Where to go afterwards: a path, or the opaque id of a kept one.

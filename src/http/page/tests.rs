@@ -225,6 +225,7 @@ fn only_administrators_get_the_link_to_the_console() {
                 ..frame(Language::English)
             },
             problem: (Language::English.text().problem)(&crate::text::Problem::NotFound),
+            start_again: None,
         };
         page.render().unwrap()
     };

@@ -278,13 +278,9 @@ async fn change_password(
     match app.confirm_password(name, current, client).await? {
         SignIn::Done(_) => {}
         SignIn::Failed => return refuse(notices.password_wrong),
-        SignIn::TooMany { retry_at } => {
-            return Err(Problem::TooManyAttempts {
-                wait: retry_at - app.now(),
-            }
-            .into());
+        other => {
+            other.into_result(app.now())?;
         }
-        SignIn::Busy { .. } => return Err(Failure::busy()),
     }
     let new = Password::from(fields.new_password);
     let (keep, actor) = (Some(info.hash.clone()), visitor.signed.actor());

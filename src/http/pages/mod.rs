@@ -74,6 +74,9 @@ pub(super) fn frame<'a>(
     signed: Option<&'a Signed>,
     csrf_token: &'a str,
 ) -> Frame<'a> {
+    if let Some(signed) = signed {
+        asked.may_lead_to(|| app.sign_out_origins(&signed.info.source));
+    }
     Frame {
         product: PRODUCT,
         language: asked.language(),

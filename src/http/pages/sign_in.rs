@@ -6,18 +6,20 @@
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::{add_cookie, frame, host_cookie, kept_cookie};
 use crate::app::App;
-use crate::app::sign_in::{Attempt, SignIn, SignedIn, WORKSTATION_COOKIE_LIFE};
-use crate::domain::time::Millis;
+use crate::app::sign_in::{Attempt, SignedIn, WORKSTATION_COOKIE_LIFE};
+use crate::config::SourceKind;
 use crate::http::edge::see_other;
 use crate::http::extract::{
     Asked, CheckedForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
 };
-use crate::http::failure::Failure;
+use crate::http::failure::{self, Failure};
+use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::page::{SignInPage, SignInWay, respond};
 use crate::http::return_to::ReturnTo;
 use crate::http::session;
@@ -91,50 +93,46 @@ pub(super) async fn submit(
         password: fields.password.into(),
         client: client.clone(),
     };
-    let (status, problem, wait) = match app.sign_in_with_password(attempt).await? {
-        SignIn::Done(signed_in) => {
+    let problem = match app
+        .sign_in_with_password(attempt)
+        .await?
+        .into_result(app.now())
+    {
+        Ok(signed_in) => {
             session::begin(&app, &session, &signed_in, &client).await?;
             let to = ReturnTo::parse(&fields.return_to).location();
             return Ok(with_workstation(&app, see_other(&to), &signed_in));
         }
-        SignIn::Failed => (StatusCode::UNAUTHORIZED, Problem::SignInFailed, None),
-        SignIn::TooMany { retry_at } => {
-            let wait = retry_at - app.now();
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                Problem::TooManyAttempts { wait },
-                Some(wait),
-            )
-        }
-        SignIn::Busy { retry_after_s } => {
-            let wait = Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1));
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Problem::Busy { wait },
-                Some(wait),
-            )
-        }
+        Err(problem) => problem,
     };
-    let problem = problem_text(asked.language(), &problem);
-    shown.failure = Some(&problem);
-    let mut page = form(&app, &asked, status, &shown);
-    if let Some(wait) = wait {
-        crate::http::failure::set_retry_after(&mut page, wait);
-    }
-    Ok(page)
+    let text = problem_text(asked.language(), &problem);
+    shown.failure = Some(&text);
+    let page = form(&app, &asked, failure::status(&problem), &shown);
+    Ok(failure::with_retry_after(page, &problem))
 }
 
-/// `POST /logout`.
+/// `POST /logout`: the session ends here, and at the provider that it came from, where that offers
+/// it.
 pub(super) async fn sign_out(
+    State(app): State<App>,
     session: Session,
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
-    drop(form);
+    let ending = form.visitor.signed.info;
+    let id_token = app.id_token(&ending);
+    // Here it ends at once, however long the provider takes to answer.
     session
         .flush()
         .await
         .map_err(|error| Failure::fault(&error))?;
-    Ok(see_other("/login?notice=signed-out"))
+    let source = ending.source.as_str();
+    let leads_to = app.provider_sign_out(source, id_token.as_deref()).await;
+    let Some(provider) = leads_to else {
+        return Ok(see_other("/login?notice=signed-out"));
+    };
+    let mut away = see_other(&provider.to);
+    add_cookie(&mut away, &host_cookie(SIGN_OUT_COOKIE, provider.state));
+    Ok(away)
 }
 
 /// A form that has nothing but its token.
@@ -170,9 +168,12 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
         .filter(|value| value.len() >= 22);
     let cookie = known.map_or_else(|| app.fresh().id(), str::to_owned);
     let token = app.csrf().token(&form_secret(&cookie));
+    let silent = app.silent_sources();
+    let providers = providers(app, shown.return_to);
     let page = SignInPage {
         frame: frame(app, asked, None, &token),
-        ways: &[SignInWay::Password],
+        ways: &ways(app, &providers),
+        silent: &silent,
         username: shown.username,
         return_to: shown.return_to,
         notice: shown.notice,
@@ -183,6 +184,40 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
         add_cookie(&mut response, &host_cookie(SIGN_IN_COOKIE, cookie));
     }
     response
+}
+
+/// The ways in, in the order of the configuration; the form stands at the first source that takes
+/// passwords.
+fn ways<'a>(app: &App, providers: &'a [(String, String)]) -> Vec<SignInWay<'a>> {
+    let mut ways = Vec::new();
+    let mut providers = providers.iter();
+    for source in &app.config().sign_in.sources {
+        match source.kind {
+            SourceKind::Oidc => ways.extend(
+                providers
+                    .next()
+                    .map(|(label, url)| SignInWay::Provider { label, url }),
+            ),
+            _ if ways.contains(&SignInWay::Password) => {}
+            _ => ways.push(SignInWay::Password),
+        }
+    }
+    ways
+}
+
+/// Label and address of each provider, in the order of the configuration.
+fn providers(app: &App, return_to: &str) -> Vec<(String, String)> {
+    let sign_in = &app.config().sign_in;
+    let used = sign_in.sources.iter();
+    let providers = used.filter(|source| source.kind == SourceKind::Oidc);
+    providers
+        .map(|source| {
+            let return_to = ReturnTo::parse(return_to).location();
+            let return_to = utf8_percent_encode(&return_to, NON_ALPHANUMERIC);
+            let url = format!("/oidc/{}/login?return_to={return_to}", source.name);
+            (sign_in.label(&source.name).to_owned(), url)
+        })
+        .collect()
 }
 
 /// What the token of a sign-in form is made from; never that of a session's.

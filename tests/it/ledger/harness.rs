@@ -199,6 +199,8 @@ impl Ledger {
             person: self.who(who).id,
             workstation: self.workstation(workstation).await.id,
             source: "local".to_owned(),
+            provider_sid: None,
+            id_token: None,
             address: "192.0.2.7".to_owned(),
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,

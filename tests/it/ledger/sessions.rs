@@ -237,6 +237,8 @@ async fn nobody_who_is_disabled_begins_a_session() {
         person: ledger.who("alice").id,
         workstation: ledger.workstation("pc-1").await.id,
         source: "local".to_owned(),
+        provider_sid: None,
+        id_token: None,
         address: String::new(),
         agent: String::new(),
         life: SESSION_LIFE,

@@ -1,6 +1,7 @@
 //! Calls for administrators; each takes a proof first that the caller may.
 
 mod cals;
+mod identities;
 mod license;
 mod site;
 mod users;
@@ -13,6 +14,7 @@ use crate::app::App;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .merge(cals::routes())
+        .merge(identities::routes())
         .merge(license::routes())
         .merge(site::routes())
         .merge(users::routes())

@@ -1,0 +1,420 @@
+//! Signing in through `OpenID` Connect providers, and what providers say of logouts.
+//!
+//! An attempt is a row: its state by hash, for one browser, taken once. Every refusal leaves one
+//! audit event with its reason, and keeps the path that was wanted.
+
+use super::App;
+use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
+use super::sign_in::{Client, SignedIn};
+use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
+use crate::auth::secret::{SecretKind, hash_secret};
+use crate::domain::change::{Event, EventKind};
+use crate::store::{
+    Actor, Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
+};
+
+/// What an ID token is sealed for.
+const ID_TOKEN: &str = "id-token";
+
+/// Who asks, and the cookie that tells their browser from others.
+#[derive(Clone, Copy, Debug)]
+pub struct Browser<'a> {
+    /// The value of the attempt cookie.
+    pub cookie: Option<&'a str>,
+    /// Where the request comes from.
+    pub client: &'a Client,
+}
+
+/// A sign-in that came to nothing.
+#[derive(Clone, Debug)]
+pub struct NotSignedIn {
+    /// Why.
+    pub reason: Reason,
+    /// What the provider says of it, where it says something.
+    pub said: Option<String>,
+    /// Where to go after starting again: a path.
+    pub wanted: String,
+}
+
+/// What came of beginning a sign-in.
+#[derive(Debug)]
+pub enum Begun {
+    /// The browser goes to the provider.
+    Away {
+        /// The provider's address.
+        to: String,
+        /// The attempt cookie to set.
+        cookie: String,
+    },
+    /// It could not be begun.
+    Refused(NotSignedIn),
+}
+
+/// What came of a callback.
+#[derive(Debug)]
+pub enum Finished {
+    /// They may have a session.
+    Done {
+        /// Who.
+        signed_in: Box<SignedIn>,
+        /// Where to go: a path.
+        wanted: String,
+    },
+    /// The provider vouches for them, but they may not come in.
+    NotLetIn {
+        /// Why.
+        refusal: ArrivalRefusal,
+        /// Where to go after starting again: a path.
+        wanted: String,
+    },
+    /// The attempt was too old, and is begun again by itself.
+    Again {
+        /// Where to go: a path.
+        wanted: String,
+    },
+    /// It is not accepted.
+    Refused(NotSignedIn),
+}
+
+/// How somebody signs out of their provider too.
+#[derive(Clone, Debug)]
+pub struct ProviderSignOut {
+    /// Where the browser goes.
+    pub to: String,
+    /// What it brings back.
+    pub state: String,
+}
+
+impl App {
+    /// Whether there is a provider of this name in use.
+    #[must_use]
+    pub fn has_provider(&self, name: &str) -> bool {
+        self.0.oidc.contains_key(name)
+    }
+
+    /// The origins to which signing out of a session from this source may lead.
+    #[must_use]
+    pub fn sign_out_origins(&self, source: &str) -> Vec<String> {
+        let provider = self.0.oidc.get(source);
+        provider.map(Provider::origins).unwrap_or_default()
+    }
+
+    /// The issuer of a provider's metadata.
+    #[must_use]
+    pub fn issuer(&self, name: &str) -> Option<&str> {
+        self.0.oidc.get(name).map(Provider::issuer)
+    }
+
+    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn begin_at_provider(
+        &self,
+        name: &str,
+        wanted: String,
+        browser: Browser<'_>,
+    ) -> Result<Option<Begun>, StoreError> {
+        let Some(provider) = self.0.oidc.get(name) else {
+            return Ok(None);
+        };
+        let (state, nonce, verifier) = (
+            self.fresh().token(),
+            self.fresh().token(),
+            self.fresh().token(),
+        );
+        let secrets = Secrets {
+            state: &state,
+            nonce: &nonce,
+            verifier: &verifier,
+        };
+        let to = match provider.begin(secrets, self.fresh(), self.now()).await {
+            Ok(to) => to,
+            Err(refused) => {
+                let refused = self.refuse(name, refused, None, wanted, browser).await?;
+                return Ok(Some(Begun::Refused(refused)));
+            }
+        };
+        let known = browser.cookie.filter(|cookie| cookie.len() >= 22);
+        let cookie = known.map_or_else(|| self.fresh().id(), str::to_owned);
+        let attempt = NewAttempt {
+            state_hash: hash_secret(SecretKind::AttemptState, &state),
+            browser_hash: hash_secret(SecretKind::AttemptBrowser, &cookie),
+            source: name.to_owned(),
+            nonce,
+            verifier,
+            wanted,
+        };
+        self.ledger().begin_attempt(attempt).await?;
+        Ok(Some(Begun::Away { to, cookie }))
+    }
+
+    /// Finishes a sign-in at a provider that is in use; `None` where there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn finish_at_provider(
+        &self,
+        name: &str,
+        callback: &Callback,
+        browser: Browser<'_>,
+    ) -> Result<Option<Finished>, StoreError> {
+        let Some(provider) = self.0.oidc.get(name) else {
+            return Ok(None);
+        };
+        let (attempt, state) = match self.take_attempt_of(name, callback, browser).await? {
+            Ok(taken) => taken,
+            Err(finished) => return Ok(Some(finished)),
+        };
+        let wanted = attempt.wanted.clone();
+        let vouched = match self.vouched(provider, callback, &attempt, state).await {
+            Ok(vouched) => vouched,
+            Err(refused) => {
+                let said = callback.said.clone();
+                let refused = self.refuse(name, refused, said, wanted, browser).await?;
+                return Ok(Some(Finished::Refused(refused)));
+            }
+        };
+        let arrival = Arrival {
+            source: name.to_owned(),
+            subject: vouched.subject,
+            claims: vouched.claims,
+            provider: Some(ProviderSession {
+                sid: vouched.sid,
+                id_token: self.sealed(&vouched.id_token),
+            }),
+        };
+        Ok(Some(match self.arrive(arrival, browser.client).await? {
+            Arrived::Done(signed_in) => Finished::Done { signed_in, wanted },
+            Arrived::Refused(refusal) => Finished::NotLetIn { refusal, wanted },
+        }))
+    }
+
+    /// Takes the attempt of a callback, or says what the callback comes to without one.
+    async fn take_attempt_of<'a>(
+        &self,
+        name: &str,
+        callback: &'a Callback,
+        browser: Browser<'_>,
+    ) -> Result<Result<(Attempt, &'a str), Finished>, StoreError> {
+        let hash = browser.hash();
+        let last_wanted = || match &hash {
+            Some(hash) => self.ledger().last_wanted(hash, name),
+            None => Ok(None),
+        };
+        let start = || "/".to_owned();
+        let (reason, wanted) = match (callback.twice, callback.state.as_deref()) {
+            (true, _) => (Reason::ParameterTwice, last_wanted()?.unwrap_or_else(start)),
+            (_, None) => (Reason::StateMissing, last_wanted()?.unwrap_or_else(start)),
+            (_, Some(state)) => {
+                let state_hash = hash_secret(SecretKind::AttemptState, state);
+                let taking = self
+                    .ledger()
+                    .take_attempt(state_hash, hash.clone(), name.to_owned());
+                match taking.await? {
+                    Taken::Ready(attempt) => return Ok(Ok((attempt, state))),
+                    Taken::Restart { wanted } => return Ok(Err(Finished::Again { wanted })),
+                    Taken::Expired { wanted } => (Reason::StateExpired, wanted),
+                    Taken::Used { wanted } => (Reason::StateUsed, wanted),
+                    Taken::OtherSource { wanted } => (Reason::OtherSource, wanted),
+                    Taken::OtherBrowser => {
+                        (Reason::OtherBrowser, last_wanted()?.unwrap_or_else(start))
+                    }
+                    Taken::Unknown => (Reason::StateUnknown, last_wanted()?.unwrap_or_else(start)),
+                }
+            }
+        };
+        let refused = Refused::new(reason, "the callback is not accepted");
+        let refused = self.refuse(name, refused, None, wanted, browser).await?;
+        Ok(Err(Finished::Refused(refused)))
+    }
+
+    /// Checks a callback whose attempt was taken, and all that comes of its code.
+    async fn vouched(
+        &self,
+        provider: &Provider,
+        callback: &Callback,
+        attempt: &Attempt,
+        state: &str,
+    ) -> Result<Vouched, Refused> {
+        let now = self.now();
+        let iss = callback.iss.as_deref();
+        provider.check_callback_issuer(iss, now).await?;
+        let code = match (&callback.code, callback.error.as_deref()) {
+            (Some(code), None) => code,
+            (Some(_), Some(error)) => return Err(Refused::new(Reason::CodeAndError, error)),
+            (None, Some(error)) => return Err(provider_said(error)),
+            (None, None) => return Err(Refused::new(Reason::CodeMissing, "there is no code")),
+        };
+        let answer = Answer {
+            code,
+            secrets: Secrets {
+                state,
+                nonce: &attempt.nonce,
+                verifier: &attempt.verifier,
+            },
+        };
+        provider.finish(answer, self.fresh(), now).await
+    }
+
+    /// Writes a refusal into the audit.
+    async fn refuse(
+        &self,
+        name: &str,
+        refused: Refused,
+        said: Option<String>,
+        wanted: String,
+        browser: Browser<'_>,
+    ) -> Result<NotSignedIn, StoreError> {
+        tracing::info!(source = name, %refused, "a sign-in was refused");
+        let mut event = Event::new(EventKind::SignInRefused)
+            .with("source", name)
+            .with("address", browser.client.address.to_string())
+            .with("detail", refused.detail);
+        event.code = Some(refused.reason.code().to_owned());
+        self.ledger().note(event, Actor::gateway()).await?;
+        Ok(NotSignedIn {
+            reason: refused.reason,
+            said,
+            wanted,
+        })
+    }
+
+    /// The ID token of a session that began at a provider; to be read before the session ends.
+    #[must_use]
+    pub fn id_token(&self, session: &SessionInfo) -> Option<String> {
+        self.0.oidc.get(&session.source)?;
+        let sealed = self
+            .ledger()
+            .sealed_id_token(&session.hash)
+            .ok()
+            .flatten()?;
+        self.0.seal.open(ID_TOKEN, &sealed)
+    }
+
+    /// How somebody whose session from this source has ended signs out of their provider too, where
+    /// it offers that.
+    pub async fn provider_sign_out(
+        &self,
+        source: &str,
+        id_token: Option<&str>,
+    ) -> Option<ProviderSignOut> {
+        let provider = self.0.oidc.get(source)?;
+        let state = self.fresh().token();
+        match provider.end_session_url(id_token, &state, self.now()).await {
+            Ok(to) => to.map(|to| ProviderSignOut { to, state }),
+            Err(refused) => {
+                tracing::warn!(source, %refused, "signing out ends here, not at the provider");
+                None
+            }
+        }
+    }
+
+    /// Ends the sessions that a provider's logout token names.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails: nothing has ended.
+    pub async fn backchannel_logout(
+        &self,
+        name: &str,
+        token: &str,
+    ) -> Result<Result<usize, Refused>, StoreError> {
+        let Some(provider) = self.0.oidc.get(name) else {
+            return Ok(Err(Refused::new(
+                Reason::Issuer,
+                "there is no such provider",
+            )));
+        };
+        let refused = match provider.check_logout_token(token, self.now()).await {
+            Ok(notice) => {
+                let logout = ProviderLogout {
+                    source: name.to_owned(),
+                    subject: notice.subject,
+                    sid: notice.sid,
+                    notice: Some((notice.id, notice.remember_until)),
+                };
+                match self.ledger().end_provider_sessions(logout).await? {
+                    ProviderLoggedOut::Ended(sessions) => return Ok(Ok(sessions)),
+                    ProviderLoggedOut::Replayed => {
+                        Refused::new(Reason::LogoutReplayed, "its jti came before")
+                    }
+                }
+            }
+            Err(refused) => refused,
+        };
+        self.refuse_logout(name, &refused).await?;
+        Ok(Err(refused))
+    }
+
+    /// Writes a refused wish to end sessions into the audit.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn refuse_logout(&self, name: &str, refused: &Refused) -> Result<(), StoreError> {
+        tracing::info!(source = name, %refused, "a logout was refused");
+        let mut event = Event::new(EventKind::LogoutRefused)
+            .with("source", name)
+            .with("detail", refused.detail.clone());
+        event.code = Some(refused.reason.code().to_owned());
+        self.ledger().note(event, Actor::gateway()).await
+    }
+
+    /// Ends the session that a provider names in a frame of its logout page. A browser sends no
+    /// cookie of ours there, so the session is named by its id at the provider, which nobody else
+    /// knows.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn frontchannel_logout(
+        &self,
+        name: &str,
+        iss: Option<&str>,
+        sid: Option<&str>,
+    ) -> Result<usize, StoreError> {
+        let (Some(iss), Some(sid)) = (iss, sid) else {
+            return Ok(0);
+        };
+        if self.issuer(name) != Some(iss) || sid.is_empty() {
+            return Ok(0);
+        }
+        let logout = ProviderLogout {
+            source: name.to_owned(),
+            subject: None,
+            sid: Some(sid.to_owned()),
+            notice: None,
+        };
+        match self.ledger().end_provider_sessions(logout).await? {
+            ProviderLoggedOut::Ended(sessions) => Ok(sessions),
+            ProviderLoggedOut::Replayed => Ok(0),
+        }
+    }
+
+    /// Seals an ID token; one that cannot be sealed is not kept.
+    fn sealed(&self, id_token: &str) -> String {
+        let sealed = self.0.seal.seal(self.fresh().bytes(), ID_TOKEN, id_token);
+        sealed.unwrap_or_default()
+    }
+}
+
+impl Browser<'_> {
+    fn hash(&self) -> Option<String> {
+        let hash = |cookie| hash_secret(SecretKind::AttemptBrowser, cookie);
+        self.cookie.map(hash)
+    }
+}
+
+/// A provider answered with an error of the standard.
+fn provider_said(error: &str) -> Refused {
+    let reason = match error {
+        "access_denied" => Reason::AccessDenied,
+        "temporarily_unavailable" | "server_error" => Reason::ProviderSilent,
+        _ => Reason::ProviderError,
+    };
+    let shown: String = error.chars().filter(|c| !c.is_control()).take(64).collect();
+    Refused::new(reason, shown)
+}

@@ -1,0 +1,127 @@
+//! Calls to a provider: no redirects, a time limit, and a limit to what is read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use openidconnect::{HttpRequest, HttpResponse};
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use reqwest::tls::TlsInfo;
+
+use super::refusal::{Reason, Refused};
+use crate::auth::trust::{TrustError, client_config};
+use crate::causes;
+
+/// Bytes that are read of an answer.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The client with which one provider is called.
+#[derive(Clone, Debug)]
+pub(super) struct Http(Client);
+
+/// Why a provider cannot be called at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The extra certificates cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The client cannot be made.
+    #[error("the client cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// The key with which the provider knows us cannot be used.
+    #[error("private_key cannot be used")]
+    PrivateKey(#[from] jsonwebtoken::errors::Error),
+    /// What the configuration names for showing that it is us is not set.
+    #[error("client_auth names a secret or key that is not set")]
+    ClientAuth,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpFault {
+    /// No connection, no trust in it, or no answer in time.
+    #[error("it does not answer: {0}")]
+    Silent(String),
+    /// More came than is read.
+    #[error("it sends more than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The request could not be made.
+    #[error("the request cannot be made: {0}")]
+    Request(String),
+}
+
+impl From<HttpFault> for Refused {
+    fn from(fault: HttpFault) -> Self {
+        let reason = match fault {
+            HttpFault::Silent(_) => Reason::ProviderSilent,
+            HttpFault::TooLarge | HttpFault::Request(_) => Reason::ProviderAnswer,
+        };
+        Self::new(reason, fault.to_string())
+    }
+}
+
+impl Http {
+    /// A client that trusts the system's certificates and those of a file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or holds no certificate.
+    pub(super) fn new(ca_file: Option<&Path>, timeout: Duration) -> Result<Self, SetUpError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(client_config(ca_file)?)
+            .tls_info(true)
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .user_agent("accesspoint")
+            .connect_timeout(timeout)
+            .timeout(timeout)
+            .build()?;
+        Ok(Self(client))
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
+        let request = reqwest::Request::try_from(request)
+            .map_err(|error| HttpFault::Request(cause(&error)))?;
+        let silent = |error: reqwest::Error| HttpFault::Silent(cause(&error.without_url()));
+        let mut response = self.0.execute(request).await.map_err(silent)?;
+        let mut answer = HttpResponse::new(Vec::new());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = response.headers().clone();
+        if let Some(tls) = response.extensions().get::<TlsInfo>() {
+            answer.extensions_mut().insert(tls.clone());
+        }
+        while let Some(chunk) = response.chunk().await.map_err(silent)? {
+            if answer.body().len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(HttpFault::TooLarge);
+            }
+            answer.body_mut().extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a document, which must come with `200`.
+    pub(super) async fn get(&self, url: &str) -> Result<HttpResponse, Refused> {
+        let request = openidconnect::http::Request::get(url)
+            .header("accept", "application/json")
+            .body(Vec::new())
+            .map_err(|error| HttpFault::Request(error.to_string()))?;
+        let answer = self.send(request).await?;
+        match answer.status().as_u16() {
+            200 => Ok(answer),
+            500..=599 => Err(Refused::new(
+                Reason::ProviderSilent,
+                format!("{url} answers {}", answer.status()),
+            )),
+            _ => Err(Refused::new(
+                Reason::ProviderAnswer,
+                format!("{url} answers {}", answer.status()),
+            )),
+        }
+    }
+}
+
+fn cause(error: &reqwest::Error) -> String {
+    causes::in_one_line(error)
+}

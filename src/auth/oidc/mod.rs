@@ -1,0 +1,444 @@
+//! Signing in through an `OpenID` Connect provider, as its relying party.
+//!
+//! A [`Provider`] knows one configured provider: its metadata and keys, which it keeps for a while,
+//! and how to ask and to check. It stores nothing: what belongs to an attempt is passed in. The
+//! requests are `openidconnect`'s; tokens are checked in `token`, strictly; no check is an option.
+
+mod callback;
+mod client;
+mod http;
+mod json;
+mod kept;
+mod keys;
+mod metadata;
+mod refusal;
+mod token;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use openidconnect::http::header;
+use openidconnect::url::Url;
+use reqwest::tls::TlsInfo;
+use serde_json::{Map, Value};
+
+pub use callback::Callback;
+pub use client::{PrivateKey, Secrets};
+pub use http::SetUpError;
+pub use refusal::{Blame, Reason, Refused};
+pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
+
+use crate::domain::time::{Millis, Timestamp};
+use crate::fresh::Fresh;
+use client::Conversation;
+use http::Http;
+use kept::{KeptKeys, KeptMetadata};
+use metadata::{Demands, Metadata};
+use token::{Expected, Kind, Signed, Unchecked};
+
+/// How a provider is used.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// The issuer, exactly.
+    pub issuer: String,
+    /// Our id there.
+    pub client_id: String,
+    /// How we show that it is us.
+    pub client_auth: ClientAuth,
+    /// Where answers come to.
+    pub redirect_uri: String,
+    /// Where people come to who signed out there.
+    pub post_logout_redirect_uri: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// With which algorithms ID tokens may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// How long ago people may have signed in there.
+    pub max_age: Option<Millis>,
+    /// How strongly they must have signed in there: one of these.
+    pub acr_values: Vec<String>,
+    /// The file of certificates trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether it may be called by plain http on this machine.
+    pub allow_http_loopback: bool,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// How a client shows that it is the one of its id.
+#[derive(Clone)]
+pub enum ClientAuth {
+    /// Not at all: a public client.
+    None,
+    /// By its secret, in the way that the metadata offers.
+    AsOffered(String),
+    /// `client_secret_basic`
+    Basic(String),
+    /// `client_secret_post`
+    Post(String),
+    /// `private_key_jwt`
+    PrivateKey(PrivateKey),
+}
+
+/// A secret is never shown.
+impl std::fmt::Debug for ClientAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "ClientAuth::None",
+            Self::AsOffered(_) => "ClientAuth::AsOffered(..)",
+            Self::Basic(_) => "ClientAuth::Basic(..)",
+            Self::Post(_) => "ClientAuth::Post(..)",
+            Self::PrivateKey(_) => "ClientAuth::PrivateKey(..)",
+        })
+    }
+}
+
+/// One configured provider.
+#[derive(Debug)]
+pub struct Provider {
+    settings: ProviderSettings,
+    http: Http,
+    metadata: KeptMetadata,
+    keys: KeptKeys,
+}
+
+/// A callback's code, and what belongs to its attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// The attempt.
+    pub secrets: Secrets<'a>,
+}
+
+/// Somebody whom the provider vouches for.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// The subject.
+    pub subject: String,
+    /// The claims of the ID token, over those of `UserInfo`.
+    pub claims: Map<String, Value>,
+    /// The session at the provider.
+    pub sid: Option<String>,
+    /// The ID token as it came; a secret.
+    pub id_token: String,
+}
+
+/// What a look at a provider found.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// How far its clock is ahead of ours; absent where it does not say.
+    pub clock_ahead: Option<Millis>,
+    /// Its certificate, where it has one.
+    pub certificate: Option<Vec<u8>>,
+    /// Keys that can check a signature.
+    pub keys: usize,
+    /// What its metadata does not say.
+    pub lacks: Vec<&'static str>,
+}
+
+impl Provider {
+    /// Makes ready to use a provider; nothing is asked of it yet.
+    ///
+    /// # Errors
+    ///
+    /// The extra certificates cannot be read.
+    pub fn new(settings: ProviderSettings) -> Result<Self, SetUpError> {
+        Ok(Self {
+            http: Http::new(settings.ca_file.as_deref(), settings.timeout)?,
+            settings,
+            metadata: KeptMetadata::default(),
+            keys: KeptKeys::default(),
+        })
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// Where to send the browser for an attempt.
+    ///
+    /// # Errors
+    ///
+    /// The provider does not answer, or its answer is not accepted.
+    pub async fn begin(
+        &self,
+        secrets: Secrets<'_>,
+        fresh: &Fresh,
+        now: Timestamp,
+    ) -> Result<String, Refused> {
+        let metadata = self.metadata(now).await?;
+        let url = self
+            .conversation(&metadata, fresh, now)
+            .authorization_url(secrets)
+            .await?;
+        Ok(url.into())
+    }
+
+    /// Checks the `iss` of a callback (RFC 9207).
+    ///
+    /// # Errors
+    ///
+    /// It is another provider's, or missing although it was promised.
+    pub async fn check_callback_issuer(
+        &self,
+        iss: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        match iss {
+            Some(iss) if iss == self.settings.issuer => Ok(()),
+            Some(_) => Err(Refused::new(Reason::CallbackIssuer, "iss is another's")),
+            None if self.metadata(now).await?.promises_issuer => {
+                Err(Refused::new(Reason::CallbackIssuer, "iss is missing"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Exchanges the code of a callback, and checks everything that comes of it.
+    ///
+    /// # Errors
+    ///
+    /// Anything is not as it must be.
+    pub async fn finish(
+        &self,
+        answer: Answer<'_>,
+        fresh: &Fresh,
+        now: Timestamp,
+    ) -> Result<Vouched, Refused> {
+        let metadata = self.metadata(now).await?;
+        let conversation = self.conversation(&metadata, fresh, now);
+        let secrets = answer.secrets;
+        let tokens = conversation.exchange(answer.code, secrets.verifier).await?;
+        let id_token = tokens
+            .id_token
+            .ok_or_else(|| Refused::new(Reason::IdTokenMissing, "there is no id_token"))?;
+        let signed = self.signed(&id_token, Kind::Id, &metadata, now).await?;
+        let subject = signed.check_id_token(&Expected {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.client_id,
+            nonce: secrets.nonce,
+            access_token: tokens.access_token.secret(),
+            code: answer.code,
+            state: secrets.state,
+            max_age: self.settings.max_age,
+            acr_values: &self.settings.acr_values,
+            now,
+        })?;
+        let mut claims = match &metadata.user_info {
+            None => Map::new(),
+            Some(endpoint) => {
+                let told = conversation
+                    .user_info(endpoint, &tokens.access_token)
+                    .await?;
+                let told = self.user_info_claims(&told, &metadata, now).await?;
+                same_subject(&told, &subject)?;
+                told
+            }
+        };
+        claims.extend(signed.claims);
+        let sid = claims.get("sid").and_then(Value::as_str);
+        Ok(Vouched {
+            subject,
+            sid: sid.map(str::to_owned),
+            claims,
+            id_token,
+        })
+    }
+
+    /// Checks a logout token of the back channel.
+    ///
+    /// # Errors
+    ///
+    /// Anything is not as it must be.
+    pub async fn check_logout_token(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<LogoutNotice, Refused> {
+        let metadata = self.metadata(now).await?;
+        let signed = self.signed(text, Kind::Logout, &metadata, now).await?;
+        signed.check_logout_token(&self.settings.issuer, &self.settings.client_id, now)
+    }
+
+    /// Where somebody signs out of the provider too, if it offers that.
+    ///
+    /// # Errors
+    ///
+    /// The provider does not answer, or its answer is not accepted.
+    pub async fn end_session_url(
+        &self,
+        id_token: Option<&str>,
+        state: &str,
+        now: Timestamp,
+    ) -> Result<Option<String>, Refused> {
+        let metadata = self.metadata(now).await?;
+        let Some(endpoint) = &metadata.end_session else {
+            return Ok(None);
+        };
+        let mut url = endpoint.clone();
+        let mut pairs = url.query_pairs_mut();
+        if let Some(hint) = id_token {
+            pairs.append_pair("id_token_hint", hint);
+        }
+        pairs
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair(
+                "post_logout_redirect_uri",
+                &self.settings.post_logout_redirect_uri,
+            )
+            .append_pair("state", state);
+        drop(pairs);
+        Ok(Some(url.into()))
+    }
+
+    /// The origins to which signing out may lead: the issuer's, and that of its end-session
+    /// endpoint, as far as it is known.
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        let issuer = Url::parse(&self.settings.issuer).ok();
+        let end_session = self
+            .metadata
+            .known()
+            .and_then(|known| known.end_session.clone());
+        let urls = issuer.into_iter().chain(end_session);
+        let mut origins: Vec<String> = urls.map(|url| url.origin().ascii_serialization()).collect();
+        origins.dedup();
+        origins
+    }
+
+    /// Looks at the provider afresh, for `check`.
+    ///
+    /// # Errors
+    ///
+    /// The provider does not answer, or its answer is not accepted.
+    pub async fn probe(&self, now: Timestamp) -> Result<Probe, Refused> {
+        let answer = self.http.get(&metadata::address(self.issuer())).await?;
+        let metadata = Metadata::parse(answer.body(), &self.demands())?;
+        let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
+        let date = answer.headers().get(header::DATE);
+        let date = date.and_then(|date| date.to_str().ok()).and_then(http_date);
+        let tls = answer.extensions().get::<TlsInfo>();
+        Ok(Probe {
+            clock_ahead: date.map(|date| date - now),
+            certificate: tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),
+            keys: keys.len(),
+            lacks: metadata.lacks,
+        })
+    }
+
+    fn conversation<'a>(
+        &'a self,
+        metadata: &'a Metadata,
+        fresh: &'a Fresh,
+        now: Timestamp,
+    ) -> Conversation<'a> {
+        Conversation {
+            settings: &self.settings,
+            metadata,
+            http: &self.http,
+            fresh,
+            now,
+        }
+    }
+
+    fn demands(&self) -> Demands<'_> {
+        Demands {
+            issuer: &self.settings.issuer,
+            algorithms: &self.settings.algorithms,
+            allow_http_loopback: self.settings.allow_http_loopback,
+        }
+    }
+
+    async fn metadata(&self, now: Timestamp) -> Result<std::sync::Arc<Metadata>, Refused> {
+        self.metadata.get(&self.http, &self.demands(), now).await
+    }
+
+    /// A token whose signature is right.
+    async fn signed(
+        &self,
+        token: &str,
+        kind: Kind,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<Signed, Refused> {
+        let unchecked = Unchecked::parse(token, kind, &metadata.algorithms)?;
+        let (id, algorithm) = (unchecked.key_id.clone(), unchecked.algorithm);
+        let key = self
+            .keys
+            .choose(&self.http, &metadata.keys, id.as_deref(), algorithm, now)
+            .await?;
+        unchecked.verify(&key)
+    }
+
+    async fn user_info_claims(
+        &self,
+        answer: &openidconnect::HttpResponse,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, Refused> {
+        let unreadable = |detail: String| Refused::new(Reason::UserInfo, detail);
+        let kind = answer.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/json") {
+            return json::object(answer.body()).map_err(unreadable);
+        }
+        if !kind.eq_ignore_ascii_case("application/jwt") {
+            return Err(unreadable("it is neither JSON nor a token".to_owned()));
+        }
+        let text = std::str::from_utf8(answer.body()).map_err(|e| unreadable(e.to_string()))?;
+        let signed = self
+            .signed(text.trim(), Kind::UserInfo, metadata, now)
+            .await?;
+        signed.check_user_info(&self.settings.issuer, &self.settings.client_id)?;
+        Ok(signed.claims)
+    }
+}
+
+/// `UserInfo` is about the subject of the ID token, or nothing of it counts.
+fn same_subject(told: &Map<String, Value>, subject: &str) -> Result<(), Refused> {
+    if told.get("sub").and_then(Value::as_str) == Some(subject) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        Reason::UserInfoSubject,
+        "sub is missing or another",
+    ))
+}
+
+/// The instant of a `Date` header.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let format = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = time::PrimitiveDateTime::parse(text, format).ok()?;
+    Some(Timestamp(date.assume_utc().unix_timestamp() * 1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_header_is_an_instant() {
+        let at = http_date("Tue, 24 Nov 2026 12:00:01 GMT").unwrap();
+        assert_eq!(at, "2026-11-24T12:00:01.000Z".parse().unwrap());
+        assert_eq!(http_date("yesterday"), None);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let secret = || "hunter2".to_owned();
+        for auth in [
+            ClientAuth::AsOffered(secret()),
+            ClientAuth::Basic(secret()),
+            ClientAuth::Post(secret()),
+        ] {
+            assert!(!format!("{auth:?}").contains("hunter2"));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What providers and the browsers between us and them call.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use percent_encoding::percent_decode_str;
+use tower_sessions::Session;
+
+use super::edge::see_other;
+use super::extract::{Asked, From, is_prefetch};
+use super::failure::{Failure, with_return_to};
+use super::pages::{add_cookie, host_cookie, with_workstation};
+use super::return_to::ReturnTo;
+use super::session;
+use crate::app::App;
+use crate::app::oidc::{Begun, Browser, Finished, NotSignedIn};
+use crate::auth::oidc::{Blame, Callback, Reason, Refused};
+use crate::causes::in_one_line;
+use crate::text::Problem;
+
+/// The cookie of a browser that signs in at a provider: one for all its tabs.
+pub(super) const ATTEMPT_COOKIE: &str = "__Host-attempt";
+/// The cookie of a browser that signs out at a provider.
+pub(super) const SIGN_OUT_COOKIE: &str = "__Host-sign-out";
+
+/// Routes of providers.
+pub(super) fn routes(app: &App) -> Router<App> {
+    // A HEAD would begin or finish a sign-in as a GET does; it is refused instead (contract 5).
+    Router::new()
+        .route("/oidc/{name}/login", get(login).head(no_head))
+        .route(
+            "/oidc/{name}/callback",
+            get(callback).layer(session::layer(app)).head(no_head),
+        )
+        .route("/oidc/{name}/backchannel-logout", post(backchannel_logout))
+        .route(
+            "/oidc/{name}/frontchannel-logout",
+            get(frontchannel_logout).head(no_head),
+        )
+        .route("/oidc/{name}/signed-out", get(signed_out).head(no_head))
+}
+
+async fn no_head() -> Failure {
+    Problem::MethodNotAllowed.into()
+}
+
+/// `GET /oidc/{name}/login`; parameters other than `return_to` are ignored, whoever sends them.
+async fn login(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    asked: Asked,
+    From(client): From,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    if is_prefetch(&headers) || is_embedded(&headers) {
+        return Err(Problem::Forbidden.into());
+    }
+    let wanted = only(&query.unwrap_or_default(), "return_to").unwrap_or_default();
+    let wanted = ReturnTo::parse(&wanted).location();
+    let browser = Browser {
+        cookie: asked.cookie(ATTEMPT_COOKIE),
+        client: &client,
+    };
+    match app.begin_at_provider(&name, wanted, browser).await? {
+        None => Err(Problem::NotFound.into()),
+        Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &name, refused)),
+        Some(Begun::Away { to, cookie }) => {
+            let mut away = see_other(&to);
+            add_cookie(&mut away, &host_cookie(ATTEMPT_COOKIE, cookie));
+            Ok(away)
+        }
+    }
+}
+
+/// `GET /oidc/{name}/callback`.
+async fn callback(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    asked: Asked,
+    session: Session,
+    From(client): From,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let callback = Callback::parse(&query.unwrap_or_default());
+    let browser = Browser {
+        cookie: asked.cookie(ATTEMPT_COOKIE),
+        client: &client,
+    };
+    let finished = app.finish_at_provider(&name, &callback, browser).await?;
+    match finished {
+        None => Err(Problem::NotFound.into()),
+        Some(Finished::Done { signed_in, wanted }) => {
+            session::begin(&app, &session, &signed_in, &client).await?;
+            Ok(with_workstation(&app, see_other(&wanted), &signed_in))
+        }
+        Some(Finished::Again { wanted }) => Ok(see_other(&start_path(&name, &wanted))),
+        Some(Finished::NotLetIn { refusal, wanted }) => Err(Failure::start_again(
+            refusal.problem(),
+            start_path(&name, &wanted),
+        )),
+        Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &name, refused)),
+    }
+}
+
+/// `POST /oidc/{name}/backchannel-logout`: a form with one `logout_token`.
+async fn backchannel_logout(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    if !app.has_provider(&name) {
+        return Err(Problem::NotFound.into());
+    }
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_form = kind.split(';').next().is_some_and(|kind| {
+        kind.trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    let text = std::str::from_utf8(&body).ok().filter(|_| is_form);
+    let Some(token) = text.and_then(|form| only(form, "logout_token")) else {
+        let refused = Refused::new(Reason::TokenMalformed, "there is no one logout_token");
+        app.refuse_logout(&name, &refused).await?;
+        return Ok(logout_refused(&refused));
+    };
+    match app.backchannel_logout(&name, &token).await {
+        Ok(Ok(_)) => Ok(StatusCode::OK.into_response()),
+        Ok(Err(refused)) => Ok(logout_refused(&refused)),
+        // Nothing has ended: the provider is told to come again, whatever is wrong here.
+        Err(error) => {
+            tracing::error!(error = in_one_line(&error), "a logout could not be written");
+            Err(Failure::busy())
+        }
+    }
+}
+
+/// The answer to a logout token that does not count. Where the provider could not be asked for its
+/// keys, it may try again.
+fn logout_refused(refused: &Refused) -> Response {
+    let status = match refused.reason.blame() {
+        Blame::Silence => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let body = serde_json::json!({
+        "error": "invalid_request", "error_description": refused.reason.code(),
+    });
+    (status, axum::Json(body)).into_response()
+}
+
+/// `GET /oidc/{name}/frontchannel-logout`, in a frame of the provider's page.
+async fn frontchannel_logout(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let origins = app.sign_out_origins(&name).join(" ");
+    if !app.has_provider(&name) {
+        return Err(Problem::NotFound.into());
+    }
+    let query = query.unwrap_or_default();
+    let (iss, sid) = (only(&query, "iss"), only(&query, "sid"));
+    app.frontchannel_logout(&name, iss.as_deref(), sid.as_deref())
+        .await?;
+    // The one page that may stand in a frame, and in the provider's alone.
+    let policy = format!("default-src 'none'; frame-ancestors {origins}");
+    let mut page =
+        axum::response::Html("<!doctype html><title>AccessPoint</title>").into_response();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        page.headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(page)
+}
+
+/// `GET /oidc/{name}/signed-out`: back from signing out at the provider. Only who brings the state
+/// with which they left is told that they signed out.
+async fn signed_out(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    asked: Asked,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    if !app.has_provider(&name) {
+        return Err(Problem::NotFound.into());
+    }
+    let state = only(&query.unwrap_or_default(), "state");
+    let left = asked.cookie(SIGN_OUT_COOKIE);
+    let ours = state.is_some() && state.as_deref() == left;
+    Ok(see_other(if ours {
+        "/login?notice=signed-out"
+    } else {
+        "/login"
+    }))
+}
+
+/// Whether something else than a page that somebody goes to asks: a picture, a frame, a script.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let destination = headers.get("sec-fetch-dest");
+    destination.is_some_and(|destination| destination != "document")
+}
+
+fn start_path(name: &str, wanted: &str) -> String {
+    with_return_to(&format!("/oidc/{name}/login"), wanted)
+}
+
+fn not_signed_in(app: &App, name: &str, refused: NotSignedIn) -> Failure {
+    let source = app.config().sign_in.label(name).to_owned();
+    let problem = match refused.reason.blame() {
+        Blame::Request => Problem::AttemptInvalid { source },
+        Blame::Browser => Problem::CookieMissing { source },
+        Blame::Said => Problem::ProviderSaid {
+            source,
+            said: refused.said.unwrap_or_default(),
+        },
+        Blame::Answer => Problem::UpstreamAnswer { name: source },
+        Blame::Silence => Problem::UpstreamSilent { name: source },
+    };
+    Failure::start_again(problem, start_path(name, &refused.wanted))
+}
+
+/// The value of a parameter that is there once.
+fn only(form: &str, name: &str) -> Option<String> {
+    let mut values = form.split('&').filter_map(|pair| {
+        let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(found).as_deref() == Some(name)).then(|| decoded(value))
+    });
+    match (values.next(), values.next()) {
+        (Some(value), None) => value,
+        _ => None,
+    }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_counts_where_it_is_there_once() {
+        assert_eq!(only("a=1&b=x%2Fy+z", "b").as_deref(), Some("x/y z"));
+        assert_eq!(only("a=1", "b"), None);
+        assert_eq!(only("b=1&b=1", "b"), None);
+        assert_eq!(only("b=1&%62=2", "b"), None);
+        assert_eq!(only("b", "b").as_deref(), Some(""));
+        assert_eq!(only("b=%ff", "b"), None);
+    }
+}

@@ -1,0 +1,453 @@
+//! Identities: who a source and its subject are here. One transaction finds or makes the person,
+//! so that of two who arrive at once under one name only one gets it.
+
+use super::Store;
+use super::change_person::{changed, other_administrators};
+use super::db::{Db, StoreError, values};
+use super::people;
+use super::writer::{Actor, Batch};
+use crate::domain::change::{Event, EventKind};
+use crate::domain::mapping::{Mapped, Unmapped};
+use crate::domain::name::UserName;
+use crate::domain::person::{Person, PersonId};
+use crate::domain::time::Timestamp;
+
+/// Bytes of claims that are kept; longer ones are not known until the next sign-in.
+const CLAIMS_KEPT_BYTES: usize = 256 * 1024;
+/// Characters of a subject that the audit repeats.
+const SUBJECT_TOLD_CHARACTERS: usize = 256;
+
+/// Somebody whom a source vouches for, with what the mapping made of them.
+#[derive(Clone, Debug)]
+pub struct Arriving {
+    /// The configured name of the source.
+    pub source: String,
+    /// Who they are there, for ever.
+    pub subject: String,
+    /// What the source says of them: the text of a JSON object.
+    pub claims: String,
+    /// Who they are here by the rules.
+    pub mapped: Result<Mapped, Unmapped>,
+    /// The name that the claims give, as far as they do.
+    pub name: Option<UserName>,
+    /// The client's address.
+    pub address: String,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArrivedAs {
+    /// They are this person, and may go on.
+    Person(Person),
+    /// The rules let nobody in whom they do not know.
+    Unmapped(Unmapped),
+    /// Their name belongs to another identity.
+    UserNameTaken,
+    /// The person is disabled (R21).
+    UserDisabled,
+}
+
+/// An identity as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRow {
+    /// The configured name of the source.
+    pub source: String,
+    /// Who it is there.
+    pub subject: String,
+    /// When it was last used to sign in; none for passwords that are kept here.
+    pub last_sign_in_at: Option<Timestamp>,
+}
+
+/// What a source said last of somebody.
+#[derive(Clone, Debug)]
+pub struct KnownClaims {
+    /// The configured name of the source.
+    pub source: String,
+    /// Who they are there.
+    pub subject: String,
+    /// Who they are here.
+    pub person: Person,
+    /// The text of a JSON object; none where it is not kept.
+    pub claims: Option<String>,
+}
+
+/// What became of linking or unlinking an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// It is as wanted.
+    Done,
+    /// Nobody has the user name.
+    UnknownUser,
+    /// The person has no such identity.
+    UnknownIdentity,
+    /// It belongs to this other person.
+    Taken {
+        /// The user name.
+        user: String,
+    },
+    /// Refused: the last administrator would have no way in (A-04).
+    LastAdministrator,
+}
+
+impl Store {
+    /// Finds or makes the person of an identity, and brings them up to date. A refusal leaves its
+    /// audit event and ends the sessions that the identity had begun.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn arrive(&self, arriving: Arriving) -> Result<ArrivedAs, StoreError> {
+        self.write(move |batch| arrive(batch, &arriving)).await
+    }
+
+    /// The identities of a person, by source and subject.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn identities(&self, person: &PersonId) -> Result<Vec<IdentityRow>, StoreError> {
+        const SQL: &str = "SELECT source, subject, last_sign_in_at FROM identity \
+             WHERE person_id = $1 ORDER BY source, subject";
+        self.read(|db| {
+            db.query(SQL, values![person.as_str()], |row| {
+                Ok(IdentityRow {
+                    source: row.text(0)?,
+                    subject: row.text(1)?,
+                    last_sign_in_at: row.maybe_at(2)?,
+                })
+            })
+        })
+    }
+
+    /// The sources by which somebody of this name signs in; none for a name that nobody has.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn sources_of(&self, name: &UserName) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT identity.source FROM identity \
+             JOIN person ON person.id = identity.person_id WHERE person.name = $1 \
+             ORDER BY identity.source, identity.subject";
+        self.read(|db| db.query(SQL, values![name.folded()], |row| row.text(0)))
+    }
+
+    /// The sources from which somebody is known.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn known_sources(&self) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT DISTINCT source FROM identity ORDER BY source";
+        self.read(|db| db.query(SQL, &[], |row| row.text(0)))
+    }
+
+    /// The people of one source, by subject, with the claims that they brought last.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn known_claims(
+        &self,
+        source: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<KnownClaims>, StoreError> {
+        const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
+             person.roles, person.user_groups, person.automatic_cal, identity.subject, \
+             identity.claims FROM identity JOIN person ON person.id = identity.person_id \
+             WHERE identity.source = $1 AND identity.subject > $2 \
+             ORDER BY identity.subject LIMIT $3";
+        let values = values![source, after, i64::from(limit)];
+        self.read(|db| {
+            db.query(SQL, values, |row| {
+                Ok(KnownClaims {
+                    source: source.to_owned(),
+                    person: people::person(row)?,
+                    subject: row.text(7)?,
+                    claims: row.maybe_text(8)?,
+                })
+            })
+        })
+    }
+
+    /// Gives an identity to a person: whoever is that subject at the source is this person from
+    /// the next sign-in on.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn link_identity(
+        &self,
+        user: UserName,
+        source: String,
+        subject: String,
+        actor: Actor,
+    ) -> Result<Linked, StoreError> {
+        self.write(move |batch| link(batch, &user, &source, &subject, &actor))
+            .await
+    }
+
+    /// Takes an identity from a person and ends the sessions from its source; a local one takes
+    /// the password with it.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn unlink_identity(
+        &self,
+        user: UserName,
+        source: String,
+        subject: String,
+        actor: Actor,
+    ) -> Result<Linked, StoreError> {
+        self.write(move |batch| unlink(batch, &user, &source, &subject, &actor))
+            .await
+    }
+}
+
+fn arrive(batch: &mut Batch<'_>, arriving: &Arriving) -> Result<ArrivedAs, StoreError> {
+    let known = person_of(batch.db, &arriving.source, &arriving.subject)?;
+    let mapped = match &arriving.mapped {
+        Ok(mapped) => mapped,
+        Err(why) => return lose(batch, arriving, known.as_ref(), why),
+    };
+    let named = match &known {
+        Some(_) => None,
+        None => people::by_name(batch.db, mapped.name.folded())?,
+    };
+    if let Some(other) = &named
+        && people::has_identity(batch.db, &other.id)?
+    {
+        refuse(batch, arriving, None, "USER_NAME_TAKEN", None)?;
+        return Ok(ArrivedAs::UserNameTaken);
+    }
+    if let Some(person) = known.as_ref().or(named.as_ref())
+        && !person.active
+    {
+        refuse(batch, arriving, Some(person), "USER_DISABLED", None)?;
+        return Ok(ArrivedAs::UserDisabled);
+    }
+    let is_known = known.is_some();
+    let person = match known.or(named) {
+        Some(before) => update(batch, &before, mapped)?,
+        None => make(batch, mapped)?,
+    };
+    if is_known {
+        remember(batch, arriving)?;
+    } else {
+        add(batch, arriving, &person)?;
+    }
+    Ok(ArrivedAs::Person(person))
+}
+
+/// The mapping lets them in no longer, or never did: what they had begun from there ends.
+fn lose(
+    batch: &mut Batch<'_>,
+    arriving: &Arriving,
+    known: Option<&Person>,
+    why: &Unmapped,
+) -> Result<ArrivedAs, StoreError> {
+    if let Some(person) = known {
+        remember(batch, arriving)?;
+        batch.end_sessions_from(&person.id, &arriving.source)?;
+    }
+    refuse(batch, arriving, known, "SIGN_IN_REFUSED", Some(why))?;
+    Ok(ArrivedAs::Unmapped(why.clone()))
+}
+
+fn refuse(
+    batch: &mut Batch<'_>,
+    arriving: &Arriving,
+    known: Option<&Person>,
+    code: &str,
+    why: Option<&Unmapped>,
+) -> Result<(), StoreError> {
+    let mut event = Event::new(EventKind::SignInRefused)
+        .with("source", arriving.source.clone())
+        .with("subject", told(&arriving.subject))
+        .with("address", arriving.address.clone());
+    match known {
+        Some(person) => event = event.about(&person.id, &person.name),
+        None => event.user = arriving.name.as_ref().map(ToString::to_string),
+    }
+    if let Some(why) = why {
+        event = event.with("reason", why.to_string());
+    }
+    event.code = Some(code.to_owned());
+    batch.record(&event, &Actor::gateway())
+}
+
+/// Brings a person to what their source says. Roles that an administrator gave to somebody with a
+/// password of the gateway's own are that administrator's affair.
+fn update(batch: &mut Batch<'_>, before: &Person, mapped: &Mapped) -> Result<Person, StoreError> {
+    const SQL: &str = "UPDATE person SET display_name = $1, roles = $2, user_groups = $3, \
+         automatic_cal = $4 WHERE id = $5";
+    let mut after = before.clone();
+    after.display_name.clone_from(&mapped.display_name);
+    after.groups.clone_from(&mapped.groups);
+    after.automatic_cal = mapped.automatic_cal;
+    if !people::has_password(batch.db, &before.id)? {
+        after.roles.clone_from(&mapped.roles);
+    }
+    if after == *before {
+        return Ok(after);
+    }
+    let (roles, groups) = (
+        people::roles_text(&after.roles),
+        people::groups_text(&after.groups),
+    );
+    let row = values![
+        &after.display_name,
+        &roles,
+        &groups,
+        after.automatic_cal.word(),
+        after.id.as_str(),
+    ];
+    batch.db.change_one(SQL, row)?;
+    batch.forget_sessions();
+    batch.record(&changed(before, &after), &Actor::gateway())?;
+    Ok(after)
+}
+
+fn make(batch: &mut Batch<'_>, mapped: &Mapped) -> Result<Person, StoreError> {
+    let person = Person {
+        display_name: mapped.display_name.clone(),
+        roles: mapped.roles.clone(),
+        groups: mapped.groups.clone(),
+        automatic_cal: mapped.automatic_cal,
+        ..people::unseen(batch, &mapped.name)
+    };
+    people::insert(batch, &person)?;
+    let event = Event::new(EventKind::UserAdded)
+        .about(&person.id, &person.name)
+        .with("roles", people::roles_text(&person.roles));
+    batch.record(&event, &Actor::gateway())?;
+    Ok(person)
+}
+
+/// A new identity of a person: of one who was made now, or of a name that was only named so far.
+fn add(batch: &mut Batch<'_>, arriving: &Arriving, person: &Person) -> Result<(), StoreError> {
+    insert(batch, &arriving.source, &arriving.subject, person)?;
+    remember(batch, arriving)?;
+    let event = linked_event(
+        EventKind::IdentityLinked,
+        person,
+        &arriving.source,
+        &arriving.subject,
+    );
+    batch.record(&event, &Actor::gateway())
+}
+
+fn remember(batch: &Batch<'_>, arriving: &Arriving) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE identity SET claims = $1, last_sign_in_at = $2 \
+         WHERE source = $3 AND subject = $4";
+    let claims = Some(&arriving.claims).filter(|claims| claims.len() <= CLAIMS_KEPT_BYTES);
+    let row = values![claims, batch.now, &arriving.source, &arriving.subject];
+    batch.db.change_one(SQL, row)
+}
+
+fn link(
+    batch: &mut Batch<'_>,
+    user: &UserName,
+    source: &str,
+    subject: &str,
+    actor: &Actor,
+) -> Result<Linked, StoreError> {
+    let Some(person) = people::by_name(batch.db, user.folded())? else {
+        return Ok(Linked::UnknownUser);
+    };
+    let mut event = linked_event(EventKind::IdentityLinked, &person, source, subject);
+    match person_of(batch.db, source, subject)? {
+        Some(owner) if owner.id == person.id => return Ok(Linked::Done),
+        Some(owner) => {
+            event.code = Some("IDENTITY_TAKEN".to_owned());
+            batch.record(&event.with("owner", owner.name.clone()), actor)?;
+            return Ok(Linked::Taken { user: owner.name });
+        }
+        None => {}
+    }
+    insert(batch, source, subject, &person)?;
+    batch.record(&event, actor)?;
+    Ok(Linked::Done)
+}
+
+fn unlink(
+    batch: &mut Batch<'_>,
+    user: &UserName,
+    source: &str,
+    subject: &str,
+    actor: &Actor,
+) -> Result<Linked, StoreError> {
+    const IDENTITY: &str = "DELETE FROM identity WHERE source = $1 AND subject = $2";
+    const PASSWORD: &str = "DELETE FROM password WHERE person_id = $1";
+    let Some(person) = people::by_name(batch.db, user.folded())? else {
+        return Ok(Linked::UnknownUser);
+    };
+    let owner = person_of(batch.db, source, subject)?;
+    if owner.is_none_or(|owner| owner.id != person.id) {
+        return Ok(Linked::UnknownIdentity);
+    }
+    let mut event = linked_event(EventKind::IdentityUnlinked, &person, source, subject);
+    if is_last_way_in(batch.db, &person)? && person.administers() {
+        let others = other_administrators(batch.db, &person.id)?;
+        if others == 0 {
+            event.code = Some("LAST_ADMINISTRATOR".to_owned());
+            batch.record(&event, actor)?;
+            return Ok(Linked::LastAdministrator);
+        }
+    }
+    batch.db.change_one(IDENTITY, values![source, subject])?;
+    if source == people::LOCAL_SOURCE {
+        batch.db.execute(PASSWORD, values![person.id.as_str()])?;
+    }
+    let ended = batch.end_sessions_from(&person.id, source)?;
+    batch.record(&event.with("sessions_ended", ended.to_string()), actor)?;
+    Ok(Linked::Done)
+}
+
+fn is_last_way_in(db: &Db, person: &Person) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT COUNT(*) FROM identity WHERE person_id = $1";
+    let count = db.query_one(SQL, values![person.id.as_str()], |row| row.count(0))?;
+    Ok(count == Some(1))
+}
+
+fn linked_event(kind: EventKind, person: &Person, source: &str, subject: &str) -> Event {
+    Event::new(kind)
+        .about(&person.id, &person.name)
+        .with("source", source)
+        .with("subject", told(subject))
+}
+
+fn insert(
+    batch: &Batch<'_>,
+    source: &str,
+    subject: &str,
+    person: &Person,
+) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO identity (source, subject, person_id) VALUES ($1, $2, $3)";
+    batch
+        .db
+        .change_one(SQL, values![source, subject, person.id.as_str()])
+}
+
+fn person_of(db: &Db, source: &str, subject: &str) -> Result<Option<Person>, StoreError> {
+    const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
+         person.roles, person.user_groups, person.automatic_cal FROM identity \
+         JOIN person ON person.id = identity.person_id \
+         WHERE identity.source = $1 AND identity.subject = $2";
+    db.query_one(SQL, values![source, subject], people::person)
+}
+
+fn told(subject: &str) -> String {
+    subject.chars().take(SUBJECT_TOLD_CHARACTERS).collect()
+}
+
+impl Batch<'_> {
+    /// Ends the sessions that a person began by one source, and counts them.
+    fn end_sessions_from(&mut self, person: &PersonId, source: &str) -> Result<usize, StoreError> {
+        const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND source = $2";
+        let ended = self.db.execute(SQL, values![person.as_str(), source])?;
+        self.forget_sessions();
+        Ok(ended)
+    }
+}

@@ -1,0 +1,553 @@
+//! Starting a sign-in and answering its callback: O-01 to O-23.
+
+use accesspoint::domain::time::Millis;
+use reqwest::Method;
+
+use super::{Site, WANTED, WANTED_AGAIN, source};
+use crate::gateway::Client;
+use crate::provider::{Provider, SECRET, answer, edit, instead};
+
+/// A callback without one of its parameters, or with another value.
+fn without(callback: &str, name: &str) -> String {
+    let (path, query) = callback.split_once('?').unwrap();
+    let kept = query
+        .split('&')
+        .filter(|pair| !pair.starts_with(&format!("{name}=")));
+    format!("{path}?{}", kept.collect::<Vec<_>>().join("&"))
+}
+
+fn with(callback: &str, name: &str, value: &str) -> String {
+    format!("{}&{name}={value}", without(callback, name))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_leads_to_what_was_wanted_and_gives_a_cal() {
+    let site = Site::new().await;
+    site.accepted().await;
+    let session = site.browser.get("/api/v1/session").await.body;
+    assert_eq!(session["user"], "ann");
+    // The name is `UserInfo`'s; the groups are those of the ID token, which goes before it.
+    assert_eq!(session["display_name"], "ann of Corp");
+    let person = site.gateway.app.user("ann").unwrap();
+    assert_eq!(person.groups, ["staff"]);
+    assert_eq!(site.gateway.app.ledger().cals("", 10).unwrap().len(), 1);
+    assert_eq!(site.provider.calls().token, 1);
+    let cookie = site.browser.cookie("__Host-attempt").unwrap();
+    assert!(cookie.len() >= 22);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_01_callback_without_state() {
+    let site = Site::new().await;
+    let callback = without(&site.callback().await, "state");
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_STATE_MISSING");
+    assert_eq!(site.provider.calls().token, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_02_callback_with_empty_state() {
+    let site = Site::new().await;
+    let callback = with(&site.callback().await, "state", "");
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_STATE_MISSING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_03_state_never_issued() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    for state in [
+        "x".repeat(43),
+        "x".repeat(5000),
+        "%00".to_owned(),
+        "%ff%fe".to_owned(),
+    ] {
+        let answer = site.browser.get(&with(&callback, "state", &state)).await;
+        site.refused(&answer, 400, "OIDC_STATE_UNKNOWN");
+    }
+    // What was not named is not used up.
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_04_state_issued_to_another_browser() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let stranger = site.gateway.client();
+    let answer = stranger.get(&callback).await;
+    site.refused_with_link(&answer, 400, "OIDC_OTHER_BROWSER", "/oidc/corp/login");
+    assert_eq!(stranger.cookie("__Host-session"), None);
+    // One that has begun a sign-in of its own keeps what it wanted.
+    let own = stranger.get(WANTED_AGAIN).await;
+    assert_eq!(own.status, 303);
+    let answer = stranger.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_OTHER_BROWSER");
+    assert_eq!(site.provider.calls().token, 0);
+    // The attempt goes on where it was begun.
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_05_state_used_twice() {
+    let site = Site::new().await;
+    site.provider
+        .wrong(|wrong| wrong.answer_instead = instead(|| answer(400, "application/json", "{}")));
+    let callback = site.callback().await;
+    let first = site.browser.get(&callback).await;
+    site.refused(&first, 502, "OIDC_TOKEN_CALL");
+    site.provider.right();
+    let again = site.browser.get(&callback).await;
+    site.refused(&again, 400, "OIDC_STATE_USED");
+    let fresh_code = with(&callback, "code", "code-99");
+    let again = site.browser.get(&fresh_code).await;
+    site.refused(&again, 400, "OIDC_STATE_USED");
+    assert_eq!(site.provider.calls().token, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_06_state_older_than_its_limit() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    site.gateway.clock.advance(Millis::minutes(10));
+    // It starts again by itself, once.
+    let again = site.browser.get(&callback).await;
+    assert_eq!(
+        (again.status.as_u16(), again.location().as_str()),
+        (303, WANTED_AGAIN)
+    );
+    let away = site.browser.get(&again.location()).await;
+    let second = site.authorize(&away.location()).await;
+    site.gateway.clock.advance(Millis::minutes(10));
+    let answer = site.browser.get(&second).await;
+    site.refused(&answer, 400, "OIDC_STATE_EXPIRED");
+    assert_eq!(site.provider.calls().token, 0);
+    // The first one is spent too, and a new one is good.
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_STATE_USED");
+    site.accepted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_lives_ten_minutes_to_the_millisecond() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    site.gateway.clock.advance(Millis(10 * 60_000 - 1));
+    let answer = site.browser.get(&callback).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.location().as_str()),
+        (303, WANTED)
+    );
+}
+
+/// A gateway with two providers, corp and other.
+async fn two_providers() -> (Site, Provider) {
+    let site_clock =
+        accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let corp = Provider::start(site_clock.clone()).await;
+    let other = Provider::start(site_clock.clone()).await;
+    let secret = format!("client_secret = '{SECRET}'");
+    let settings = format!(
+        "{}{}",
+        source("corp", &corp.issuer(), &secret),
+        source("other", &other.issuer(), &secret)
+    );
+    (Site::from(corp, &settings, site_clock).await, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_07_state_of_one_provider_at_the_callback_of_another() {
+    let (site, other) = two_providers().await;
+    let callback = site.callback().await;
+    let mixed_up = callback.replace("/oidc/corp/", "/oidc/other/");
+    let answer = site.browser.get(&mixed_up).await;
+    let link = WANTED_AGAIN.replace("corp", "other");
+    site.refused_with_link(&answer, 400, "OIDC_OTHER_SOURCE", &link);
+    assert_eq!((site.provider.calls().token, other.calls().token), (0, 0));
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_STATE_USED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_74_one_name_at_two_providers_is_two_people_of_whom_one_gets_it() {
+    let (site, _other) = two_providers().await;
+    site.accepted().await;
+    let stranger = site.gateway.client();
+    let wanted = WANTED_AGAIN.replace("corp", "other");
+    let away = stranger.get(&wanted).await;
+    let back = site.authorize(&away.location()).await;
+    let answer = stranger.get(&back).await;
+    assert_eq!(
+        (answer.status.as_u16(), site.last_code().as_str()),
+        (403, "USER_NAME_TAKEN")
+    );
+    assert!(answer.text().contains(&format!("href=\"{wanted}\"")));
+    assert_eq!(stranger.cookie("__Host-session"), None);
+    assert_eq!(
+        (
+            site.sessions(),
+            site.gateway.app.ledger().cals("", 10).unwrap().len()
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_08_iss_of_another_provider() {
+    let site = Site::new().await;
+    for iss in [
+        "https%3A%2F%2Fevil.example",
+        "x",
+        &format!("{}/", site.provider.issuer()),
+    ] {
+        let callback = with(&site.callback().await, "iss", iss);
+        let answer = site.browser.get(&callback).await;
+        site.refused(&answer, 400, "OIDC_CALLBACK_ISSUER");
+    }
+    assert_eq!(site.provider.calls().token, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_09_iss_missing_although_promised() {
+    let site = Site::new().await;
+    let callback = without(&site.callback().await, "iss");
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_CALLBACK_ISSUER");
+    assert_eq!(site.provider.calls().token, 0);
+    let silent = Site::new().await;
+    silent.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut serde_json::Value| {
+            metadata["authorization_response_iss_parameter_supported"] = false.into();
+        });
+    });
+    let callback = without(&silent.callback().await, "iss");
+    assert_eq!(silent.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_10_both_error_and_code() {
+    let site = Site::new().await;
+    let callback = with(&site.callback().await, "error", "access_denied");
+    let answer = site.browser.get(&callback).await;
+    site.refused(&answer, 400, "OIDC_CODE_AND_ERROR");
+    assert_eq!(site.provider.calls().token, 0);
+    let neither = without(&site.callback().await, "code");
+    let answer = site.browser.get(&neither).await;
+    site.refused(&answer, 400, "OIDC_CODE_MISSING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_11_error_with_script_in_its_description() {
+    let site = Site::new().await;
+    let script = "%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    let long = format!("{script}{}", "x".repeat(4000));
+    for (error, status, code) in [
+        ("access_denied", 400, "OIDC_ACCESS_DENIED"),
+        ("login_required", 400, "OIDC_PROVIDER_ERROR"),
+        ("%3Cscript%3E", 400, "OIDC_PROVIDER_ERROR"),
+        ("temporarily_unavailable", 503, "OIDC_PROVIDER_SILENT"),
+    ] {
+        let callback = without(&site.callback().await, "code");
+        let callback = format!("{callback}&error={error}&error_description={long}");
+        let answer = site.browser.get(&callback).await;
+        site.refused(&answer, status, code);
+        let page = answer.text();
+        assert!(!page.contains("<script>alert"), "{page}");
+        assert!(!page.contains(&"x".repeat(300)));
+        if status == 400 {
+            assert!(
+                page.contains("alert(1)"),
+                "what the provider says is told: {page}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_12_a_parameter_twice() {
+    let site = Site::new().await;
+    for extra in ["state=x", "code=x", "iss=x", "st%61te=x"] {
+        let callback = format!("{}&{extra}", site.callback().await);
+        let answer = site.browser.get(&callback).await;
+        site.refused(&answer, 400, "OIDC_PARAMETER_TWICE");
+    }
+    assert_eq!(site.provider.calls().token, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_13_an_answer_by_post_where_a_query_was_asked_for() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let (path, form) = callback.split_once('?').unwrap();
+    let posted = site
+        .browser
+        .request(Method::POST, path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form.to_owned());
+    assert_eq!(site.browser.send(posted).await.status, 405);
+    assert_eq!(site.provider.calls().token, 0);
+    assert_eq!(site.browser.cookie("__Host-session"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_14_callback_by_other_methods_spends_no_code() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    for method in [Method::HEAD, Method::PUT, Method::OPTIONS, Method::DELETE] {
+        let request = site.browser.request(method.clone(), &callback);
+        assert_eq!(site.browser.send(request).await.status, 405, "{method}");
+    }
+    assert_eq!(site.provider.calls().token, 0);
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_15_code_of_another_session_with_a_state_of_ones_own() {
+    let site = Site::new().await;
+    site.provider.set_subject("victim");
+    let victim = Client::clone(&site.gateway.client());
+    let away = victim.get(WANTED_AGAIN).await;
+    let stolen = site.authorize(&away.location()).await;
+    let code = stolen
+        .split("code=")
+        .nth(1)
+        .unwrap()
+        .split('&')
+        .next()
+        .unwrap();
+    let callback = with(&site.callback().await, "code", code);
+    let answer = site.browser.get(&callback).await;
+    // PKCE: the code belongs to another verifier.
+    site.refused(&answer, 400, "OIDC_CODE_REFUSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_16_code_exchanged_twice_in_parallel() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let tries = (0..8).map(|_| {
+        let (browser, callback) = (site.browser.clone(), callback.clone());
+        tokio::spawn(async move { browser.get(&callback).await.status.as_u16() })
+    });
+    let mut answers = Vec::new();
+    for one in tries.collect::<Vec<_>>() {
+        answers.push(one.await.unwrap());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [303, 400, 400, 400, 400, 400, 400, 400]);
+    assert_eq!((site.provider.calls().token, site.sessions()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_17_metadata_without_s256() {
+    for methods in [serde_json::json!(["plain"]), serde_json::json!([])] {
+        let site = Site::new().await;
+        site.provider.wrong(|wrong| {
+            wrong.metadata = edit(move |metadata: &mut serde_json::Value| {
+                metadata["code_challenge_methods_supported"] = methods.clone();
+            });
+        });
+        let answer = site.browser.get(WANTED_AGAIN).await;
+        site.refused(&answer, 502, "OIDC_METADATA_WITHOUT_S256");
+    }
+    // A list that is not there is no promise either way: PKCE is used all the same.
+    let site = Site::new().await;
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut serde_json::Value| {
+            metadata
+                .as_object_mut()
+                .unwrap()
+                .remove("code_challenge_methods_supported");
+        });
+    });
+    site.accepted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_18_attempt_cookie_altered() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let right = site.browser.cookie("__Host-attempt").unwrap();
+    for wrong in [
+        &right[1..],
+        "",
+        &format!("{right}A"),
+        &right.to_lowercase(),
+        "a%00b",
+    ] {
+        let stranger = site.gateway.client();
+        let planted = ("__Host-attempt".to_owned(), wrong.to_owned());
+        stranger.cookies.lock().unwrap().push(planted);
+        let answer = stranger.get(&callback).await;
+        site.refused_with_link(&answer, 400, "OIDC_OTHER_BROWSER", "/oidc/corp/login");
+    }
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_19_attempt_cookie_replayed_after_success() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+    let thief = site.gateway.client();
+    let cookie = site.browser.cookie("__Host-attempt").unwrap();
+    thief
+        .cookies
+        .lock()
+        .unwrap()
+        .push(("__Host-attempt".to_owned(), cookie));
+    let answer = thief.get(&callback).await;
+    assert_eq!(
+        (answer.status.as_u16(), site.last_code().as_str()),
+        (400, "OIDC_STATE_USED")
+    );
+    assert_eq!((thief.cookie("__Host-session"), site.sessions()), (None, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_20_fifty_tabs() {
+    let site = Site::new().await;
+    let mut callbacks = Vec::new();
+    for _ in 0..50 {
+        callbacks.push(site.callback().await);
+    }
+    let cookies: usize = site
+        .browser
+        .cookies
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    assert!(cookies < 4096, "{cookies}");
+    // The ten youngest are open, whoever comes first; the older ones begin again by themselves.
+    for callback in callbacks.iter().rev().take(10) {
+        let answer = site.browser.get(callback).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.location().as_str()),
+            (303, WANTED)
+        );
+    }
+    for callback in &callbacks[..40] {
+        let again = site.browser.get(callback).await;
+        assert_eq!(
+            (again.status.as_u16(), again.location().as_str()),
+            (303, WANTED_AGAIN)
+        );
+        let away = site.browser.get(&again.location()).await;
+        let back = site.authorize(&away.location()).await;
+        let answer = site.browser.get(&back).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.location().as_str()),
+            (303, WANTED)
+        );
+    }
+    assert_eq!(site.sessions(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_21_third_party_initiated_login_with_parameters_of_its_own() {
+    let site = Site::new().await;
+    let path = "/oidc/corp/login?scope=openid%20admin&prompt=none&acr_values=none&max_age=0\
+        &redirect_uri=https%3A%2F%2Fevil.example&client_id=evil&nonce=n&state=s&login_hint=x\
+        &target_link_uri=https%3A%2F%2Fevil.example";
+    let away = site.browser.get(path).await;
+    assert_eq!(away.status, 303);
+    let to = away.location();
+    assert!(!to.contains("evil") && !to.contains("admin"), "{to}");
+    for name in [
+        "prompt",
+        "acr_values",
+        "max_age",
+        "login_hint",
+        "target_link_uri",
+    ] {
+        assert!(!to.contains(name), "{name}: {to}");
+    }
+    let back = site.authorize(&to).await;
+    assert_eq!(site.browser.get(&back).await.location(), "/");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_22_third_party_initiated_login_with_an_unknown_iss() {
+    let site = Site::new().await;
+    let stranger = Provider::start(site.gateway.clock.clone()).await;
+    let path = format!("/oidc/corp/login?iss={}", stranger.issuer());
+    let away = site.browser.get(&path).await;
+    assert!(away.location().starts_with(&site.provider.issuer()));
+    assert_eq!(stranger.calls(), crate::provider::Calls::default());
+    assert_eq!(site.browser.get("/oidc/evil/login").await.status, 404);
+    assert_eq!(
+        site.browser
+            .get("/oidc/evil/callback?code=a&state=b")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(site.browser.get("/oidc/local/login").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_23_login_started_by_a_picture_or_a_script() {
+    let site = Site::new().await;
+    for destination in ["image", "empty", "iframe", "script", "frame", "object"] {
+        let request = site
+            .browser
+            .request(Method::GET, WANTED_AGAIN)
+            .header("sec-fetch-site", "cross-site")
+            .header("sec-fetch-dest", destination);
+        let answer = site.browser.send(request).await;
+        assert_eq!(answer.status, 403, "{destination}");
+    }
+    let prefetch = site
+        .browser
+        .request(Method::GET, WANTED_AGAIN)
+        .header("sec-purpose", "prefetch");
+    assert_eq!(site.browser.send(prefetch).await.status, 403);
+    assert_eq!(site.browser.head(WANTED_AGAIN).await.status, 405);
+    assert_eq!(site.browser.cookie("__Host-attempt"), None);
+    assert_eq!(site.provider.calls(), crate::provider::Calls::default());
+    let clicked = site
+        .browser
+        .request(Method::GET, WANTED_AGAIN)
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-dest", "document");
+    assert_eq!(site.browser.send(clicked).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_to_go_is_one_of_ours_or_the_start_page() {
+    let site = Site::new().await;
+    for wanted in [
+        "https%3A%2F%2Fevil.example",
+        "%2F%2Fevil.example",
+        "%2Fadmin",
+        "%2Flogout",
+        "%2Faccount&return_to=%2F%2Fevil.example",
+    ] {
+        let away = site
+            .browser
+            .get(&format!("/oidc/corp/login?return_to={wanted}"))
+            .await;
+        let back = site.authorize(&away.location()).await;
+        assert_eq!(site.browser.get(&back).await.location(), "/", "{wanted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_attempt_cookie_is_as_careful_as_the_others() {
+    let site = Site::new().await;
+    let away = site.browser.get(WANTED_AGAIN).await;
+    let cookies: Vec<&str> = away
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|cookie| cookie.to_str().unwrap())
+        .filter(|cookie| cookie.starts_with("__Host-attempt="))
+        .collect();
+    assert_eq!(cookies.len(), 1);
+    for part in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookies[0].contains(part), "{part}: {}", cookies[0]);
+    }
+    assert!(!cookies[0].contains("Domain"));
+}

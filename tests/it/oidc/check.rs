@@ -1,0 +1,69 @@
+//! What `accesspoint check` says of a provider.
+
+use accesspoint::app::check::Level;
+use accesspoint::domain::time::Millis;
+use serde_json::{Value, json};
+
+use super::Site;
+use crate::provider::{answer, edit, instead};
+
+async fn found(site: &Site) -> Vec<(Level, String)> {
+    let findings = site.gateway.app.check_providers().await;
+    findings
+        .into_iter()
+        .map(|found| (found.level, found.text))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_answers_is_told_with_what_it_lacks() {
+    let site = Site::new().await;
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut Value| {
+            metadata
+                .as_object_mut()
+                .unwrap()
+                .remove("end_session_endpoint");
+        });
+    });
+    let found = found(&site).await;
+    assert!(
+        found.contains(&(Level::Ok, "corp: it answers, 1 keys".to_owned())),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|(_, text)| text.contains("lacks end_session_endpoint")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_a_warning() {
+    let site = Site::new().await;
+    // The gateway's clock is simulated; the provider's header is the real one.
+    site.gateway.clock.advance(Millis::days(365 * 20));
+    let found = found(&site).await;
+    let skew = found.iter().find(|(_, text)| text.contains("clock"));
+    assert_eq!(skew.unwrap().0, Level::Warning, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_cannot_be_used_is_a_fault() {
+    let site = Site::new().await;
+    site.provider
+        .wrong(|wrong| wrong.metadata_instead = instead(|| answer(503, "text/plain", "")));
+    let down = found(&site).await;
+    assert_eq!(down[0].0, Level::Fault);
+    assert!(
+        down[0].1.starts_with("corp: OIDC_PROVIDER_SILENT"),
+        "{down:?}"
+    );
+    site.provider.right();
+    site.provider.wrong(|wrong| {
+        wrong.keys = edit(|set: &mut Value| set["keys"] = json!([]));
+    });
+    let empty = found(&site).await;
+    assert_eq!(empty[0].0, Level::Fault, "{empty:?}");
+}

@@ -1,0 +1,211 @@
+//! Signing in and out through providers, over real HTTPS: conformance names and attacks, by id.
+//!
+//! Every refusal is held against [`Site::refused`].
+
+#![cfg(test)]
+
+mod begin;
+mod check;
+mod conformance;
+mod logout;
+mod metadata;
+mod tokens;
+
+use std::time::Duration;
+
+use accesspoint::clock::Clock;
+use accesspoint::store::{AuditFilter, AuditRow, LeaseFilter};
+use reqwest::Method;
+
+use crate::gateway::{Answer, Client, Gateway};
+use crate::provider::{CLIENT_ID, Provider, SECRET, Wrong};
+
+/// What somebody wanted when they began: a document.
+const WANTED: &str = "/QvAJAXZfc/AccessPoint.aspx?open=&id=Sales%2FOrders.qvw";
+/// The same in the link that starts again.
+const WANTED_AGAIN: &str = "/oidc/corp/login?return_to=%2FQvAJAXZfc%2FAccessPoint.aspx%3Fopen%3D%26id%3DSales%252FOrders.qvw";
+
+/// How long a provider may take in these tests.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A gateway with a provider called corp, and a browser. Whoever signs in gets a named CAL.
+struct Site {
+    gateway: Gateway,
+    provider: Provider,
+    browser: Client,
+    outside: reqwest::Client,
+}
+
+impl Site {
+    async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With more settings of the provider.
+    async fn with(settings: &str) -> Self {
+        let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+        let provider = Provider::start(clock.clone()).await;
+        let settings = format!("client_secret = '{SECRET}'\n{settings}");
+        Self::of(provider, &settings, clock).await
+    }
+
+    async fn of(provider: Provider, settings: &str, clock: Clock) -> Self {
+        let settings = format!(
+            "[[sign_in.source]]\nkind = 'local'\nname = 'local'\n{}",
+            source("corp", &provider.issuer(), settings)
+        );
+        Self::from(provider, &settings, clock).await
+    }
+
+    async fn from(provider: Provider, settings: &str, clock: Clock) -> Self {
+        let gateway = Gateway::with_clock(5, settings, clock, |config| {
+            for oidc in config.sign_in.oidc.values_mut() {
+                oidc.timeout = PATIENCE;
+            }
+        })
+        .await;
+        let outside = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            browser: gateway.client(),
+            gateway,
+            provider,
+            outside,
+        }
+    }
+
+    /// Begins a sign-in; answers where the browser is sent.
+    async fn begin(&self) -> String {
+        let path = WANTED_AGAIN;
+        let away = self.browser.get(path).await;
+        assert_eq!(away.status, 303, "{}", away.text());
+        away.location()
+    }
+
+    /// What the provider sends the browser back with: a path of ours.
+    async fn authorize(&self, url: &str) -> String {
+        let back = self.outside.get(url).send().await.unwrap();
+        assert_eq!(back.status(), 303);
+        let to = back.headers()["location"].to_str().unwrap();
+        to.strip_prefix(&self.gateway.url("")).unwrap().to_owned()
+    }
+
+    /// Begins a sign-in and lets the provider answer; the callback's path.
+    async fn callback(&self) -> String {
+        let url = self.begin().await;
+        self.authorize(&url).await
+    }
+
+    /// A whole sign-in; the answer to the callback.
+    async fn sign_in(&self) -> Answer {
+        let callback = self.callback().await;
+        self.browser.get(&callback).await
+    }
+
+    /// A whole sign-in that must succeed, and lead to what was wanted.
+    async fn accepted(&self) {
+        let answer = self.sign_in().await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert_eq!(answer.location(), WANTED);
+        let session = self.browser.get("/api/v1/session").await;
+        assert_eq!(session.status, 200);
+    }
+
+    /// A whole sign-in with something wrong, which must be refused for this reason.
+    async fn refuses(&self, status: u16, code: &str, wrong: impl FnOnce(&mut Wrong)) {
+        self.provider.right();
+        self.provider.wrong(wrong);
+        let answer = self.sign_in().await;
+        self.refused(&answer, status, code);
+        self.provider.right();
+    }
+
+    /// What every refused sign-in must be: no session, no CAL, no lease, one audit event with its
+    /// reason, and a page with a sentence and a link that starts again and keeps what was wanted.
+    fn refused(&self, answer: &Answer, status: u16, code: &str) {
+        self.refused_with_link(answer, status, code, WANTED_AGAIN);
+    }
+
+    fn refused_with_link(&self, answer: &Answer, status: u16, code: &str, link: &str) {
+        let page = answer.text();
+        assert_eq!(
+            (answer.status.as_u16(), self.last_code().as_str()),
+            (status, code),
+            "{:?}",
+            self.last_event()
+        );
+        assert_eq!(self.browser.cookie("__Host-session"), None);
+        let ledger = self.gateway.app.ledger();
+        assert!(ledger.sessions(None, "", 10).unwrap().is_empty());
+        assert!(ledger.cals("", 10).unwrap().is_empty());
+        let leases = LeaseFilter {
+            limit: 10,
+            ..LeaseFilter::default()
+        };
+        assert!(ledger.leases(&leases).unwrap().is_empty());
+        let kind = answer.headers["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("text/html"), "{kind}");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        let start_again = format!("href=\"{link}\">Start again</a>");
+        assert!(page.contains(&start_again), "{link}: {page}");
+        let sentence = page
+            .split("<dd>")
+            .nth(1)
+            .unwrap()
+            .split("</dd>")
+            .next()
+            .unwrap();
+        assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
+    }
+
+    fn last_event(&self) -> AuditRow {
+        self.events(1).remove(0)
+    }
+
+    fn last_code(&self) -> String {
+        let event = self.last_event();
+        assert_eq!(event.event, "sign_in_refused", "{event:?}");
+        event.code.unwrap_or_default()
+    }
+
+    fn events(&self, limit: u32) -> Vec<AuditRow> {
+        let filter = AuditFilter {
+            limit,
+            ..AuditFilter::default()
+        };
+        self.gateway.app.ledger().audit(&filter).unwrap()
+    }
+
+    fn sessions(&self) -> usize {
+        let sessions = self.gateway.app.ledger().sessions(None, "", 1000);
+        sessions.unwrap().len()
+    }
+}
+
+/// The settings of a provider that is in use.
+fn source(name: &str, issuer: &str, settings: &str) -> String {
+    format!(
+        "[[sign_in.source]]\nkind = 'oidc'\nname = '{name}'\n[oidc.{name}]\nissuer = '{issuer}'\n\
+         label = 'Corporate sign-in'\nallow_http_loopback = true\nclient_id = '{CLIENT_ID}'\n\
+         user_name = '{{preferred_username}}'\ndisplay_name = '{{name}}'\ngroups = 'groups'\n\
+         {settings}\n[[oidc.{name}.rule]]\nnamed_cal = 'assign'\n"
+    )
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn location(&self) -> String {
+        self.headers["location"].to_str().unwrap().to_owned()
+    }
+}
+
+impl Client {
+    async fn head(&self, path: &str) -> Answer {
+        self.send(self.request(Method::HEAD, path)).await
+    }
+}

@@ -1,0 +1,868 @@
+//! ID tokens, keys and what the token call brings: O-30 to O-59, O-64 to O-72.
+
+use accesspoint::domain::time::Millis;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
+
+use super::Site;
+use crate::provider::{
+    SECRET, answer, edit, endless, instead, keys, made, redirect, signed, signed_text, silent,
+    token_of,
+};
+
+/// Sets a claim; `Value::Null` takes it away.
+async fn claim(site: &Site, name: &'static str, value: Value, code: &str) {
+    site.refuses(502, code, |wrong| {
+        wrong.claims = edit(move |claims: &mut Value| set(claims, name, value.clone()));
+    })
+    .await;
+}
+
+async fn claim_is_fine(site: &Site, name: &'static str, value: Value) {
+    site.provider.right();
+    site.provider.wrong(|wrong| {
+        wrong.claims = edit(move |claims: &mut Value| set(claims, name, value.clone()));
+    });
+    let answer = site.sign_in().await;
+    assert_eq!(answer.status, 303, "{:?}", site.last_event());
+}
+
+async fn header(site: &Site, name: &'static str, value: Value, code: &str) {
+    site.refuses(502, code, |wrong| {
+        wrong.header = edit(move |header: &mut Value| set(header, name, value.clone()));
+    })
+    .await;
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    let members = object.as_object_mut().unwrap();
+    members.remove(name);
+    if !value.is_null() {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// A token made from the right one by changing its text.
+async fn text(site: &Site, code: &str, change: impl Fn(String) -> String + Send + Sync + 'static) {
+    site.refuses(502, code, |wrong| {
+        wrong.token = made(move |header, claims, key| change(token_of(header, claims, key)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_30_alg_none_in_every_spelling() {
+    let site = Site::new().await;
+    for alg in [
+        json!("none"),
+        json!("None"),
+        json!("nOnE"),
+        json!(""),
+        json!(7),
+        Value::Null,
+    ] {
+        for empty in [true, false] {
+            let alg = alg.clone();
+            site.refuses(502, "OIDC_ALGORITHM", |wrong| {
+                wrong.token = made(move |header, claims, key| {
+                    let mut header = header.clone();
+                    set(&mut header, "alg", alg.clone());
+                    let token = token_of(&header, claims, key);
+                    let cut = token.rfind('.').unwrap() + 1;
+                    if empty {
+                        token[..cut].to_owned()
+                    } else {
+                        token
+                    }
+                });
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_31_hs256_with_the_public_key_as_secret() {
+    let site = Site::new().await;
+    let pem = keys::rsa().public_pem;
+    let der: Vec<u8> = base64::engine::general_purpose::STANDARD
+        .decode(
+            pem.lines()
+                .filter(|line| !line.starts_with('-'))
+                .collect::<String>(),
+        )
+        .unwrap();
+    for secret in [
+        pem.clone().into_bytes(),
+        pem.trim().as_bytes().to_vec(),
+        der,
+    ] {
+        site.refuses(502, "OIDC_ALGORITHM", |wrong| {
+            wrong.token = made(move |header, claims, _| {
+                let mut header = header.clone();
+                header["alg"] = json!("HS256");
+                signed(
+                    &header,
+                    claims,
+                    &EncodingKey::from_secret(&secret),
+                    Algorithm::HS256,
+                )
+            });
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_32_hs256_with_the_client_secret() {
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_ALGORITHM", |wrong| {
+        wrong.token = made(|_, claims, _| {
+            let secret = EncodingKey::from_secret(SECRET.as_bytes());
+            signed(
+                &json!({ "alg": "HS256" }),
+                claims,
+                &secret,
+                Algorithm::HS256,
+            )
+        });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_33_rs256_where_others_are_pinned() {
+    let site = Site::with("id_token_algs = ['PS256', 'ES256']").await;
+    let answer = site.sign_in().await;
+    site.refused(&answer, 502, "OIDC_ALGORITHM");
+    for key in [keys::rsa_pss(), keys::ec()] {
+        site.provider.set_keys(vec![key]);
+        site.gateway.clock.advance(Millis::minutes(10));
+        let answer = site.sign_in().await;
+        assert_eq!(answer.status, 303, "{:?}", site.last_event());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_signature_that_is_allowed_is_accepted() {
+    for key in [keys::rsa(), keys::rsa_pss(), keys::ec(), keys::ed()] {
+        let site = Site::new().await;
+        site.provider.set_keys(vec![key]);
+        site.accepted().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_34_signatures_that_do_not_fit() {
+    let site = Site::new().await;
+    text(&site, "OIDC_SIGNATURE", |token| {
+        token[..=token.rfind('.').unwrap()].to_owned()
+    })
+    .await;
+    text(&site, "OIDC_SIGNATURE", |token| {
+        token[..token.len() - 42].to_owned()
+    })
+    .await;
+    text(&site, "OIDC_SIGNATURE", |token| {
+        let (signed_part, signature) = token.rsplit_once('.').unwrap();
+        let flipped = if signature.starts_with('A') { "B" } else { "A" };
+        format!("{signed_part}.{flipped}{}", &signature[1..])
+    })
+    .await;
+    text(&site, "OIDC_SIGNATURE", |token| {
+        // Another header over the same claims and signature.
+        let (_, rest) = token.split_once('.').unwrap();
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","kid":"rsa-1","typ":"JWT","x":1}"#);
+        format!("{header}.{rest}")
+    })
+    .await;
+    site.refuses(502, "OIDC_SIGNATURE", |wrong| {
+        wrong.token = made(|header, claims, _| {
+            signed(header, claims, &keys::other_rsa().private, Algorithm::RS256)
+        });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_35_unknown_kids_cause_one_refresh_and_then_one_a_minute() {
+    let site = Site::new().await;
+    site.accepted().await;
+    let before = site.provider.calls().keys;
+    for number in 0..1000 {
+        let token = site.provider.logout_token(|header, _| {
+            header["kid"] = json!(format!("unknown-{number}"));
+        });
+        assert_eq!(site.logout(&token).await.status, 400);
+    }
+    assert_eq!(site.provider.calls().keys, before + 1);
+    site.gateway.clock.advance(Millis::minutes(1));
+    for _ in 0..10 {
+        let token = site
+            .provider
+            .logout_token(|header, _| header["kid"] = json!("unknown"));
+        assert_eq!(site.logout(&token).await.status, 400);
+    }
+    assert_eq!(site.provider.calls().keys, before + 2);
+    assert_eq!(site.sessions(), 1);
+    let fresh = Site::new().await;
+    header(&fresh, "kid", json!("unknown"), "OIDC_KEY_UNKNOWN").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_36_an_outage_of_the_keys_fails_closed() {
+    let site = Site::new().await;
+    site.refuses(503, "OIDC_PROVIDER_SILENT", |wrong| {
+        wrong.keys_instead = instead(|| answer(503, "text/plain", "down"));
+    })
+    .await;
+    // Whoever comes in the next moment is told without asking again.
+    let before = site.provider.calls().keys;
+    let tries = (0..50).map(|_| {
+        let token = site.provider.logout_token(|_, _| ());
+        let request = site.logout_request(&token);
+        let browser = site.browser.clone();
+        tokio::spawn(async move { browser.send(request).await.status.as_u16() })
+    });
+    for one in tries.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap(), 503);
+    }
+    assert_eq!(site.provider.calls().keys, before);
+    site.gateway.clock.advance(Millis::seconds(5));
+    site.accepted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_37_kid_absent() {
+    let site = Site::new().await;
+    site.provider
+        .set_keys(vec![keys::rsa().named(None), keys::other_rsa().named(None)]);
+    let answer = site.sign_in().await;
+    site.refused(&answer, 502, "OIDC_KEY_AMBIGUOUS");
+    let site = Site::new().await;
+    site.provider.set_keys(vec![keys::rsa().named(None)]);
+    site.accepted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_38_odd_kids() {
+    let site = Site::new().await;
+    for kid in [
+        "../../../etc/passwd",
+        "' OR '1'='1",
+        "\"><script>",
+        "http://evil.example/k",
+    ] {
+        header(&site, "kid", json!(kid), "OIDC_KEY_UNKNOWN").await;
+    }
+    for kid in [
+        json!("k".repeat(10_240)),
+        json!("a\u{0}b"),
+        json!(7),
+        json!([]),
+    ] {
+        header(&site, "kid", kid, "OIDC_TOKEN_MALFORMED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_39_keys_named_in_the_token_are_never_used() {
+    let site = Site::new().await;
+    let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
+    stranger.set_keys(vec![keys::other_rsa()]);
+    for (name, value) in [
+        ("jwk", keys::other_rsa().jwk),
+        ("jku", json!(stranger.url("/jwks"))),
+        ("x5u", json!(stranger.url("/jwks"))),
+        ("x5c", json!(["AAAA"])),
+    ] {
+        site.refuses(502, "OIDC_SIGNATURE", |wrong| {
+            wrong.token = made(move |header, claims, _| {
+                let mut header = header.clone();
+                header[name] = value.clone();
+                signed(
+                    &header,
+                    claims,
+                    &keys::other_rsa().private,
+                    Algorithm::RS256,
+                )
+            });
+        })
+        .await;
+    }
+    assert_eq!(stranger.calls().keys, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_40_crit_with_an_unknown_name() {
+    let site = Site::new().await;
+    for crit in [json!(["http://example.com/x"]), json!(["exp"]), json!([])] {
+        header(&site, "crit", crit, "OIDC_HEADER_CRITICAL").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_41_b64_false() {
+    let site = Site::new().await;
+    header(&site, "b64", json!(false), "OIDC_HEADER_CRITICAL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_42_keys_that_must_not_check_a_signature() {
+    for (name, value) in [
+        ("use", json!("enc")),
+        ("alg", json!("PS256")),
+        ("kty", json!("EC")),
+        ("e", json!("AQ")),
+        ("n", json!(URL_SAFE_NO_PAD.encode([0xff; 64]))),
+        ("n", json!(URL_SAFE_NO_PAD.encode([0xff; 128]))),
+    ] {
+        let site = Site::new().await;
+        site.refuses(502, "OIDC_KEY_UNKNOWN", |wrong| {
+            wrong.keys = edit(move |set: &mut Value| set["keys"][0][name] = value.clone());
+        })
+        .await;
+    }
+    // A point that is not on the curve.
+    let site = Site::new().await;
+    site.provider.set_keys(vec![keys::ec()]);
+    site.refuses(502, "OIDC_SIGNATURE", |wrong| {
+        wrong.keys = edit(|set: &mut Value| {
+            set["keys"][0]["x"] = json!(URL_SAFE_NO_PAD.encode([1; 32]));
+        });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_43_key_sets_that_are_too_much() {
+    let many = |set: &mut Value| {
+        let key = set["keys"][0].clone();
+        set["keys"] = json!(vec![key; 10_000]);
+    };
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| wrong.keys = edit(many))
+        .await;
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_KEYS_INVALID", |wrong| {
+        wrong.keys = edit(|set: &mut Value| set["keys"] = json!(vec![json!({}); 10_000]));
+    })
+    .await;
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_KEY_UNKNOWN", |wrong| {
+        wrong.keys = edit(|set: &mut Value| set["keys"][0]["d"] = json!("AQAB"));
+    })
+    .await;
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| {
+        wrong.keys_instead = instead(endless);
+    })
+    .await;
+    let site = Site::new().await;
+    let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
+    let to = stranger.url("/jwks");
+    site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| {
+        wrong.keys_instead = instead(move || redirect(302, &to));
+    })
+    .await;
+    assert_eq!(stranger.calls().keys, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_44_a_key_that_is_rotated() {
+    let site = Site::new().await;
+    site.accepted().await;
+    // Between two sign-ins.
+    site.provider.set_keys(vec![keys::other_rsa()]);
+    site.accepted().await;
+    // Between the request and the signature.
+    site.gateway.clock.advance(Millis::minutes(1));
+    let callback = site.callback().await;
+    site.provider.set_keys(vec![keys::ec()]);
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_45_a_key_that_left_the_set() {
+    let site = Site::new().await;
+    let old = site.callback().await;
+    assert_eq!(site.browser.get(&old).await.status, 303);
+    let session = site.sessions();
+    site.provider.set_keys(vec![keys::other_rsa()]);
+    site.gateway.clock.advance(Millis::minutes(10));
+    let token = site
+        .provider
+        .logout_token(|header, _| header["kid"] = json!("rsa-1"));
+    let old_key = keys::rsa();
+    let parts: Vec<&str> = token.split('.').collect();
+    let part =
+        |index: usize| String::from_utf8(URL_SAFE_NO_PAD.decode(parts[index]).unwrap()).unwrap();
+    let token = signed_text(&part(0), &part(1), &old_key.private, Algorithm::RS256);
+    assert_eq!(site.logout(&token).await.status, 400);
+    assert_eq!(site.last_logout_code(), "OIDC_KEY_UNKNOWN");
+    assert_eq!(site.sessions(), session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_46_encrypted_and_compressed_tokens() {
+    let site = Site::new().await;
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    for alg in ["RSA-OAEP", "RSA1_5", "dir"] {
+        let header = part(&format!(r#"{{"alg":"{alg}","enc":"A128GCM"}}"#));
+        let token = format!(
+            "{header}.{}.{}.{}.{}",
+            part("a"),
+            part("b"),
+            part("c"),
+            part("d")
+        );
+        text(&site, "OIDC_TOKEN_MALFORMED", move |_| token.clone()).await;
+    }
+    header(&site, "enc", json!("A128GCM"), "OIDC_HEADER_CRITICAL").await;
+    header(&site, "zip", json!("DEF"), "OIDC_HEADER_CRITICAL").await;
+    text(&site, "OIDC_TOKEN_MALFORMED", |token| {
+        format!("{token}{}", "A".repeat(300_000))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_47_tokens_of_another_form() {
+    let site = Site::new().await;
+    let changes: [fn(String) -> String; 7] = [
+        |token| format!("{token}.a.b"),
+        |token| token[..token.rfind('.').unwrap()].to_owned(),
+        |token| format!("{token}="),
+        |token| format!("{token}+/"),
+        |token| format!("{token} trailing"),
+        |token| format!("{token}\n"),
+        |_| String::new(),
+    ];
+    for change in changes {
+        text(&site, "OIDC_TOKEN_MALFORMED", change).await;
+    }
+    site.refuses(502, "OIDC_TOKEN_MALFORMED", |wrong| {
+        wrong.token = made(|header, claims, key| {
+            let twice = claims.to_string().replacen('{', r#"{"sub":"root","#, 1);
+            signed_text(&header.to_string(), &twice, &key.private, key.algorithm)
+        });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_48_iss_that_is_nearly_right() {
+    let site = Site::new().await;
+    let issuer = site.provider.issuer();
+    for iss in [
+        format!("{issuer}/"),
+        issuer.to_uppercase(),
+        issuer.replace("http:", "https:"),
+        issuer.replace("127.0.0.1", "localhost"),
+        format!("{issuer}0"),
+    ] {
+        claim(&site, "iss", json!(iss), "OIDC_ISSUER_MISMATCH").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_49_aud_that_is_not_us_alone() {
+    let site = Site::new().await;
+    for aud in [
+        json!("another"),
+        Value::Null,
+        json!([]),
+        json!(["accesspoint", "stranger"]),
+        json!(7),
+    ] {
+        claim(&site, "aud", aud, "OIDC_AUDIENCE_MISMATCH").await;
+    }
+    claim_is_fine(&site, "aud", json!(["accesspoint"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_50_azp() {
+    let site = Site::new().await;
+    claim(&site, "azp", json!("another"), "OIDC_AUTHORIZED_PARTY").await;
+    claim(&site, "azp", json!(""), "OIDC_AUTHORIZED_PARTY").await;
+    let several = json!(["accesspoint", "accesspoint"]);
+    claim(&site, "aud", several, "OIDC_AUTHORIZED_PARTY").await;
+    claim_is_fine(&site, "azp", json!("accesspoint")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_51_exp() {
+    let site = Site::new().await;
+    let now = site.gateway.clock.now().0 / 1_000;
+    for exp in [
+        Value::Null,
+        json!(now - 60),
+        json!(0),
+        json!(-1),
+        json!((now + 300).to_string()),
+        json!(1e300),
+        json!(now + 400 * 86_400),
+    ] {
+        claim(&site, "exp", exp, "OIDC_EXPIRED").await;
+    }
+    claim_is_fine(&site, "exp", json!(now - 59)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_52_iat() {
+    let site = Site::new().await;
+    let now = site.gateway.clock.now().0 / 1_000;
+    for iat in [
+        Value::Null,
+        json!(now - 7 * 86_400),
+        json!(now + 61),
+        json!("now"),
+    ] {
+        claim(&site, "iat", iat, "OIDC_ISSUED_AT").await;
+    }
+    claim_is_fine(&site, "iat", json!(now + 60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_53_nbf_in_the_future() {
+    let site = Site::new().await;
+    let now = site.gateway.clock.now().0 / 1_000;
+    claim(&site, "nbf", json!(now + 61), "OIDC_NOT_YET_VALID").await;
+    claim_is_fine(&site, "nbf", json!(now + 60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_54_nonce() {
+    let site = Site::new().await;
+    for nonce in [Value::Null, json!(""), json!("wrong"), json!(7)] {
+        claim(&site, "nonce", nonce, "OIDC_NONCE_MISMATCH").await;
+    }
+    // That of another attempt of the same browser, and a token that was used.
+    let other = site.begin().await;
+    let nonce = other
+        .split("nonce=")
+        .nth(1)
+        .unwrap()
+        .split('&')
+        .next()
+        .unwrap();
+    claim(&site, "nonce", json!(nonce), "OIDC_NONCE_MISMATCH").await;
+    let used = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let keep = std::sync::Arc::clone(&used);
+    site.provider.wrong(|wrong| {
+        wrong.token = made(move |header, claims, key| {
+            let mut used = keep.lock().unwrap();
+            if used.is_empty() {
+                *used = token_of(header, claims, key);
+                // The first answer goes astray.
+                return String::from("lost");
+            }
+            used.clone()
+        });
+    });
+    let answer = site.sign_in().await;
+    site.refused(&answer, 502, "OIDC_TOKEN_MALFORMED");
+    let answer = site.sign_in().await;
+    site.refused(&answer, 502, "OIDC_NONCE_MISMATCH");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_55_sub() {
+    let site = Site::new().await;
+    for sub in [
+        Value::Null,
+        json!(""),
+        json!("a".repeat(256)),
+        json!("a\u{0}"),
+        json!(7),
+    ] {
+        claim(&site, "sub", sub, "OIDC_SUBJECT").await;
+    }
+    // Look-alike letters are another person, whose name is taken.
+    let site = Site::new().await;
+    site.accepted().await;
+    site.provider.set_subject("аnn");
+    site.provider.wrong(|wrong| {
+        wrong.claims = edit(|claims: &mut Value| claims["preferred_username"] = json!("ann"));
+        wrong.user_info = edit(|claims: &mut Value| claims["sub"] = json!("аnn"));
+    });
+    let away = site.gateway.client();
+    let to = away.get(super::WANTED_AGAIN).await.location();
+    let back = site.authorize(&to).await;
+    let answer = away.get(&back).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        (site.last_code().as_str(), away.cookie("__Host-session")),
+        ("USER_NAME_TAKEN", None)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_56_at_hash_wrong() {
+    let site = Site::new().await;
+    claim(
+        &site,
+        "at_hash",
+        json!("AAAAAAAAAAAAAAAAAAAAAA"),
+        "OIDC_HASH_MISMATCH",
+    )
+    .await;
+    claim(&site, "at_hash", json!(""), "OIDC_HASH_MISMATCH").await;
+    claim_is_fine(&site, "at_hash", Value::Null).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_57_auth_time_and_acr() {
+    let site = Site::with("max_age_minutes = 10\nacr_values = ['mfa', 'key']").await;
+    let now = site.gateway.clock.now().0 / 1_000;
+    let to = site.begin().await;
+    assert!(
+        to.contains("max_age=600") && to.contains("acr_values=mfa+key"),
+        "{to}"
+    );
+    let with_acr = |wrong: &mut crate::provider::Wrong, auth_time: Value| {
+        wrong.claims = edit(move |claims: &mut Value| {
+            claims["acr"] = json!("mfa");
+            set(claims, "auth_time", auth_time.clone());
+        });
+    };
+    for auth_time in [Value::Null, json!(now - 661), json!(now + 61), json!("now")] {
+        site.refuses(502, "OIDC_AUTH_TIME", |wrong| with_acr(wrong, auth_time))
+            .await;
+    }
+    for acr in [Value::Null, json!("password"), json!("0"), json!(["mfa"])] {
+        claim(&site, "acr", acr, "OIDC_AUTH_CONTEXT").await;
+    }
+    site.provider
+        .wrong(|wrong| with_acr(wrong, json!(now - 660)));
+    assert_eq!(site.sign_in().await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_58_tokens_of_another_kind() {
+    let site = Site::new().await;
+    for typ in ["at+jwt", "logout+jwt", "application/at+jwt", "secevent+jwt"] {
+        header(&site, "typ", json!(typ), "OIDC_TOKEN_KIND").await;
+    }
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    claim(&site, "events", event, "OIDC_TOKEN_KIND").await;
+    text(&site, "OIDC_TOKEN_MALFORMED", |_| "access-ann".to_owned()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_59_token_of_another_tenant_with_the_same_key() {
+    let site = Site::new().await;
+    let other = format!("{}/other-tenant", site.provider.issuer());
+    claim(&site, "iss", json!(other), "OIDC_ISSUER_MISMATCH").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_64_what_the_token_endpoint_may_answer() {
+    let site = Site::new().await;
+    let json_error = r#"{"error":"invalid_grant","error_description":"secret-words"}"#;
+    for (status, kind, body, expected, code) in [
+        (
+            400,
+            "application/json",
+            json_error,
+            400,
+            "OIDC_CODE_REFUSED",
+        ),
+        (
+            401,
+            "application/json",
+            r#"{"error":"invalid_client"}"#,
+            502,
+            "OIDC_TOKEN_CALL",
+        ),
+        (400, "application/json", "{}", 502, "OIDC_TOKEN_CALL"),
+        (
+            500,
+            "text/html",
+            "<h1>oops</h1>",
+            503,
+            "OIDC_PROVIDER_SILENT",
+        ),
+        (200, "text/html", "<h1>sign in</h1>", 502, "OIDC_TOKEN_CALL"),
+        (200, "application/json", "", 502, "OIDC_TOKEN_CALL"),
+        (200, "application/json", "[]", 502, "OIDC_TOKEN_CALL"),
+        (
+            200,
+            "application/json",
+            r#"{"access_token":"a"}"#,
+            502,
+            "OIDC_TOKEN_CALL",
+        ),
+        (
+            200,
+            "application/json",
+            r#"{"id_token":"a","id_token":"b"}"#,
+            502,
+            "OIDC_TOKEN_CALL",
+        ),
+        (204, "application/json", "", 502, "OIDC_TOKEN_CALL"),
+        (404, "text/plain", "", 502, "OIDC_TOKEN_CALL"),
+    ] {
+        site.refuses(expected, code, |wrong| {
+            wrong.answer_instead = instead(move || answer(status, kind, body));
+        })
+        .await;
+    }
+    site.refuses(503, "OIDC_PROVIDER_SILENT", |wrong| {
+        wrong.answer_instead = instead(silent);
+    })
+    .await;
+    site.refuses(502, "OIDC_PROVIDER_ANSWER", |wrong| {
+        wrong.answer_instead = instead(endless);
+    })
+    .await;
+    for word in ["mac", "DPoP", "N_A", ""] {
+        site.refuses(502, "OIDC_TOKEN_TYPE", |wrong| {
+            wrong.answer = edit(move |answer: &mut Value| answer["token_type"] = json!(word));
+        })
+        .await;
+    }
+    for word in ["bearer", "BEARER", "bEaReR"] {
+        site.provider.wrong(|wrong| {
+            wrong.answer = edit(move |answer: &mut Value| answer["token_type"] = json!(word));
+        });
+        assert_eq!(site.sign_in().await.status, 303, "{word}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_65_token_answer_without_id_token() {
+    let site = Site::new().await;
+    for value in [Value::Null] {
+        site.refuses(502, "OIDC_ID_TOKEN_MISSING", |wrong| {
+            wrong.answer = edit(move |answer: &mut Value| set(answer, "id_token", value.clone()));
+        })
+        .await;
+    }
+    site.refuses(502, "OIDC_TOKEN_CALL", |wrong| {
+        wrong.answer = edit(|answer: &mut Value| answer["id_token"] = json!(7));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_66_a_redirect_of_the_token_endpoint_is_not_followed() {
+    let site = Site::new().await;
+    let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
+    for status in [301, 302, 303, 307, 308] {
+        let to = stranger.url("/token");
+        site.refuses(502, "OIDC_TOKEN_CALL", |wrong| {
+            wrong.answer_instead = instead(move || redirect(status, &to));
+        })
+        .await;
+    }
+    assert_eq!(stranger.calls().token, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_67_user_info_that_cannot_be_used() {
+    let site = Site::new().await;
+    for sub in [json!("root"), Value::Null, json!(7), json!(["ann"])] {
+        site.refuses(502, "OIDC_USERINFO_SUBJECT", |wrong| {
+            wrong.user_info = edit(move |claims: &mut Value| set(claims, "sub", sub.clone()));
+        })
+        .await;
+    }
+    for (status, kind, body) in [
+        (200, "application/json", "[]"),
+        (200, "application/json", r#"{"sub":"ann","sub":"ann"}"#),
+        (200, "text/plain", r#"{"sub":"ann"}"#),
+        (200, "text/html", "<h1>sign in</h1>"),
+        (401, "application/json", "{}"),
+        (500, "application/json", "{}"),
+    ] {
+        site.refuses(502, "OIDC_USERINFO", |wrong| {
+            wrong.user_info_instead = instead(move || answer(status, kind, body));
+        })
+        .await;
+    }
+    site.refuses(502, "OIDC_SIGNATURE", |wrong| {
+        wrong.user_info_instead = instead(|| {
+            let mut key = keys::other_rsa();
+            key.jwk["kid"] = json!("rsa-1");
+            let token = token_of(
+                &json!({"alg": "RS256", "kid": "rsa-1"}),
+                &json!({"sub": "ann"}),
+                &key,
+            );
+            answer(200, "application/jwt", token)
+        });
+    })
+    .await;
+    site.refuses(503, "OIDC_PROVIDER_SILENT", |wrong| {
+        wrong.user_info_instead = instead(silent);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_68_groups_of_another_subject_do_not_count() {
+    let site = Site::new().await;
+    site.refuses(502, "OIDC_USERINFO_SUBJECT", |wrong| {
+        wrong.user_info = edit(|claims: &mut Value| {
+            *claims = json!({ "sub": "root", "groups": ["administrators"] });
+        });
+    })
+    .await;
+    // And what UserInfo says of the same one goes below the ID token.
+    site.accepted().await;
+    assert_eq!(site.gateway.app.user("ann").unwrap().groups, ["staff"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_69_and_o_70_no_token_is_ever_refreshed() {
+    // The gateway asks for no token again: there is no refreshed one to get wrong, and no two
+    // requests that use one refresh token.
+    let site = Site::new().await;
+    site.accepted().await;
+    site.gateway.clock.advance(Millis::hours(1));
+    for _ in 0..5 {
+        assert_eq!(site.browser.get("/").await.status, 200);
+    }
+    assert_eq!(site.provider.calls().token, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_71_a_session_lives_to_its_own_limit_while_the_provider_is_down() {
+    let site = Site::new().await;
+    site.accepted().await;
+    site.provider.wrong(|wrong| {
+        wrong.metadata_instead = instead(|| answer(503, "text/plain", ""));
+        wrong.keys_instead = instead(|| answer(503, "text/plain", ""));
+        wrong.answer_instead = instead(|| answer(503, "text/plain", ""));
+    });
+    site.gateway.clock.advance(Millis::hours(7));
+    assert_eq!(site.browser.get("/api/v1/session").await.status, 200);
+    let other = site.gateway.client();
+    let answer = other.get(super::WANTED_AGAIN).await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.text().contains("Corporate sign-in does not answer"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_72_groups_that_stand_elsewhere_are_not_no_groups() {
+    let site = Site::new().await;
+    site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+        wrong.user_info = edit(|claims: &mut Value| set(claims, "groups", Value::Null));
+        wrong.claims = edit(|claims: &mut Value| {
+            set(claims, "groups", Value::Null);
+            claims["_claim_names"] = json!({ "groups": "src1" });
+            claims["_claim_sources"] = json!({ "src1": { "endpoint": "https://evil.example" } });
+        });
+    })
+    .await;
+    for groups in [json!("staff"), json!(["staff", "sales"])] {
+        claim_is_fine(&site, "groups", groups).await;
+    }
+}
