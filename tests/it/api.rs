@@ -446,7 +446,7 @@ async fn a_01_every_administrative_call_asks_who_may() {
             .any(|part| path.contains(part));
         let people = path.contains("password")
             || (path.contains("tokens") && !reads)
-            || (path.ends_with("users") && !reads);
+            || ((path.ends_with("users") || path.contains("identities")) && !reads);
         let what = format!("{method} {path}");
         assert_eq!(call(nobody.clone()).await, 401, "nobody: {what}");
         assert_eq!(call(user.clone()).await, 403, "user: {what}");
