@@ -195,11 +195,11 @@ fn source(name: &str, issuer: &str, settings: &str) -> String {
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    fn location(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         self.headers["location"].to_str().unwrap().to_owned()
     }
 }
