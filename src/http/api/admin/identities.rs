@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
-use crate::http::extract::MayManagePeople;
+use crate::http::extract::{Caller, MayManagePeople, Permission};
 use crate::http::failure::Failure;
 use crate::store::IdentityRow;
 
@@ -50,8 +50,10 @@ struct Identity {
 async fn identities(
     State(app): State<App>,
     Path(user): Path<String>,
-    _: MayManagePeople,
+    caller: Caller,
 ) -> Result<Response, Failure> {
+    caller.may(Permission::Read)?;
+    caller.person()?;
     let rows = app.identities(&user)?.into_iter();
     let items: Vec<IdentityItem> = rows.map(IdentityItem::from).collect();
     // Nobody has more than a page.
