@@ -313,10 +313,8 @@ async fn identities_are_linked_by_administrators_alone_and_never_with_a_token() 
         door.gateway.signed_in("ann").await,
     ] {
         client.post(path, &identity).await.problem(403, "FORBIDDEN");
-        client
-            .delete(&format!("{path}?source=corp&subject=1"))
-            .await
-            .problem(403, "FORBIDDEN");
+        let one = format!("{path}?source=corp&subject=1");
+        client.delete(&one).await.problem(403, "FORBIDDEN");
     }
     let ann = door.gateway.signed_in("ann").await;
     ann.get(path).await.problem(403, "FORBIDDEN");

@@ -334,3 +334,10 @@ async fn check_reaches_a_webhook_without_asking_about_anybody() {
         ran.stdout
     );
 }
+
+#[test]
+fn the_readme_shows_the_example_receiver_as_it_is() {
+    let readme = include_str!("../../README.md");
+    let example = include_str!("../../deploy/webhook-receiver.py");
+    assert!(readme.contains(&format!("```python\n{example}```")));
+}
