@@ -458,7 +458,6 @@ async fn a_01_every_administrative_call_asks_who_may() {
         let may =
             |allowed: bool, answer: u16| assert_eq!(allowed, answer != 403, "{what}: {answer}");
         may(reads, call(auditor.clone()).await);
-        // How people sign in is no program's business.
         may(reads, call(reader.clone()).await);
         may(reads || daily, call(operator.clone()).await);
         may(reads || !people, call(writer.clone()).await);
