@@ -13,7 +13,9 @@ use crate::domain::document::DocumentId;
 use crate::domain::open::{LeaseOutcome, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
-use crate::store::{OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError};
+use crate::store::{
+    Explanation, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError, WhatIf,
+};
 
 /// The longest document id that is looked at; a longer one is no id of ours.
 const DOCUMENT_ID_BYTES_MAX: usize = 64;
@@ -135,15 +137,13 @@ impl App {
         workstation: &Workstation,
         document: &str,
         client: ClientKind,
-    ) -> Result<Standing, StoreError> {
-        let command = OpenCommand {
-            person: person.id.clone(),
-            workstation: workstation.clone(),
-            document: self.requested(person, document),
+    ) -> Result<Explanation, StoreError> {
+        self.ledger().explain(WhatIf {
+            person,
+            workstation,
+            document: &self.requested(person, document),
             client,
-            session_hash: String::new(),
-        };
-        self.ledger().explain(person, &command)
+        })
     }
 
     /// Where a person stands on a workstation, whatever they open.
@@ -156,17 +156,15 @@ impl App {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
-        let command = OpenCommand {
-            person: person.id.clone(),
-            workstation: workstation.clone(),
-            document: RequestedDocument {
+        self.ledger().standing(WhatIf {
+            person,
+            workstation,
+            document: &RequestedDocument {
                 id: String::new(),
                 name: Some(String::new()),
             },
             client: ClientKind::Plugin,
-            session_hash: String::new(),
-        };
-        self.ledger().explain(person, &command)
+        })
     }
 
     /// Turns true when a session has ended, so that a long download ends with it (S-17).

@@ -366,7 +366,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_oidc.sql"),
 ];
 
-/// The schema that this program writes.
+/// The schema that this program writes; opening a ledger brings it there.
 pub const SCHEMA: usize = MIGRATIONS.len();
 
 /// Brings the schema up to date, one transaction for all steps.

@@ -38,7 +38,9 @@ pub use db::{SCHEMA, StoreError};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
-pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
+pub use opens::{
+    Explanation, LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing, WhatIf,
+};
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
@@ -148,12 +150,6 @@ impl Store {
     /// The ledger is busy, closed, or its database fails.
     pub async fn ping(&self) -> Result<Timestamp, StoreError> {
         self.write(|batch| Ok(batch.now)).await
-    }
-
-    /// The schema of the database; opening it brought it up to date.
-    #[must_use]
-    pub fn schema(&self) -> usize {
-        db::SCHEMA
     }
 
     /// Remembers something in the audit that changed no row of the ledger.

@@ -94,8 +94,28 @@ pub struct Standing {
     pub leases: Vec<Lease>,
     /// Every rule, for the document and client that were asked about.
     pub findings: Vec<Finding>,
-    /// What an open would answer.
+}
+
+/// What an open would answer, and why.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Where the person stands.
+    pub standing: Standing,
+    /// The answer.
     pub answer: OpenAnswer,
+}
+
+/// An open that is asked about, and not made.
+#[derive(Clone, Copy, Debug)]
+pub struct WhatIf<'a> {
+    /// Who would open.
+    pub person: &'a Person,
+    /// Where.
+    pub workstation: &'a Workstation,
+    /// What.
+    pub document: &'a RequestedDocument,
+    /// With what.
+    pub client: ClientKind,
 }
 
 /// What is read from the ledger for one open.
@@ -125,16 +145,38 @@ impl Store {
         self.write(move |batch| open(batch, &command, life)).await
     }
 
-    /// What an open would answer `person` and why, without opening: writes nothing (R18).
+    /// What an open would answer and why, without opening: writes nothing (R18).
     ///
     /// # Errors
     ///
-    /// The database fails, or the person is unknown to it.
-    pub fn explain(&self, person: &Person, command: &OpenCommand) -> Result<Standing, StoreError> {
+    /// The database fails.
+    pub fn explain(&self, what_if: WhatIf<'_>) -> Result<Explanation, StoreError> {
+        let (standing, answer) = self.look(what_if, |view, now| {
+            decide_open(view, what_if.client, now, LeaseId::from("")).answer
+        })?;
+        Ok(Explanation { standing, answer })
+    }
+
+    /// Where the person of an open stands, without its answer: writes nothing (R18).
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn standing(&self, what_if: WhatIf<'_>) -> Result<Standing, StoreError> {
+        let (standing, ()) = self.look(what_if, |_, _| ())?;
+        Ok(standing)
+    }
+
+    /// Reads what an open would be decided on, and what else is asked of that.
+    fn look<T>(
+        &self,
+        what_if: WhatIf<'_>,
+        ask: impl FnOnce(&OpenView<'_>, Timestamp) -> T,
+    ) -> Result<(Standing, T), StoreError> {
         let policy = self.policy();
         self.read_gate(|db, gate, now| {
             let license = self.license_of(db, gate)?;
-            let mut loaded = load(db, policy, person.clone(), now)?;
+            let mut loaded = load(db, policy, what_if.person.clone(), now)?;
             let mut taken = gate.cals_taken;
             if loaded.has_no_cal() {
                 // A quarantine that ended is not taken any more, though it may still be counted.
@@ -146,22 +188,21 @@ impl Store {
                 switches: gate.switches,
                 policy,
                 person: &loaded.person,
-                document: &command.document,
-                workstation: &command.workstation,
+                document: what_if.document,
+                workstation: what_if.workstation,
                 cal: loaded.cal.as_ref(),
                 taken,
                 quarantine_ends: &loaded.quarantine_ends,
                 leases: &loaded.leases,
             };
-            let findings = examine(&view, command.client, now);
-            let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
-            let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
-            Ok(Standing {
-                cal,
-                leases: loaded.leases.clone(),
+            let findings = examine(&view, what_if.client, now);
+            let answer = ask(&view, now);
+            let standing = Standing {
+                cal: loaded.cal.filter(|cal| cal.is_taken(now)),
+                leases: loaded.leases,
                 findings,
-                answer,
-            })
+            };
+            Ok((standing, answer))
         })
     }
 

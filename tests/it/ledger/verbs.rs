@@ -8,8 +8,8 @@ use accesspoint::domain::person::Role;
 use accesspoint::domain::throttle::ThrottleKey;
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{
-    Actor, Added, LeaseFilter, NewPerson, NewToken, OpenCommand, PersonFilter, Renamed, Scope,
-    Setting, Store, StoreError, Unassigned,
+    Actor, Added, Explanation, LeaseFilter, NewPerson, NewToken, OpenCommand, PersonFilter,
+    Renamed, Scope, Setting, Store, StoreError, Unassigned,
 };
 
 use super::harness::{
@@ -252,7 +252,7 @@ async fn an_explanation_lists_every_rule_and_agrees_with_the_open() {
     ledger.person("bob").await;
     ledger.opens("bob", "pc-1").await;
     let command = ledger.command("alice", "pc-1").await;
-    let standing = explain(ledger.store(), &command);
+    let Explanation { standing, answer } = explain(ledger.store(), &command);
     let rules: Vec<Rule> = standing.findings.iter().map(|f| f.rule).collect();
     assert_eq!(rules, Rule::ALL);
     let failed: Vec<Rule> = standing
@@ -263,7 +263,7 @@ async fn an_explanation_lists_every_rule_and_agrees_with_the_open() {
         .collect();
     assert_eq!(failed, [Rule::R9]);
     let opened = ledger.store().open_document(command).await.unwrap();
-    assert_eq!(opened.answer, standing.answer);
+    assert_eq!(opened.answer, answer);
 }
 
 #[tokio::test]

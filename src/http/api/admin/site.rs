@@ -175,9 +175,9 @@ async fn explain(
     Params(params): Params<ExplainParams>,
 ) -> Result<Response, Failure> {
     let workstation = params.workstation.as_deref().filter(|id| !id.is_empty());
-    let standing = app.explain_for(&params.user, workstation, &params.document, params.client)?;
+    let explained = app.explain_for(&params.user, workstation, &params.document, params.client)?;
     Ok(explanation(
-        &standing,
+        &explained,
         Reader::Administrator,
         asked.language(),
         app.now(),
