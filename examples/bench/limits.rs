@@ -28,6 +28,7 @@ use rusqlite::{Connection, params};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::scale;
 use crate::site::PEOPLE;
 
 /// As many opens as the gateway's writer takes at once.
@@ -132,18 +133,13 @@ struct Ledger {
 
 impl Ledger {
     fn make(path: &Path) -> Self {
+        scale::store(path).close();
         let db = Connection::open(path).expect("a database");
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 2000;",
         )
         .expect("the settings");
-        for step in [
-            include_str!("../../src/store/migrations/0001_start.sql"),
-            include_str!("../../src/store/migrations/0002_opens.sql"),
-        ] {
-            db.execute_batch(step).expect("the schema");
-        }
         db.set_prepared_statement_cache_capacity(64);
         let fresh = Fresh::system();
         let person = |number| Person {

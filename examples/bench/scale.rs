@@ -60,7 +60,8 @@ pub(crate) async fn open_micros(folder: &Path, people: usize) -> f64 {
     best
 }
 
-fn store(path: &Path) -> Store {
+/// A ledger in this file, with the gateway's schema.
+pub(crate) fn store(path: &Path) -> Store {
     let options = StoreOptions {
         clock: Clock::system(),
         fresh: Fresh::system(),
