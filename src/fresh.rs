@@ -61,7 +61,7 @@ impl Fresh {
     /// So many random bytes in lower-case hex, two characters each; a web ticket has 20.
     #[must_use]
     pub fn hex<const LEN: usize>(&self) -> String {
-        hex::encode(self.bytes::<LEN>())
+        const_hex::encode(self.bytes::<LEN>())
     }
 
     /// A secret of 256 bits: 43 characters of `[A-Za-z0-9_-]`.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accesspoint::http::tls::ServerTls;
+use memchr::memmem::find;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -17,19 +17,29 @@ use tokio_rustls::client::TlsStream;
 
 /// What a run measured.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
-    /// Answers a second.
-    pub rate: f64,
+pub(crate) struct Measured {
+    /// Successes a second.
+    pub(crate) rate: f64,
     /// The median latency in milliseconds.
-    pub p50_ms: f64,
+    pub(crate) p50_ms: f64,
     /// The 99th percentile of the latency in milliseconds.
-    pub p99_ms: f64,
+    pub(crate) p99_ms: f64,
     /// Answers that were not 2xx.
-    pub refused: usize,
+    pub(crate) refused: usize,
+    /// Answers of 5xx.
+    pub(crate) failed: usize,
+}
+
+/// What a connection saw while it was measured.
+#[derive(Default)]
+struct Seen {
+    micros: Vec<u32>,
+    refused: usize,
+    failed: usize,
 }
 
 /// Runs `connections` for a while; connection `n` sends `requests[n % len]` again and again.
-pub fn run(
+pub(crate) fn run(
     address: SocketAddr,
     requests: &[Vec<u8>],
     connections: usize,
@@ -46,19 +56,20 @@ pub fn run(
             let request = requests[number % requests.len()].clone();
             workers.spawn(worker(address, request, warm_up, time));
         }
-        let mut all = Vec::new();
-        let mut refused = 0;
+        let mut all = Seen::default();
         while let Some(worker) = workers.join_next().await {
-            let (latencies, bad) = worker.expect("a worker").expect("a connection");
-            all.extend(latencies);
-            refused += bad;
+            let seen = worker.expect("a worker").expect("a connection");
+            all.micros.extend(seen.micros);
+            all.refused += seen.refused;
+            all.failed += seen.failed;
         }
-        summary(all, refused, time)
+        summary(all, time)
     })
 }
 
-/// Sends each request once over one connection, in order.
-pub fn each_once(address: SocketAddr, requests: &[Vec<u8>]) {
+/// Sends each request once over one connection, in order; answers the bytes of the last answer's
+/// body. Every answer must be a success.
+pub(crate) fn each_once(address: SocketAddr, requests: &[Vec<u8>]) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -66,14 +77,17 @@ pub fn each_once(address: SocketAddr, requests: &[Vec<u8>]) {
         let mut stream = connect(address).await.expect("a connection");
         let mut buffer = Vec::with_capacity(64 * 1024);
         for request in requests {
-            exchange(&mut stream, request, &mut buffer)
-                .await
-                .expect("an answer");
+            let status = exchange(&mut stream, request, &mut buffer).await;
+            let status = status.expect("an answer");
+            assert_eq!(status / 100, 2, "a request was answered {status}");
         }
-    });
+        let head = find(&buffer, b"\r\n\r\n").expect("an answer");
+        buffer.len() - head - 4
+    })
 }
 
-fn summary(mut micros: Vec<u32>, refused: usize, time: Duration) -> Measured {
+fn summary(seen: Seen, time: Duration) -> Measured {
+    let mut micros = seen.micros;
     micros.sort_unstable();
     let at = |share: f64| {
         let place = (micros.len() as f64 * share) as usize;
@@ -82,10 +96,11 @@ fn summary(mut micros: Vec<u32>, refused: usize, time: Duration) -> Measured {
             .map_or(0.0, |m| f64::from(*m) / 1e3)
     };
     Measured {
-        rate: micros.len() as f64 / time.as_secs_f64(),
+        rate: (micros.len() - seen.refused) as f64 / time.as_secs_f64(),
         p50_ms: at(0.5),
         p99_ms: at(0.99),
-        refused,
+        refused: seen.refused,
+        failed: seen.failed,
     }
 }
 
@@ -94,21 +109,23 @@ async fn worker(
     request: Vec<u8>,
     warm_up: Duration,
     time: Duration,
-) -> io::Result<(Vec<u32>, usize)> {
+) -> io::Result<Seen> {
     let mut stream = connect(address).await?;
     let mut buffer = Vec::with_capacity(64 * 1024);
     let begin = Instant::now() + warm_up;
     let end = begin + time;
-    let (mut latencies, mut refused) = (Vec::new(), 0);
+    let mut seen = Seen::default();
     loop {
         let sent = Instant::now();
         if sent >= end {
-            return Ok((latencies, refused));
+            return Ok(seen);
         }
         let status = exchange(&mut stream, &request, &mut buffer).await?;
         if sent >= begin {
-            latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
-            refused += usize::from(status / 100 != 2);
+            let took = sent.elapsed().as_micros();
+            seen.micros.push(u32::try_from(took).unwrap_or(u32::MAX));
+            seen.refused += usize::from(status / 100 != 2);
+            seen.failed += usize::from(status / 100 == 5);
         }
     }
 }
@@ -136,12 +153,6 @@ async fn exchange(
         let status = std::str::from_utf8(&buffer[9..12]).unwrap_or("0");
         return Ok(status.parse().unwrap_or(0));
     }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
 }
 
 fn content_length(head: &[u8]) -> usize {
@@ -211,16 +222,4 @@ impl ServerCertVerifier for AnyCertificate {
             .signature_verification_algorithms
             .supported_schemes()
     }
-}
-
-/// The TLS settings of the limits: those of the gateway.
-pub fn server_tls(folder: &std::path::Path) -> Arc<rustls::ServerConfig> {
-    let source = accesspoint::http::tls::CertificateSource::SelfSigned {
-        data_dir: folder.to_owned(),
-        names: vec!["127.0.0.1".to_owned()],
-    };
-    let now = accesspoint::clock::Clock::system().now();
-    ServerTls::open(source, now)
-        .expect("a certificate")
-        .server_config()
 }

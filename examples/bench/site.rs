@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use accesspoint::app::App;
 use accesspoint::app::administer::AddUser;
@@ -13,39 +14,44 @@ use accesspoint::clock::Clock;
 use accesspoint::config::Config;
 use accesspoint::domain::administer::Force;
 use accesspoint::fresh::Fresh;
-use accesspoint::serve::{self, Listeners};
 use accesspoint::store::{Actor, WorkstationSeen};
 
-use crate::limits::address_of;
-
 /// People who open, each with a session of their own.
-pub const PEOPLE: usize = 64;
+pub(crate) const PEOPLE: usize = 64;
 /// Documents on the page.
-pub const DOCUMENTS: usize = 50;
+pub(crate) const DOCUMENTS: usize = 50;
 /// The password of everybody.
-pub const PASSWORD: &str = "a password of the benchmark";
+pub(crate) const PASSWORD: &str = "a password of the benchmark";
+
+/// What the gateway logs by default, but for the words of its start and end.
+const GATEWAY_LOGS: &str = "info,accesspoint=warn,hyper=error";
 
 /// A prepared site.
-pub struct Site {
-    pub config: PathBuf,
+pub(crate) struct Site {
+    /// The file of its configuration.
+    pub(crate) config: PathBuf,
+    /// Where its gateway listens.
+    pub(crate) address: SocketAddr,
     /// The secrets and CSRF tokens of sessions, one a person.
-    pub sessions: Vec<(String, String)>,
+    pub(crate) sessions: Vec<(String, String)>,
     /// The id of a document.
-    pub document: String,
+    pub(crate) document: String,
 }
 
 /// A server process; it ends when this is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts this program again as a server, and reads where it listens.
-    pub fn start(arguments: &[&str]) -> Self {
-        let program = std::env::current_exe().expect("this program");
-        let mut child = Command::new(program)
-            .args(arguments)
+    /// Starts this program again as one of the limits, and reads where it listens.
+    pub(crate) fn limit(kind: &str, folder: &Path, size: usize) -> Self {
+        let mut child = program()
+            .args(["child-limit", kind])
+            .arg(folder)
+            .arg(size.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a child");
@@ -54,25 +60,33 @@ impl Server {
         BufReader::new(stdout)
             .read_line(&mut line)
             .expect("its address");
-        Self {
-            address: address_of(&line),
-            child,
+        let address = line.trim().parse().expect("the address of a child");
+        Self { child, address }
+    }
+
+    /// Starts this program again as `accesspoint serve`, and waits until it accepts connections.
+    pub(crate) fn gateway(site: &Site) -> Self {
+        let child = program()
+            .args(["serve", "--config"])
+            .arg(&site.config)
+            .env("ACCESSPOINT_LOG", GATEWAY_LOGS)
+            .spawn()
+            .expect("a child");
+        let address = site.address;
+        while TcpStream::connect(address).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        Self { child, address }
     }
 
     /// Resident memory in MiB.
-    pub fn memory_mib(&self) -> f64 {
+    pub(crate) fn memory_mib(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the state of the child");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap_or_default();
-        let kib: f64 = line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(0.0);
+        let mut lines = status.lines();
+        let line = lines.find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        let kib: f64 = kib.and_then(|kib| kib.parse().ok()).expect("its memory");
         kib / 1024.0
     }
 }
@@ -84,9 +98,19 @@ impl Drop for Server {
     }
 }
 
+fn program() -> Command {
+    Command::new(std::env::current_exe().expect("this program"))
+}
+
+/// An address of this machine on which nobody listens.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
+}
+
 impl Site {
     /// Makes a site in a new folder.
-    pub async fn new(folder: &Path) -> Self {
+    pub(crate) async fn new(folder: &Path) -> Self {
         for number in 0..DOCUMENTS {
             let category = ["Sales", "Finance", "Operations"][number % 3];
             let path = folder.join(format!(
@@ -96,7 +120,9 @@ impl Site {
             fs::write(path, vec![0; 1000 + number]).expect("a document");
         }
         let config = folder.join("accesspoint.toml");
-        fs::write(&config, "[listen]\nhttps = \"127.0.0.1:0\"\n").expect("a configuration");
+        let address = free_address();
+        let text = format!("[listen]\nhttps = \"{address}\"\n");
+        fs::write(&config, text).expect("a configuration");
         let app = open(&config);
         let lef = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;4000000;;\n";
         app.load_license(lef, Force::No, Actor::command_line())
@@ -125,13 +151,14 @@ impl Site {
         app.close();
         Self {
             config,
+            address,
             sessions,
             document,
         }
     }
 
     /// Begins so many more sessions, and answers their secrets.
-    pub async fn more_sessions(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn more_sessions(&self, count: usize) -> Vec<String> {
         let app = open(&self.config);
         let mut begun = Vec::with_capacity(count);
         for from in (0..count).step_by(256) {
@@ -183,18 +210,4 @@ async fn session(app: &App, number: usize) -> (String, String) {
         .expect("a session");
     let token = app.csrf().token(&secret);
     (secret, token)
-}
-
-/// The child that is the gateway itself: as `accesspoint serve` is.
-pub fn serve_gateway(config: &Path) {
-    let mut config = Config::load(Some(config), std::iter::empty()).expect("a configuration");
-    let runtime = serve::runtime().expect("a runtime");
-    runtime.block_on(async {
-        let listeners = Listeners::bind(&mut config).await.expect("a port");
-        let address = config.listen.https;
-        let app = App::open(config, &Clock::system(), &Fresh::system()).expect("a site");
-        serve::run(app, listeners, || println!("{address}"))
-            .await
-            .expect("a gateway");
-    });
 }

@@ -12,7 +12,7 @@ use crate::domain::name::{BadUserName, UserName};
 use crate::domain::person::{Person, Role};
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::{
-    Actor, Added, CalRow, NewPerson, PersonChange, PersonChanged, Renamed, Standing, StoreError,
+    Actor, Added, CalRow, Explanation, NewPerson, PersonChange, PersonChanged, Renamed, StoreError,
     Unassigned,
 };
 
@@ -331,7 +331,7 @@ impl App {
         workstation: Option<&str>,
         document: &str,
         client: ClientKind,
-    ) -> Result<Standing, AdministerError> {
+    ) -> Result<Explanation, AdministerError> {
         let person = self.user(user)?;
         let workstation = match workstation {
             None => Workstation {

@@ -41,6 +41,13 @@ impl DocumentList {
             .iter()
             .filter_map(|place| self.snapshot.documents().get(*place))
     }
+
+    /// Whether the person marked the document at this place.
+    #[must_use]
+    pub fn is_favourite(&self, place: usize) -> bool {
+        let document = self.snapshot.documents().get(place);
+        document.is_some_and(|document| self.favourites.contains(document.id.as_str()))
+    }
 }
 
 impl App {
@@ -67,7 +74,10 @@ impl App {
         for (place, document) in snapshot.visible_places(&person.name, &person.groups) {
             visible += 1;
             let category = document.category.as_deref().unwrap_or_default();
-            *categories.entry(category.to_owned()).or_insert(0) += 1;
+            match categories.get_mut(category) {
+                Some(count) => *count += 1,
+                None => drop(categories.insert(category.to_owned(), 1)),
+            }
             let in_category = query
                 .category
                 .as_deref()

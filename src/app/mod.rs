@@ -5,6 +5,7 @@
 pub mod administer;
 pub mod arrive;
 pub mod check;
+mod check_sources;
 pub mod documents;
 pub mod factors;
 pub mod identities;

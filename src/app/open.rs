@@ -13,7 +13,9 @@ use crate::domain::document::DocumentId;
 use crate::domain::open::{LeaseOutcome, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
-use crate::store::{OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError};
+use crate::store::{
+    Explanation, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError, WhatIf,
+};
 
 /// The longest document id that is looked at; a longer one is no id of ours.
 const DOCUMENT_ID_BYTES_MAX: usize = 64;
@@ -135,13 +137,12 @@ impl App {
         workstation: &Workstation,
         document: &str,
         client: ClientKind,
-    ) -> Result<Standing, StoreError> {
-        self.ledger().explain(&OpenCommand {
-            person: person.id.clone(),
-            workstation: workstation.clone(),
-            document: self.requested(person, document),
+    ) -> Result<Explanation, StoreError> {
+        self.ledger().explain(WhatIf {
+            person,
+            workstation,
+            document: &self.requested(person, document),
             client,
-            session_hash: String::new(),
         })
     }
 
@@ -155,15 +156,14 @@ impl App {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
-        self.ledger().explain(&OpenCommand {
-            person: person.id.clone(),
-            workstation: workstation.clone(),
-            document: RequestedDocument {
+        self.ledger().standing(WhatIf {
+            person,
+            workstation,
+            document: &RequestedDocument {
                 id: String::new(),
                 name: Some(String::new()),
             },
             client: ClientKind::Plugin,
-            session_hash: String::new(),
         })
     }
 

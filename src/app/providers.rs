@@ -109,7 +109,8 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
     found
 }
 
-fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
+/// How long the certificate of a server lasts.
+pub(super) fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
     match days_left(certificate, now) {
         None => warning("sign-in", format!("{name}: its certificate cannot be read")),
         Some(days) if days < CERTIFICATE_ENDS_SOON_DAYS => warning(

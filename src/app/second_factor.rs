@@ -223,7 +223,11 @@ impl App {
             Answered::UsedBefore => {
                 let challenge = Some(found.hash);
                 let ended = self.note_wrong(challenge, keys, &person, client).await?;
-                Ok(if ended { Finished::Ended } else { Finished::Wrong })
+                Ok(if ended {
+                    Finished::Ended
+                } else {
+                    Finished::Wrong
+                })
             }
         }
     }
@@ -260,7 +264,11 @@ impl App {
             self.note_wrong(None, keys, person, client).await?;
         }
         drop(begun);
-        Ok(if right { Confirmed::Right } else { Confirmed::Wrong })
+        Ok(if right {
+            Confirmed::Right
+        } else {
+            Confirmed::Wrong
+        })
     }
 
     /// Whether this site can have passkeys: its address is a name.

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod breaker;
 pub mod ldap;
 pub mod oidc;
+mod outgoing;
 pub mod passkey;
 pub mod password;
 pub mod password_rules;

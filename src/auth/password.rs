@@ -31,8 +31,9 @@ const RETRY_AFTER_S: u32 = 2;
 /// How much the threads step back: at 10 they get about a tenth of a core that others want too.
 const NICE: i32 = 10;
 
-/// For how long an idle thread keeps its memory for the next job.
-const KEEP_MEMORY: Duration = Duration::from_secs(1);
+/// For how long an idle thread keeps its memory for the next job, and how long after that it has
+/// the allocator give back what was freed: more than the second that the allocator keeps it.
+const KEEP_MEMORY: Duration = Duration::from_secs(2);
 
 /// The parameters of new hashes: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -344,7 +345,7 @@ fn work(pool: &Pool) {
     loop {
         match pool.next(memory.is_held()) {
             Next::Run(job) => job.run(&mut memory),
-            Next::FreeMemory => memory = Memory::default(),
+            Next::FreeMemory => memory.free_more(),
             Next::End => return,
         }
     }
@@ -359,26 +360,35 @@ fn lower_priority() {
 
 /// The working memory of one thread.
 #[derive(Default)]
-struct Memory(Vec<Block>);
-
-/// 33 MiB. The allocator of glibc gives a request above 32 MiB a mapping of its own, which goes
-/// back to the system when freed, while it would keep 19 MiB for later. Only the part in use is
-/// ever touched, so the rest costs no memory.
-const RESERVED_BLOCKS: usize = 33 * 1024;
+struct Memory {
+    blocks: Vec<Block>,
+    /// Freed here, but not yet given back to the system.
+    is_kept_by_allocator: bool,
+}
 
 impl Memory {
     fn is_held(&self) -> bool {
-        !self.0.is_empty()
+        !self.blocks.is_empty() || self.is_kept_by_allocator
     }
 
     fn of(&mut self, blocks: usize) -> &mut [Block] {
-        if self.0.len() < blocks {
+        if self.blocks.len() < blocks {
             // The old blocks go first, so that both are never held at once.
-            self.0 = Vec::new();
-            self.0 = Vec::with_capacity(blocks.max(RESERVED_BLOCKS));
-            self.0.resize(blocks, Block::new());
+            self.blocks = Vec::new();
+            self.blocks.resize(blocks, Block::new());
         }
-        &mut self.0[..blocks]
+        &mut self.blocks[..blocks]
+    }
+
+    /// Frees the memory, and the next time has the allocator give it back: it looks for what is
+    /// due whenever something of this size is freed, and an idle gateway frees nothing else.
+    fn free_more(&mut self) {
+        self.is_kept_by_allocator = !self.blocks.is_empty();
+        let freed = std::mem::take(&mut self.blocks);
+        if freed.is_empty() {
+            let looked_at = Vec::<Block>::with_capacity(Params::DEFAULT.block_count());
+            drop(std::hint::black_box(looked_at));
+        }
     }
 }
 
@@ -651,7 +661,11 @@ mod tests {
                 Some(&stored(&hash)),
             );
             assert!(!verdict.matched && !verdict.needs_rehash, "{hash}");
-            assert_eq!(memory.0.len(), 19 * 1024, "the work of a dummy: {hash}");
+            assert_eq!(
+                memory.blocks.len(),
+                19 * 1024,
+                "the work of a dummy: {hash}"
+            );
         }
         assert_eq!(stored(CURRENT).check(), Ok(()));
     }
@@ -713,8 +727,13 @@ mod tests {
         assert_eq!(memory.of(8).len(), 8);
         assert!(memory.is_held());
         assert_eq!(memory.of(4).len(), 4, "a smaller need uses the same memory");
-        assert_eq!(memory.0.len(), 8);
+        assert_eq!(memory.blocks.len(), 8);
         assert_eq!(memory.of(16).len(), 16);
+        memory.free_more();
+        assert!(memory.blocks.is_empty());
+        assert!(memory.is_held(), "the allocator has it still");
+        memory.free_more();
+        assert!(!memory.is_held());
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ pub fn hash_secret(kind: SecretKind, secret: &str) -> String {
     // No label holds this byte, so no label and secret read as another pair.
     hash.update([0]);
     hash.update(secret);
-    hex::encode(hash.finalize())
+    const_hex::encode(hash.finalize())
 }
 
 /// Whether two secrets are equal, in a time that depends on their lengths alone.
@@ -141,7 +141,7 @@ impl AuditMac {
     /// The MAC, 64 hex characters.
     #[must_use]
     pub fn finish(self) -> String {
-        hex::encode(self.0.sign())
+        const_hex::encode(self.0.sign())
     }
 }
 

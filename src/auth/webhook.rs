@@ -11,14 +11,15 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::tls::TlsInfo;
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::answer::Answer;
 use super::breaker::Breaker;
+use super::outgoing;
 use super::password::Password;
-use super::trust::{TrustError, client_config};
+use super::trust::TrustError;
 use crate::causes;
 use crate::config;
 use crate::domain::mapping::Claims;
@@ -132,14 +133,8 @@ impl Webhook {
     ///
     /// The file with trusted certificates cannot be used.
     pub fn new(name: &str, settings: &config::Webhook, limits: Limits) -> Result<Self, SetUpError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(client_config(settings.ca_file.as_deref())?)
-            .tls_info(true)
+        let client = outgoing::client(settings.ca_file.as_deref())?
             .https_only(true)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent("accesspoint")
             .connect_timeout(limits.connect)
             .timeout(limits.answer)
             .build()?;
@@ -224,7 +219,7 @@ impl Inner {
             })
             .map_err(|error| Fault::Unreadable(error.to_string()))?,
         );
-        let response = self
+        let mut response = self
             .client
             .post(&self.url)
             .header(CONTENT_TYPE, "application/json")
@@ -246,7 +241,8 @@ impl Inner {
             header(TIME_HEADER).unwrap_or(time),
             header(SIGNATURE_HEADER).ok_or(Fault::Unsigned)?,
         );
-        let body = read_whole(response).await?;
+        let body = outgoing::read_whole(&mut response, ANSWER_BYTES_MAX).await;
+        let body = body.map_err(without_url)?.ok_or(Fault::TooLong)?;
         if !is_signed(&self.key, &signed_at, nonce, &body, &signature) {
             return Err(Fault::Unsigned);
         }
@@ -259,12 +255,12 @@ impl Inner {
 pub fn sign(key: &hmac::Key, time: &str, nonce: &str, body: &[u8]) -> String {
     format!(
         "v1={}",
-        hex::encode(hmac::sign(key, &message(time, nonce, body)))
+        const_hex::encode(hmac::sign(key, &message(time, nonce, body)))
     )
 }
 
 fn is_signed(key: &hmac::Key, time: &str, nonce: &str, body: &[u8], signature: &str) -> bool {
-    let given = signature.strip_prefix("v1=").map(hex::decode);
+    let given = signature.strip_prefix("v1=").map(const_hex::decode);
     let Some(Ok(given)) = given else {
         return false;
     };
@@ -299,17 +295,6 @@ fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
         subject,
         claims: answered.claims,
     })
-}
-
-async fn read_whole(mut response: Response) -> Result<Vec<u8>, Fault> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(Fault::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn header_text(response: &Response, name: &str) -> Option<String> {

@@ -80,7 +80,7 @@ fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
             let mut findings = vec![ok("ledger", "the database answers".to_owned())];
             findings.extend(app.check());
             findings.extend(check_sign_in(&app));
-            findings.extend(check_providers(&app));
+            findings.extend(check_peers(&app));
             app.close();
             findings
         }
@@ -140,27 +140,27 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
 fn check_sign_in(app: &App) -> Vec<CheckFinding> {
     let sources = app.config().sign_in.sources.iter();
     sources
-        .filter(|source| source.kind != SourceKind::Oidc)
-        .map(|source| match source.kind {
-            SourceKind::Local => check_local(&source.name, app).unwrap_or_else(|error| {
+        .filter(|source| source.kind == SourceKind::Local)
+        .map(|source| {
+            check_local(&source.name, app).unwrap_or_else(|error| {
                 let error = chain(&error.into());
                 fault("sign-in", format!("{}: {error}", source.name))
-            }),
-            other => warning(
-                "sign-in",
-                format!("{}: {} cannot be tried", source.name, other.word()),
-            ),
+            })
         })
         .collect()
 }
 
-/// Asks every provider in use, one after the other.
-fn check_providers(app: &App) -> Vec<CheckFinding> {
+/// Asks every source in use besides the local one, one after the other.
+fn check_peers(app: &App) -> Vec<CheckFinding> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(app.check_providers()),
+        Ok(runtime) => runtime.block_on(async {
+            let mut found = app.check_password_sources().await;
+            found.extend(app.check_providers().await);
+            found
+        }),
         Err(error) => vec![fault("sign-in", error.to_string())],
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::client::ClientKind;
 use crate::domain::open::{Access, Finding, LeaseOutcome, OpenAnswer};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::Standing;
+use crate::store::Explanation;
 use crate::text::Language;
 
 /// The open to explain.
@@ -39,14 +39,15 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, app: &App, output: Output) -> anyhow::Result<Outcome> {
     let workstation = arguments.workstation.as_deref();
     let (user, document) = (&arguments.user, &arguments.document);
-    let standing = app.explain_for(user, workstation, document, arguments.client)?;
+    let explained = app.explain_for(user, workstation, document, arguments.client)?;
     let now = app.now();
-    output.print(&as_json(&standing, now), || text(&standing, now))?;
+    output.print(&as_json(&explained, now), || text(&explained, now))?;
     Ok(Outcome::Done)
 }
 
-fn as_json(standing: &Standing, now: Timestamp) -> Value {
-    let rules: Vec<Value> = standing
+fn as_json(explained: &Explanation, now: Timestamp) -> Value {
+    let rules: Vec<Value> = explained
+        .standing
         .findings
         .iter()
         .map(|finding| {
@@ -60,8 +61,8 @@ fn as_json(standing: &Standing, now: Timestamp) -> Value {
         })
         .collect();
     json!({
-        "access": access_word(&standing.answer.access),
-        "lease": standing.answer.lease.word(),
+        "access": access_word(&explained.answer.access),
+        "lease": explained.answer.lease.word(),
         "rules": rules,
     })
 }
@@ -97,9 +98,9 @@ fn rule_words(finding: &Finding) -> &'static str {
         .unwrap_or_default()
 }
 
-fn text(standing: &Standing, now: Timestamp) -> String {
+fn text(explained: &Explanation, now: Timestamp) -> String {
     let mut table = Table::new(&["rule", "", "why"]);
-    for finding in &standing.findings {
+    for finding in &explained.standing.findings {
         let mark = if finding.passed { "passed" } else { "refused" };
         let why = match &finding.refusal {
             Some(refused) => format!("{}: {}", refused.code().as_str(), reason(finding, now)),
@@ -107,7 +108,7 @@ fn text(standing: &Standing, now: Timestamp) -> String {
         };
         table.row([finding.rule.id().to_owned(), mark.to_owned(), why]);
     }
-    table.foot(summary(&standing.answer)).to_string()
+    table.foot(summary(&explained.answer)).to_string()
 }
 
 fn summary(answer: &OpenAnswer) -> String {

@@ -6,6 +6,7 @@ use super::Outcome;
 use super::output::Output;
 use crate::app::App;
 use crate::config::Database;
+use crate::store::SCHEMA;
 
 /// Says what opening the ledger has done: its schema is that of this program now.
 pub(super) fn run(app: &App, output: Output) -> anyhow::Result<Outcome> {
@@ -14,7 +15,7 @@ pub(super) fn run(app: &App, output: Output) -> anyhow::Result<Outcome> {
         // Its URL may hold a password.
         Database::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let schema = app.ledger().schema();
+    let schema = SCHEMA;
     let value = json!({ "database": database, "schema": schema });
     output.print(&value, || {
         format!("The database {database} has schema {schema}, the newest.")

@@ -43,7 +43,10 @@ impl SecondFactor {
     #[must_use]
     pub fn is_required(&self, roles: &[Role], source: &str, address: IpAddr) -> bool {
         let decides = |rule: &&SecondFactorRule| rule.matches(roles, source, address);
-        self.rules.iter().find(decides).is_some_and(|rule| rule.required)
+        self.rules
+            .iter()
+            .find(decides)
+            .is_some_and(|rule| rule.required)
     }
 }
 
@@ -56,7 +59,10 @@ impl SecondFactorRule {
         if let Some(source) = &source
             && !sources.contains(&source.as_str())
         {
-            section.mistake("source", format!("no [[sign_in.source]] is named {source:?}"));
+            section.mistake(
+                "source",
+                format!("no [[sign_in.source]] is named {source:?}"),
+            );
         }
         let has_address = section.has("address");
         let address = section.networks("address");
@@ -73,7 +79,10 @@ impl SecondFactorRule {
     fn matches(&self, roles: &[Role], source: &str, address: IpAddr) -> bool {
         let role = self.role.is_none_or(|role| roles.contains(&role));
         let from = self.source.as_deref().is_none_or(|wanted| wanted == source);
-        let there = self.address.as_ref().is_none_or(|there| there.contains(address));
+        let there = self
+            .address
+            .as_ref()
+            .is_none_or(|there| there.contains(address));
         role && from && there
     }
 }

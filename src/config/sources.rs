@@ -475,7 +475,10 @@ fn read_source(
             section.mistake("name", format!("{:?} is there twice", source.name));
         }
         if source.name == PASSKEY_SOURCE {
-            section.mistake("name", "\"passkey\" is kept for passkeys that are used alone");
+            section.mistake(
+                "name",
+                "\"passkey\" is kept for passkeys that are used alone",
+            );
         }
         if !is_local && source.name == Local.word() {
             // Identities are kept by the name of their source.

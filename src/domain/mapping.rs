@@ -93,7 +93,7 @@ pub enum ClaimTest {
     Has(String),
     /// It is exactly this text, number or flag.
     Equals(Value),
-    /// It is text, or an array of one, that matches as a whole.
+    /// It is text that matches as a whole, or an array with one such text in it.
     Matches(WholeRegex),
     /// It is there.
     Exists,
@@ -362,9 +362,7 @@ impl Condition {
             ClaimTest::Exists => true,
             ClaimTest::Has(wanted) => texts_of(value).any(|text| text == wanted),
             ClaimTest::Equals(wanted) => value == wanted,
-            ClaimTest::Matches(pattern) => {
-                single_text(value).is_some_and(|text| pattern.matches(text))
-            }
+            ClaimTest::Matches(pattern) => texts_of(value).any(|text| pattern.matches(text)),
         };
         Ok((holds, format!("{} is {}", self.claim, told(value))))
     }

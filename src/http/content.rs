@@ -197,7 +197,7 @@ fn percent_encoded(text: &str) -> String {
             encoded.push(char::from(byte));
         } else {
             encoded.push('%');
-            encoded.push_str(&hex::encode_upper([byte]));
+            encoded.push_str(&const_hex::encode_upper([byte]));
         }
     }
     encoded

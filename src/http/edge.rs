@@ -76,6 +76,7 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         response = in_place_of(&response, failure.render(&app, &asked));
     }
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len() + 1);
     if let Some(policy) = policy_leading_to(asked.leads_to()) {
         headers
             .entry(header::CONTENT_SECURITY_POLICY)

@@ -9,10 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tower_sessions::session::Id;
 
 use super::failure::Failure;
-use super::session::{SESSION_COOKIE, hash_of, secret_of};
+use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::domain::person::Role;
@@ -115,15 +114,10 @@ impl Asked {
 
     /// The live session that the cookie names.
     pub(super) fn signed(&self, app: &App) -> Result<Option<Signed>, Failure> {
-        let id = self
-            .cookie(SESSION_COOKIE)
-            .and_then(|value| value.parse::<Id>().ok());
-        let Some(id) = id else { return Ok(None) };
-        let session = app.ledger().session(&hash_of(id))?;
-        Ok(session.map(|info| Signed {
-            info,
-            secret: secret_of(id),
-        }))
+        match self.cookie(SESSION_COOKIE) {
+            Some(secret) if secret.len() == SECRET_CHARACTERS => Signed::by_secret(app, secret),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -136,12 +130,12 @@ pub(super) struct Signed {
 }
 
 impl Signed {
-    /// Whose live session this is.
-    pub(super) fn by_id(app: &App, id: Id) -> Result<Option<Self>, Failure> {
-        let session = app.ledger().session(&hash_of(id))?;
+    /// Whose live session this secret opens.
+    pub(super) fn by_secret(app: &App, secret: &str) -> Result<Option<Self>, Failure> {
+        let session = app.ledger().session(&hash_of(secret))?;
         Ok(session.map(|info| Self {
             info,
-            secret: secret_of(id),
+            secret: secret.to_owned(),
         }))
     }
 

@@ -83,7 +83,7 @@ impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Self {
         match error {
             BeginError::Store(error) => error.into(),
-            error => Self::fault(&error),
+            error @ BeginError::Layer(_) => Self::fault(&error),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The edge: routes, extractors, pages, API, TLS.
 //!
-//! A request passes, outside in: `edge` (request id, host, headers), the catch for panics, the
-//! session cookie (`session`), then its route. Handlers take what they need through
+//! A request passes, outside in: `edge` (request id, host, headers), the catch for panics, then its
+//! route; where sessions begin and end, the session cookie (`session`) is around it. Handlers take what they need through
 //! extractors (`extract`), call `app`, and answer with a page or JSON; what stops them is a `failure`.
 
 pub mod api;
@@ -25,6 +25,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
@@ -36,19 +37,22 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Everything that the gateway serves over HTTPS.
 pub fn router(app: App) -> Router {
     Router::new()
-        .merge(pages::routes())
+        .merge(pages::routes(&app))
         .merge(launch::routes())
-        .merge(oidc::routes())
-        .nest("/api/v1", api::routes())
+        .merge(api::routes(&app))
+        .merge(oidc::routes(&app))
         .merge(health::routes())
         .route("/.well-known/jwks.json", get(launch::public_keys))
         .route("/.well-known/lease-status", get(launch::lease_status))
         .route("/static/{name}", get(page::static_files::serve))
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(session::layer(&app))
-        .layer(CatchPanicLayer::custom(failure::panicked))
-        .layer(from_fn_with_state(app.clone(), edge::pass))
+        // One layer for the router: it boxes the service of each route once for every layer.
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(app.clone(), edge::pass))
+                .layer(CatchPanicLayer::custom(failure::panicked))
+                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
         .with_state(app)
 }

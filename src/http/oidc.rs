@@ -27,11 +27,14 @@ pub(super) const ATTEMPT_COOKIE: &str = "__Host-attempt";
 pub(super) const SIGN_OUT_COOKIE: &str = "__Host-sign-out";
 
 /// Routes of providers.
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes(app: &App) -> Router<App> {
     // A HEAD would begin or finish a sign-in as a GET does; it is refused instead (contract 5).
     Router::new()
         .route("/oidc/{name}/login", get(login).head(no_head))
-        .route("/oidc/{name}/callback", get(callback).head(no_head))
+        .route(
+            "/oidc/{name}/callback",
+            get(callback).layer(session::layer(app)).head(no_head),
+        )
         .route("/oidc/{name}/backchannel-logout", post(backchannel_logout))
         .route(
             "/oidc/{name}/frontchannel-logout",

@@ -19,11 +19,14 @@ use crate::store::StoreError;
 
 /// The cookie of a session.
 pub(super) const SESSION_COOKIE: &str = "__Host-session";
+/// Characters of its value: 128 bits in base64.
+pub(super) const SECRET_CHARACTERS: usize = 22;
 
 /// What a record holds until it is saved: the key of the sign-in that it is for.
 const SIGN_IN: &str = "sign_in";
 
-/// The layer that reads and sets the cookie.
+/// The layer that sets and takes away the cookie; it is around the routes that begin or end a
+/// session alone, for all others read the cookie themselves.
 pub(super) fn layer(app: &App) -> SessionManagerLayer<LedgerSessions> {
     SessionManagerLayer::new(LedgerSessions(app.clone()))
         .with_name(SESSION_COOKIE)
@@ -34,31 +37,27 @@ pub(super) fn layer(app: &App) -> SessionManagerLayer<LedgerSessions> {
         .with_expiry(Expiry::OnSessionEnd)
 }
 
-/// The secret that a session's cookie holds.
-pub(super) fn secret_of(id: Id) -> String {
-    id.to_string()
+/// The hash under which the ledger knows the session that this value of the cookie opens.
+pub(super) fn hash_of(secret: &str) -> String {
+    hash_secret(SecretKind::Session, secret)
 }
 
-/// The hash under which the ledger knows a session.
-pub(super) fn hash_of(id: Id) -> String {
-    hash_secret(SecretKind::Session, &secret_of(id))
-}
-
-/// Begins a session under a new id; one that the browser had before is over (S-01, S-02).
+/// Begins a session under a new id; one that the browser had before is over (S-01, S-02). Answers
+/// the value of its cookie.
 pub(super) async fn begin(
     app: &App,
     session: &Session,
     signed_in: &SignedIn,
     client: &Client,
-) -> std::result::Result<Id, BeginError> {
+) -> std::result::Result<String, BeginError> {
     if session.id().is_some() {
         session.flush().await?;
     }
-    let id = Id::default();
-    app.begin_session(signed_in, &secret_of(id), client).await?;
-    session.insert(SIGN_IN, secret_of(id)).await?;
+    let secret = Id::default().to_string();
+    app.begin_session(signed_in, &secret, client).await?;
+    session.insert(SIGN_IN, &secret).await?;
     session.save().await?;
-    session.id().ok_or(BeginError::Lost)
+    Ok(secret)
 }
 
 /// Why a session could not be begun.
@@ -70,9 +69,6 @@ pub(super) enum BeginError {
     /// The session layer.
     #[error("the session layer failed")]
     Layer(#[from] tower_sessions::session::Error),
-    /// The session layer kept no id.
-    #[error("the session has no id")]
-    Lost,
 }
 
 /// Sessions of the ledger.
@@ -104,7 +100,7 @@ impl SessionStore for LedgerSessions {
         let session = self
             .0
             .ledger()
-            .session(&hash_of(*id))
+            .session(&hash_of(&id.to_string()))
             .map_err(|error| backend(&error))?;
         let Some(session) = session else {
             return Ok(None);
@@ -120,7 +116,7 @@ impl SessionStore for LedgerSessions {
     async fn delete(&self, id: &Id) -> Result<()> {
         self.0
             .ledger()
-            .end_session(hash_of(*id))
+            .end_session(hash_of(&id.to_string()))
             .await
             .map_err(|error| backend(&error))
     }

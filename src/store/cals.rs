@@ -158,7 +158,7 @@ fn unassign(
         return Ok(None);
     };
     let cal = of_person(batch.db, &person.id)?;
-    let decision = decide_unassign(&person, cal.as_ref(), batch.policy, batch.now);
+    let decision = decide_unassign(&person, cal.as_ref(), &batch.options.policy, batch.now);
     batch.apply(&decision.changes)?;
     if let Some(event) = &decision.event {
         batch.record(event, actor)?;

@@ -251,11 +251,11 @@ impl Batch<'_> {
     fn can_answer(&self, hash: &str) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT hash FROM challenge \
              WHERE hash = $1 AND expires_at > $2 AND wrong < $3";
-        let found = self
-            .db
-            .query_one(SQL, values![hash, self.now, CHALLENGE_WRONG_MAX], |row| {
-                row.text(0)
-            })?;
+        let found =
+            self.db
+                .query_one(SQL, values![hash, self.now, CHALLENGE_WRONG_MAX], |row| {
+                    row.text(0)
+                })?;
         Ok(found.is_some())
     }
 
@@ -305,7 +305,9 @@ impl Batch<'_> {
              AND (provider_sid = $2 OR $2 = '') \
              AND ($3 = '' OR person_id IN (SELECT person_id FROM identity \
              WHERE identity.source = $1 AND identity.subject = $3))";
-        self.db.execute(SQL, values![source, sid, subject]).map(drop)
+        self.db
+            .execute(SQL, values![source, sid, subject])
+            .map(drop)
     }
 
     /// Ends challenges whose time has come.

@@ -7,11 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a checkpoint waits for others, with the writer behind it.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(50);
 /// How often the switch to the write-ahead log is tried, and the pause between.
 const WAL_TRIES_MAX: u32 = 100;
 const WAL_PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +45,9 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A thread of the ledger cannot be started.
+    #[error("a thread of the ledger cannot be started")]
+    Thread(#[source] std::io::Error),
     /// The database was written by a newer program.
     #[error("the database has schema {found}, this program knows {known}: use a newer program")]
     Newer {
@@ -244,6 +250,15 @@ impl Db {
         }
     }
 
+    /// Moves pages from the write-ahead log into the database; answers how many the log holds.
+    pub(super) fn checkpoint(&self, how: Checkpoint) -> Result<i64, StoreError> {
+        let sql = match how {
+            Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+            Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        };
+        Ok(self.query_one(sql, &[], |row| row.int(1))?.unwrap_or(0))
+    }
+
     /// Runs several reads on one picture of the database.
     pub(super) fn snapshot<T>(
         &self,
@@ -254,6 +269,15 @@ impl Db {
         self.commit()?;
         answer
     }
+}
+
+/// How far a checkpoint goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Checkpoint {
+    /// As far as it comes without holding anybody up.
+    Passive,
+    /// To the end of the log, which begins anew with the next commit.
+    Restart,
 }
 
 /// Where a database is.
@@ -273,9 +297,20 @@ impl Place {
         self.pragmas(
             &db,
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 2000;",
+             PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 0;",
         )?;
         migrate(&db)?;
+        Ok(db)
+    }
+
+    /// Opens the connection of checkpoints. It gives way soon: while it waits, the writer may too.
+    pub(super) fn checkpointer(&self) -> Result<Db, StoreError> {
+        let db = self.connect(OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
+        db.0.busy_timeout(CHECKPOINT_TIMEOUT)?;
+        self.pragmas(
+            &db,
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
+        )?;
         Ok(db)
     }
 
@@ -290,6 +325,8 @@ impl Place {
         let connection =
             Connection::open_with_flags(&self.0, flags).map_err(|e| self.cannot_open(e))?;
         connection.busy_timeout(LOCK_TIMEOUT)?;
+        // Plans do not depend on the values, or SQLite would plan again whenever they change.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(Db(connection))
     }
@@ -324,13 +361,14 @@ impl Place {
 /// Every step of the schema, in order; the number of a step is its place, from 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
-    include_str!("migrations/0002_identities.sql"),
-    include_str!("migrations/0003_oidc.sql"),
-    include_str!("migrations/0004_second_factors.sql"),
+    include_str!("migrations/0002_opens.sql"),
+    include_str!("migrations/0003_identities.sql"),
+    include_str!("migrations/0004_oidc.sql"),
+    include_str!("migrations/0005_second_factors.sql"),
 ];
 
-/// The schema that this program writes.
-pub(super) const SCHEMA: usize = MIGRATIONS.len();
+/// The schema that this program writes; opening a ledger brings it there.
+pub const SCHEMA: usize = MIGRATIONS.len();
 
 /// Brings the schema up to date, one transaction for all steps.
 fn migrate(db: &Db) -> Result<(), StoreError> {

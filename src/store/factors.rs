@@ -164,11 +164,7 @@ impl Store {
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn use_factor(
-        &self,
-        person: PersonId,
-        used: FactorUse,
-    ) -> Result<bool, StoreError> {
+    pub async fn use_factor(&self, person: PersonId, used: FactorUse) -> Result<bool, StoreError> {
         self.write(move |batch| batch.use_factor(&person, &used))
             .await
     }
@@ -482,12 +478,10 @@ impl Batch<'_> {
              WHERE id = $3 AND person_id = $4 AND data = $5";
         let (now, whose) = (self.now, person.as_str());
         let changed = match used {
-            FactorUse::Totp { factor, step } => self
-                .db
-                .execute(STEP, values![*step, now, factor, whose])?,
-            FactorUse::RecoveryCode(hash) => {
-                self.db.execute(CODE, values![now, hash, whose])?
+            FactorUse::Totp { factor, step } => {
+                self.db.execute(STEP, values![*step, now, factor, whose])?
             }
+            FactorUse::RecoveryCode(hash) => self.db.execute(CODE, values![now, hash, whose])?,
             FactorUse::Passkey {
                 factor,
                 before,

@@ -241,7 +241,7 @@ impl Batch<'_> {
         const EXPIRE: &str = "UPDATE lease SET state = 'expired' \
              WHERE person_id = $1 AND workstation_id = $2 AND state = 'live' AND expires_at <= $3";
         const GRANT: &str = "INSERT INTO lease (id, person_id, workstation_id, state, granted_at, \
-             renewed_at, expires_at, counts) VALUES ($1, $2, $3, 'live', $4, $5, $6, 1)";
+             renewed_at, expires_at, settle_at, counts) VALUES ($1, $2, $3, 'live', $4, $5, $6, $6, 1)";
         let (person, workstation) = (lease.person.as_str(), lease.workstation.id.as_str());
         self.db
             .execute(EXPIRE, values![person, workstation, self.now])?;

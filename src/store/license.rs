@@ -80,9 +80,8 @@ impl Store {
     /// The database fails.
     pub fn license(&self) -> Result<LicenseNow, StoreError> {
         const LOADED_AT: &str = "SELECT loaded_at FROM license WHERE version = $1";
-        self.read_now(|db, now| {
-            let gate = Gate::read(db)?;
-            let license = self.license_of(db, &gate)?;
+        self.read_gate(|db, gate, now| {
+            let license = self.license_of(db, gate)?;
             let loaded = values![gate.license_version];
             Ok(LicenseNow {
                 loaded_at: db.query_one(LOADED_AT, loaded, |row| row.at(0))?,

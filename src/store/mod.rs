@@ -9,6 +9,7 @@ mod audit;
 mod cals;
 mod challenges;
 mod change_person;
+mod checkpoint;
 mod db;
 mod factors;
 mod identities;
@@ -27,6 +28,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -38,12 +40,14 @@ pub use challenges::{
     WrongFactor,
 };
 pub use change_person::{PersonChange, PersonChanged};
-pub use db::StoreError;
+pub use db::{SCHEMA, StoreError};
 pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
-pub use opens::{LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing};
+pub use opens::{
+    Explanation, LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing, WhatIf,
+};
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
@@ -86,7 +90,9 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     place: Place,
     writer: Writer,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Its end stops the checkpoints.
+    _checkpoints: Sender<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<Db>>,
     license: Mutex<LoadedLicense>,
     sessions: RwLock<sessions::Remembered>,
@@ -103,14 +109,12 @@ impl Store {
         let place = Place::new(path);
         let tools = Tools {
             db: place.writer()?,
-            clock: options.clock.clone(),
-            fresh: options.fresh.clone(),
-            policy: options.policy.clone(),
-            session_idle: options.session_idle,
-            audit_key: options.audit_key.clone(),
+            options: options.clone(),
         };
-        let (writer, thread) = Writer::start(tools)
-            .map_err(|e| StoreError::Corrupt(format!("the writer cannot be started: {e}")))?;
+        let (writer, writing) = Writer::start(tools).map_err(StoreError::Thread)?;
+        let (checkpoints, checkpointing) =
+            checkpoint::start(place.checkpointer()?, writer.committed())
+                .map_err(StoreError::Thread)?;
         let remembered = sessions::Remembered {
             epoch: 0,
             by_hash: HashMap::new(),
@@ -118,7 +122,8 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             place,
             writer,
-            thread: Mutex::new(Some(thread)),
+            _checkpoints: checkpoints,
+            threads: Mutex::new(vec![writing, checkpointing]),
             readers: Mutex::new(Vec::new()),
             license: Mutex::new(LoadedLicense::default()),
             sessions: RwLock::new(remembered),
@@ -154,12 +159,6 @@ impl Store {
         self.write(|batch| Ok(batch.now)).await
     }
 
-    /// The schema of the database; opening it brought it up to date.
-    #[must_use]
-    pub fn schema(&self) -> usize {
-        db::SCHEMA
-    }
-
     /// Remembers something in the audit that changed no row of the ledger.
     ///
     /// # Errors
@@ -179,17 +178,18 @@ impl Store {
     ///
     /// Call it on the last clone; with others alive the writer goes on.
     pub fn close(self) {
-        let thread = self
-            .0
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let threads = std::mem::take(
+            &mut *self
+                .0
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         drop(self);
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the ledger's writer did not end well");
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the ledger did not end well");
+            }
         }
     }
 
@@ -222,11 +222,20 @@ impl Store {
         &self,
         read: impl FnOnce(&Db, Timestamp) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.read_gate(|db, _, now| read(db, now))
+    }
+
+    /// As [`Self::read_now`], with the gate of the same picture.
+    fn read_gate<T>(
+        &self,
+        read: impl FnOnce(&Db, &Gate, Timestamp) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let clock = self.0.options.clock.now();
         self.read(|db| {
             db.snapshot(|db| {
-                let now = clock.max(Gate::read(db)?.last_decision_at);
-                read(db, now)
+                let gate = Gate::read(db)?;
+                let now = clock.max(gate.last_decision_at);
+                read(db, &gate, now)
             })
         })
     }

@@ -4,7 +4,7 @@ use super::Store;
 use super::db::{Db, StoreError, values};
 use super::leases::leases_since;
 use super::people;
-use super::writer::{Actor, Batch, Gate};
+use super::writer::{Actor, Batch};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::cal::NamedCal;
 use crate::domain::change::{Change, Event, EventKind};
@@ -94,8 +94,28 @@ pub struct Standing {
     pub leases: Vec<Lease>,
     /// Every rule, for the document and client that were asked about.
     pub findings: Vec<Finding>,
-    /// What an open would answer.
+}
+
+/// What an open would answer, and why.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Where the person stands.
+    pub standing: Standing,
+    /// The answer.
     pub answer: OpenAnswer,
+}
+
+/// An open that is asked about, and not made.
+#[derive(Clone, Copy, Debug)]
+pub struct WhatIf<'a> {
+    /// Who would open.
+    pub person: &'a Person,
+    /// Where.
+    pub workstation: &'a Workstation,
+    /// What.
+    pub document: &'a RequestedDocument,
+    /// With what.
+    pub client: ClientKind,
 }
 
 /// What is read from the ledger for one open.
@@ -103,7 +123,15 @@ struct Loaded {
     person: Person,
     cal: Option<NamedCal>,
     leases: Vec<Lease>,
+    /// Read only for somebody without a CAL, whom they may concern.
     quarantine_ends: Vec<Timestamp>,
+}
+
+impl Loaded {
+    /// Whether no CAL is assigned to the person, so that R9 looks for one.
+    fn has_no_cal(&self) -> bool {
+        self.cal.as_ref().is_none_or(|cal| !cal.is_assigned())
+    }
 }
 
 impl Store {
@@ -121,38 +149,60 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The database fails, or the person is unknown to it.
-    pub fn explain(&self, command: &OpenCommand) -> Result<Standing, StoreError> {
+    /// The database fails.
+    pub fn explain(&self, what_if: WhatIf<'_>) -> Result<Explanation, StoreError> {
+        let (standing, answer) = self.look(what_if, |view, now| {
+            decide_open(view, what_if.client, now, LeaseId::from("")).answer
+        })?;
+        Ok(Explanation { standing, answer })
+    }
+
+    /// Where the person of an open stands, without its answer: writes nothing (R18).
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn standing(&self, what_if: WhatIf<'_>) -> Result<Standing, StoreError> {
+        let (standing, ()) = self.look(what_if, |_, _| ())?;
+        Ok(standing)
+    }
+
+    /// Reads what an open would be decided on, and what else is asked of that.
+    fn look<T>(
+        &self,
+        what_if: WhatIf<'_>,
+        ask: impl FnOnce(&OpenView<'_>, Timestamp) -> T,
+    ) -> Result<(Standing, T), StoreError> {
         let policy = self.policy();
-        self.read_now(|db, now| {
-            let gate = Gate::read(db)?;
-            let license = self.license_of(db, &gate)?;
-            let mut loaded = load(db, policy, &command.person, now)?;
-            // A quarantine that ended is not taken any more, though it may still be counted.
-            let ended = super::cals::ended_quarantines(db, now)?;
-            let taken = gate.cals_taken.saturating_sub(ended);
-            loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
+        self.read_gate(|db, gate, now| {
+            let license = self.license_of(db, gate)?;
+            let mut loaded = load(db, policy, what_if.person.clone(), now)?;
+            let mut taken = gate.cals_taken;
+            if loaded.has_no_cal() {
+                // A quarantine that ended is not taken any more, though it may still be counted.
+                taken = taken.saturating_sub(super::cals::ended_quarantines(db, now)?);
+                loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
+            }
             let view = OpenView {
                 license: license.as_deref(),
                 switches: gate.switches,
                 policy,
                 person: &loaded.person,
-                document: &command.document,
-                workstation: &command.workstation,
+                document: what_if.document,
+                workstation: what_if.workstation,
                 cal: loaded.cal.as_ref(),
                 taken,
                 quarantine_ends: &loaded.quarantine_ends,
                 leases: &loaded.leases,
             };
-            let findings = examine(&view, command.client, now);
-            let answer = decide_open(&view, command.client, now, LeaseId::from("")).answer;
-            let cal = loaded.cal.clone().filter(|cal| cal.is_taken(now));
-            Ok(Standing {
-                cal,
-                leases: loaded.leases.clone(),
+            let findings = examine(&view, what_if.client, now);
+            let answer = ask(&view, now);
+            let standing = Standing {
+                cal: loaded.cal.filter(|cal| cal.is_taken(now)),
+                leases: loaded.leases,
                 findings,
-                answer,
-            })
+            };
+            Ok((standing, answer))
         })
     }
 
@@ -168,15 +218,18 @@ impl Store {
 
 fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Opened, StoreError> {
     let license = batch.license()?;
-    let mut loaded = load(batch.db, batch.policy, &command.person, batch.now)?;
-    if loaded.cal.as_ref().is_none_or(|cal| !cal.is_assigned()) {
+    let found = people::by_id(batch.db, &command.person)?;
+    let person = found
+        .ok_or_else(|| StoreError::Corrupt(format!("the person {} is missing", command.person)))?;
+    let mut loaded = load(batch.db, &batch.options.policy, person, batch.now)?;
+    if loaded.has_no_cal() {
         batch.end_quarantines()?;
         loaded.quarantine_ends = super::cals::quarantine_ends(batch.db, batch.now)?;
     }
     let view = OpenView {
         license: license.as_deref(),
         switches: batch.gate.switches,
-        policy: batch.policy,
+        policy: &batch.options.policy,
         person: &loaded.person,
         document: &command.document,
         workstation: &command.workstation,
@@ -185,7 +238,7 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
         quarantine_ends: &loaded.quarantine_ends,
         leases: &loaded.leases,
     };
-    let fresh = LeaseId(batch.fresh.id());
+    let fresh = LeaseId(batch.options.fresh.id());
     let decision = decide_open(&view, command.client, batch.now, fresh);
     let actor = Actor::person(&loaded.person.name);
     batch.apply(&decision.changes)?;
@@ -206,10 +259,7 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
     })
 }
 
-fn load(db: &Db, policy: &Policy, person: &PersonId, now: Timestamp) -> Result<Loaded, StoreError> {
-    let found = people::by_id(db, person)?;
-    let person =
-        found.ok_or_else(|| StoreError::Corrupt(format!("the person {person} is missing")))?;
+fn load(db: &Db, policy: &Policy, person: Person, now: Timestamp) -> Result<Loaded, StoreError> {
     // Every live lease and every event that counts was granted or renewed since then.
     let since = now - policy.lease_length.max(policy.lease_window);
     let leases = leases_since(db, &person.id, since)?
@@ -252,14 +302,14 @@ fn issue_ticket(
     life: Millis,
 ) -> Result<LaunchTicket, StoreError> {
     const SQL: &str = "INSERT INTO launch \
-         (hash, session_hash, person_id, workstation_id, document_id, expires_at) \
+         (id, session_hash, person_id, workstation_id, document_id, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6)";
-    let secret = batch.fresh.token();
+    let secret = format!("{}{}", issued_at(batch.now), batch.options.fresh.token());
     let expires_at = batch.now + life;
     batch.db.execute(
         SQL,
         values![
-            &hash_secret(SecretKind::LaunchTicket, &secret),
+            &ticket_id(&secret),
             &command.session_hash,
             command.person.as_str(),
             command.workstation.id.as_str(),
@@ -270,6 +320,20 @@ fn issue_ticket(
     Ok(LaunchTicket { secret, expires_at })
 }
 
+/// Characters of a ticket that say when it was issued; 256 random bits follow.
+const ISSUED_CHARACTERS: usize = 12;
+
+/// How a ticket of this instant begins: as texts they stand in the order of their instants.
+pub(super) fn issued_at(at: Timestamp) -> String {
+    format!("{:0ISSUED_CHARACTERS$x}", at.0.max(0))
+}
+
+/// What is stored of a ticket: when it was issued, and its hash.
+fn ticket_id(secret: &str) -> String {
+    let issued = secret.get(..ISSUED_CHARACTERS).unwrap_or_default();
+    format!("{issued}{}", hash_secret(SecretKind::LaunchTicket, secret))
+}
+
 /// A ticket as it is stored, where it fits who brings it.
 struct StoredTicket {
     expires_at: Timestamp,
@@ -277,15 +341,15 @@ struct StoredTicket {
 }
 
 fn redeem_ticket(batch: &mut Batch<'_>, redeem: &Redeem) -> Result<Redemption, StoreError> {
-    const REDEEM: &str = "UPDATE launch SET redeemed_at = $1 WHERE hash = $2";
-    let hash = hash_secret(SecretKind::LaunchTicket, &redeem.secret);
-    let ticket = stored_ticket(batch.db, &hash, redeem)?;
+    const REDEEM: &str = "UPDATE launch SET redeemed_at = $1 WHERE id = $2";
+    let id = ticket_id(&redeem.secret);
+    let ticket = stored_ticket(batch.db, &id, redeem)?;
     let first = ticket
         .as_ref()
         .is_some_and(|ticket| ticket.redeemed_at.is_none());
     let outcome = judge_ticket(ticket.as_ref(), redeem.resumes, batch.now);
     if outcome == Redemption::Granted && first {
-        batch.db.change_one(REDEEM, values![batch.now, &hash])?;
+        batch.db.change_one(REDEEM, values![batch.now, &id])?;
     }
     // A repeat that holds changes nothing and is no event.
     if outcome != Redemption::Granted || first {
@@ -294,14 +358,14 @@ fn redeem_ticket(batch: &mut Batch<'_>, redeem: &Redeem) -> Result<Redemption, S
     Ok(outcome)
 }
 
-fn stored_ticket(db: &Db, hash: &str, redeem: &Redeem) -> Result<Option<StoredTicket>, StoreError> {
+fn stored_ticket(db: &Db, id: &str, redeem: &Redeem) -> Result<Option<StoredTicket>, StoreError> {
     const SQL: &str = "SELECT expires_at, redeemed_at FROM launch \
-         WHERE hash = $1 AND session_hash = $2 AND person_id = $3 AND workstation_id = $4 \
+         WHERE id = $1 AND session_hash = $2 AND person_id = $3 AND workstation_id = $4 \
          AND document_id = $5";
     db.query_one(
         SQL,
         values![
-            hash,
+            id,
             &redeem.session_hash,
             redeem.person.as_str(),
             redeem.workstation.as_str(),

@@ -112,15 +112,6 @@ impl Store {
         self.read(|db| has_password(db, person))
     }
 
-    /// Whether the ledger keeps a password of somebody.
-    ///
-    /// # Errors
-    ///
-    /// The database fails.
-    pub fn has_password(&self, person: &PersonId) -> Result<bool, StoreError> {
-        self.read(|db| has_password(db, person))
-    }
-
     /// People by user name.
     ///
     /// # Errors
@@ -302,7 +293,7 @@ fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, S
 /// Somebody who was named but has not signed in.
 pub(super) fn unseen(batch: &Batch<'_>, name: &UserName) -> Person {
     Person {
-        id: PersonId(batch.fresh.id()),
+        id: PersonId(batch.options.fresh.id()),
         name: name.folded().to_owned(),
         display_name: name.as_typed().to_owned(),
         active: true,

@@ -51,7 +51,10 @@ impl Store {
         const ASSIGNED: &str = "SELECT COUNT(*) FROM cal WHERE state = 'assigned'";
         const QUARANTINED: &str =
             "SELECT COUNT(*) FROM cal WHERE state = 'quarantined' AND quarantined_until > $1";
-        const LIVE: &str = "SELECT COUNT(*) FROM lease WHERE state = 'live' AND expires_at > $1";
+        // Nearly all live leases are not due yet, and the index alone tells how many those are.
+        const NOT_DUE: &str = "SELECT COUNT(*) FROM lease WHERE state = 'live' AND settle_at > $1";
+        const RENEWED: &str = "SELECT COUNT(*) FROM lease \
+             WHERE state = 'live' AND settle_at <= $1 AND expires_at > $1";
         const OPENS: &str = "SELECT code, COUNT(*) FROM audit WHERE seq > $1 AND at > $2 \
              AND event = 'document_opened' GROUP BY code ORDER BY code";
         let now = self.now();
@@ -64,7 +67,8 @@ impl Store {
                     people_disabled: count(db, PEOPLE, values![false])?,
                     cals_assigned: count(db, ASSIGNED, &[])?,
                     cals_quarantined: count(db, QUARANTINED, values![now])?,
-                    leases_live: count(db, LIVE, values![now])?,
+                    leases_live: count(db, NOT_DUE, values![now])?
+                        + count(db, RENEWED, values![now])?,
                     opens: db.query(OPENS, values![since_seq, now - OPENS_OF], |row| {
                         Ok(OpensCounted {
                             code: row.maybe_text(0)?,

@@ -442,7 +442,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     let Some(person) = found.filter(|person| person.active) else {
         return Err(StoreError::Corrupt("a session for nobody".to_owned()));
     };
-    let id = batch.fresh.id();
+    let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
     let now = batch.now;
     batch.db.change_one(
@@ -500,7 +500,7 @@ fn end_beyond_most(
         return Ok(());
     }
     // Those that are over take nobody's place; the last use is written a minute late at most.
-    let idle_since = batch.now - batch.session_idle - SEEN_WRITTEN_EVERY;
+    let idle_since = batch.now - batch.options.session_idle - SEEN_WRITTEN_EVERY;
     batch.db.execute(OVER, values![id, batch.now, idle_since])?;
     let others = i64::from(new.most) - 1;
     let ended = batch.db.execute(OLDEST, values![id, &new.hash, others])?;
@@ -519,7 +519,9 @@ fn renew(batch: &mut Batch<'_>, hash: &str, new_hash: &str) -> Result<bool, Stor
     const RENEW: &str = "UPDATE session SET hash = $1, confirmed_at = $2 WHERE hash = $3";
     // A download that goes on in this session may be resumed in it.
     const LAUNCHES: &str = "UPDATE launch SET session_hash = $1 WHERE session_hash = $2";
-    let renewed = batch.db.execute(RENEW, values![new_hash, batch.now, hash])?;
+    let renewed = batch
+        .db
+        .execute(RENEW, values![new_hash, batch.now, hash])?;
     batch.db.execute(LAUNCHES, values![new_hash, hash])?;
     batch.forget_sessions();
     Ok(renewed > 0)

@@ -136,7 +136,7 @@ fn create(batch: &mut Batch<'_>, new: &NewToken, actor: &Actor) -> Result<String
     const SQL: &str = "INSERT INTO api_token \
          (id, name, scopes, hash, created_at, created_by, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let id = batch.fresh.id();
+    let id = batch.options.fresh.id();
     let words: Vec<&str> = new.scopes.iter().map(|scope| scope.word()).collect();
     let scopes = words.join(" ");
     batch.db.change_one(

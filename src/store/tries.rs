@@ -60,7 +60,7 @@ impl Store {
 /// Counts a wrong try for these keys.
 pub(super) fn count(batch: &Batch<'_>, keys: &[ThrottleKey]) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
-    let id = batch.fresh.id();
+    let id = batch.options.fresh.id();
     for key in keys {
         let key = key.to_string();
         batch.db.execute(SQL, values![&id, &key, batch.now])?;

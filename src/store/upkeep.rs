@@ -5,11 +5,12 @@ use serde::Serialize;
 use super::Store;
 use super::db::{StoreError, values};
 use super::leases::ENDED_KEPT;
-use super::writer::{Batch, Gate};
+use super::opens::issued_at;
+use super::writer::Batch;
 use crate::domain::check::{State, Violation, check};
 use crate::domain::time::{Millis, Timestamp};
 
-/// How long a launch ticket that was redeemed is remembered after its life.
+/// How long a launch ticket is remembered after it was issued; it may resume a download.
 const TICKETS_KEPT: Millis = Millis::days(2);
 /// How long a wrong try is remembered.
 const TRIES_KEPT: Millis = Millis::days(1);
@@ -53,9 +54,8 @@ impl Store {
     ///
     /// The database fails.
     pub fn check(&self) -> Result<Vec<Violation>, StoreError> {
-        self.read_now(|db, now| {
-            let gate = Gate::read(db)?;
-            let license = self.license_of(db, &gate)?;
+        self.read_gate(|db, gate, now| {
+            let license = self.license_of(db, gate)?;
             let held = |at| license.as_ref().map_or(0, |license| license.named_cals(at));
             let (cals, leases) = (super::cals::all(db)?, super::leases::all(db)?);
             // R17 lets a forced or lapsed licence be over-committed; `LicenseNow` says so.
@@ -83,18 +83,20 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
     const OLD_LEASES: &str = "DELETE FROM lease WHERE id IN (SELECT id FROM lease \
          WHERE state <> 'live' AND expires_at <= $1 AND (ended_at IS NULL OR ended_at <= $1))";
     // A session that lives on may still resume a download.
-    const TICKETS: &str = "DELETE FROM launch WHERE expires_at <= $1 \
+    const TICKETS: &str = "DELETE FROM launch WHERE id < $1 \
          AND session_hash NOT IN (SELECT hash FROM session)";
     const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
     let now = batch.now;
     // What was last seen is written with up to a minute's delay.
-    let idle_since = now - batch.session_idle - Millis::minutes(2);
+    let idle_since = now - batch.options.session_idle - Millis::minutes(2);
     Ok(Swept {
         quarantines: batch.end_quarantines()? as usize,
         leases: batch.expire_leases()?,
         old_leases: batch.db.execute(OLD_LEASES, values![now - ENDED_KEPT])?,
         sessions: batch.end_old_sessions()? + batch.end_idle_sessions(idle_since)?,
-        tickets: batch.db.execute(TICKETS, values![now - TICKETS_KEPT])?,
+        tickets: batch
+            .db
+            .execute(TICKETS, values![&issued_at(now - TICKETS_KEPT)])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
         attempts: batch.forget_attempts()?,
         challenges: batch.forget_challenges()?,
@@ -106,22 +108,28 @@ impl Batch<'_> {
     /// accepted: stepping back never revives it.
     pub(super) fn settle(&mut self, last: Timestamp) -> Result<(), StoreError> {
         const TICKETS: &str = "UPDATE launch SET expires_at = $1 \
-             WHERE expires_at <= $2 AND expires_at > $1";
+             WHERE id >= $2 AND expires_at <= $3 AND expires_at > $1";
         let earlier = std::mem::replace(&mut self.now, last);
         self.end_quarantines()?;
         self.expire_leases()?;
         self.end_old_sessions()?;
-        self.end_idle_sessions(last - self.session_idle)?;
+        self.end_idle_sessions(last - self.options.session_idle)?;
         self.end_old_challenges()?;
-        self.db.execute(TICKETS, values![earlier, last])?;
+        let issued = issued_at(earlier - TICKETS_KEPT);
+        self.db.execute(TICKETS, values![earlier, &issued, last])?;
         self.now = earlier;
         Ok(())
     }
 
     fn expire_leases(&mut self) -> Result<usize, StoreError> {
-        const SQL: &str =
-            "UPDATE lease SET state = 'expired' WHERE state = 'live' AND expires_at <= $1";
-        self.db.execute(SQL, values![self.now])
+        const EXPIRE: &str = "UPDATE lease SET state = 'expired' \
+             WHERE state = 'live' AND settle_at <= $1 AND expires_at <= $1";
+        // Those that were renewed since they were looked at last.
+        const LOOK_LATER: &str = "UPDATE lease SET settle_at = expires_at \
+             WHERE state = 'live' AND settle_at <= $1";
+        let expired = self.db.execute(EXPIRE, values![self.now])?;
+        self.db.execute(LOOK_LATER, values![self.now])?;
+        Ok(expired)
     }
 
     fn end_old_sessions(&mut self) -> Result<usize, StoreError> {

@@ -166,7 +166,7 @@ fn see(batch: &mut Batch<'_>, seen: &WorkstationSeen) -> Result<Workstation, Sto
             .change_one(SEEN, values![batch.now, known.id.as_str()])?;
         return Ok(known);
     }
-    let id = WorkstationId(batch.fresh.id());
+    let id = WorkstationId(batch.options.fresh.id());
     let row = values![
         id.as_str(),
         &seen.secret_hash,

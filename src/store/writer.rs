@@ -12,16 +12,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::StoreOptions;
 use super::db::{Db, StoreError, values};
-use crate::auth::secret::AuditKey;
 use crate::causes::in_one_line;
-use crate::clock::Clock;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::lef::License;
 use crate::domain::open::Switches;
 use crate::domain::policy::Policy;
 use crate::domain::time::{Millis, Timestamp};
-use crate::fresh::Fresh;
 
 /// The largest batch. More gains nothing and makes the first of it wait.
 pub const BATCH_COMMANDS_MAX: usize = 64;
@@ -157,23 +155,16 @@ pub(super) struct Batch<'a> {
     /// The time of this decision; never earlier than that of the one before, unless the clock
     /// was set back by more than [`CLOCK_CLAMP`].
     pub(super) now: Timestamp,
-    /// Ids and tokens.
-    pub(super) fresh: &'a Fresh,
-    /// The numbers of the rules.
-    pub(super) policy: &'a Policy,
-    /// How long a session lives without a request.
-    pub(super) session_idle: Millis,
-    /// The key of the audit chain.
-    pub(super) audit_key: &'a AuditKey,
+    /// What the ledger was opened with.
+    pub(super) options: &'a StoreOptions,
     license: &'a mut LoadedLicense,
-    clock: &'a Clock,
 }
 
 impl Batch<'_> {
     /// The licence that is loaded.
     pub(super) fn license(&mut self) -> Result<Option<Arc<License>>, StoreError> {
         self.license
-            .current(self.db, self.gate.license_version, self.policy)
+            .current(self.db, self.gate.license_version, &self.options.policy)
     }
 
     /// Makes the sessions that gateways remember be read again.
@@ -183,7 +174,7 @@ impl Batch<'_> {
 
     /// Takes the time of the next decision.
     fn tick(&mut self) -> Result<(), StoreError> {
-        let clock = self.clock.now();
+        let clock = self.options.clock.now();
         let last = self.gate.last_decision_at;
         if clock >= last {
             self.now = clock;
@@ -249,11 +240,7 @@ pub(super) struct Writer {
 /// What the writer thread works with.
 pub(super) struct Tools {
     pub(super) db: Db,
-    pub(super) clock: Clock,
-    pub(super) fresh: Fresh,
-    pub(super) policy: Policy,
-    pub(super) session_idle: Millis,
-    pub(super) audit_key: AuditKey,
+    pub(super) options: StoreOptions,
 }
 
 impl Writer {
@@ -315,6 +302,11 @@ impl Writer {
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
         Ok(answer)
+    }
+
+    /// The time of the last decision that was committed, as it moves on.
+    pub(super) fn committed(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.committed_at)
     }
 
     /// The time of the last decision that this writer committed.
@@ -419,12 +411,8 @@ fn fill(
         db: &tools.db,
         now: gate.last_decision_at,
         gate,
-        fresh: &tools.fresh,
-        policy: &tools.policy,
-        session_idle: tools.session_idle,
-        audit_key: &tools.audit_key,
+        options: &tools.options,
         license,
-        clock: &tools.clock,
     };
     for command in commands {
         batch.tick()?;

@@ -796,7 +796,8 @@ fn factor_problem(problem: &Problem) -> Words {
         _ => (
             "Nicht angemeldet",
             "Der Code oder der Passkey stimmt nicht.".into(),
-            "Versuchen Sie es mit dem Code, den die App jetzt zeigt; jeder Code gilt einmal.".into(),
+            "Versuchen Sie es mit dem Code, den die App jetzt zeigt; jeder Code gilt einmal."
+                .into(),
         ),
     }
 }

@@ -59,6 +59,12 @@ impl Dates {
         }
     }
 
+    /// The present year; the year of a moment is shown where it is another.
+    #[must_use]
+    pub const fn year(self) -> i32 {
+        self.year
+    }
+
     /// Day and minute of something that was, or that a person has until then: rounded down.
     #[must_use]
     pub fn minute(self, at: Timestamp) -> Moment {

@@ -446,7 +446,7 @@ async fn a_01_every_administrative_call_asks_who_may() {
             .any(|part| path.contains(part));
         let people = path.contains("password")
             || (path.contains("tokens") && !reads)
-            || (path.ends_with("users") && !reads);
+            || ((path.ends_with("users") || path.contains("identities")) && !reads);
         let what = format!("{method} {path}");
         assert_eq!(call(nobody.clone()).await, 401, "nobody: {what}");
         assert_eq!(call(user.clone()).await, 403, "user: {what}");
@@ -473,6 +473,7 @@ fn body_for(path: &str) -> Value {
     match path {
         path if path.ends_with("/cals") => json!({ "user": "somebody" }),
         path if path.ends_with("/users") => json!({ "user": "new", "password": PASSWORD }),
+        path if path.ends_with("/identities") => json!({ "source": "none", "subject": "1" }),
         path if path.ends_with("/password") => json!({ "password": PASSWORD }),
         path if path.contains("/users/") => json!({ "active": true }),
         path if path.ends_with("/merge") => json!({ "into": "none" }),

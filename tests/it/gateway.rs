@@ -16,7 +16,7 @@ use accesspoint::fresh::Fresh;
 use accesspoint::http::router;
 use accesspoint::http::server::{ServerLimits, serve};
 use accesspoint::http::tls::{CertificateSource, ServerTls};
-use accesspoint::store::{Actor, Scope};
+use accesspoint::store::{Actor, LeaseFilter, Scope};
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -152,6 +152,18 @@ impl Gateway {
     /// The id of a document by its name under the root.
     pub(crate) fn document(&self, name: &str) -> String {
         self.app.document_id(&format!("{name}.qvw"))
+    }
+
+    /// Asserts that nobody has got anything: no session, no CAL, no lease.
+    pub(crate) fn gave_nothing(&self) {
+        let ledger = self.app.ledger();
+        assert!(ledger.sessions(None, "", 10).unwrap().is_empty());
+        assert!(ledger.cals("", 10).unwrap().is_empty());
+        let leases = LeaseFilter {
+            limit: 10,
+            ..LeaseFilter::default()
+        };
+        assert!(ledger.leases(&leases).unwrap().is_empty());
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {

@@ -51,8 +51,10 @@ const AD_ENDED: [&str; 2] = ["532", "773"];
 pub struct Limits {
     /// For one connection with its TLS.
     pub connect: Duration,
-    /// For all that one sign-in asks.
+    /// For finding the person and binding as them.
     pub exchange: Duration,
+    /// For reading all groups afterwards; of somebody with thousands this takes a while.
+    pub groups: Duration,
 }
 
 impl Default for Limits {
@@ -60,6 +62,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(3),
             exchange: Duration::from_secs(8),
+            groups: Duration::from_mins(1),
         }
     }
 }
@@ -165,7 +168,8 @@ impl Directory {
             }
             let inner = Arc::clone(&self.0);
             let (name, password) = (name.to_owned(), password.clone());
-            let asked = contained(self.0.limits.exchange, async move {
+            let limits = self.0.limits;
+            let asked = contained(limits.exchange + limits.groups, async move {
                 inner.exchange(index, &name, &password).await
             });
             match asked.await {
@@ -214,6 +218,12 @@ impl Directory {
     }
 }
 
+/// A person whose password is right, and the connection on which their groups can be read.
+struct Verified {
+    ldap: Ldap,
+    entry: SearchEntry,
+}
+
 impl Inner {
     async fn exchange(
         &self,
@@ -221,10 +231,31 @@ impl Inner {
         name: &str,
         password: &Password,
     ) -> Result<Answer, Fault> {
+        let verified = self.verify(index, name, password);
+        let verified = in_time(self.limits.exchange, verified).await?;
+        let Verified { ldap, entry } = match verified {
+            Ok(verified) => verified,
+            Err(answer) => return Ok(answer),
+        };
+        let groups = groups::of_person(&ldap, &self.settings, &entry);
+        let groups = in_time(self.limits.groups, groups).await?;
+        Ok(Answer::Vouched {
+            subject: subject(&entry),
+            claims: self.claims(&entry, groups),
+        })
+    }
+
+    /// Finds the person and binds as them; else what there is to answer.
+    async fn verify(
+        &self,
+        index: usize,
+        name: &str,
+        password: &Password,
+    ) -> Result<Result<Verified, Answer>, Fault> {
         let mut ldap = self.service(index).await?;
         let mut entries = self.find(&mut ldap, name).await?;
         let Some(entry) = entries.pop() else {
-            return Ok(Answer::Unknown);
+            return Ok(Err(Answer::Unknown));
         };
         // An entry without a DN would make the bind an anonymous one.
         if !entries.is_empty() || entry.dn.is_empty() {
@@ -232,17 +263,12 @@ impl Inner {
                 source = self.name,
                 "more than one entry has the name, or it has no DN"
             );
-            return Ok(Answer::Wrong);
+            return Ok(Err(Answer::Wrong));
         }
-        match self.bind_as(index, &entry.dn, password).await? {
-            Bound::Wrong => return Ok(Answer::Wrong),
-            Bound::Ended => return Ok(Answer::PasswordEnded),
-            Bound::Right => {}
-        }
-        let groups = groups::of_person(&ldap, &self.settings, &entry).await?;
-        Ok(Answer::Vouched {
-            subject: subject(&entry),
-            claims: self.claims(&entry, groups),
+        Ok(match self.bind_as(index, &entry.dn, password).await? {
+            Bound::Wrong => Err(Answer::Wrong),
+            Bound::Ended => Err(Answer::PasswordEnded),
+            Bound::Right => Ok(Verified { ldap, entry }),
         })
     }
 
@@ -346,6 +372,14 @@ enum Bound {
     Ended,
 }
 
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let in_time = tokio::time::timeout(limit, work).await;
+    in_time.unwrap_or(Err(Fault::Slow))
+}
+
 /// Runs an exchange in a task of its own, so that a server that makes the library give up is a
 /// fault like any other.
 async fn contained<T: Send + 'static>(
@@ -425,10 +459,13 @@ fn guid(entry: &SearchEntry) -> Option<String> {
     let bytes: &[u8; 16] = bytes.try_into().ok()?;
     let backwards = |part: &[u8]| {
         let reversed: Vec<u8> = part.iter().rev().copied().collect();
-        hex::encode(reversed)
+        const_hex::encode(reversed)
     };
     let (first, second, third) = (&bytes[..4], &bytes[4..6], &bytes[6..8]);
-    let (clock, node) = (hex::encode(&bytes[8..10]), hex::encode(&bytes[10..]));
+    let (clock, node) = (
+        const_hex::encode(&bytes[8..10]),
+        const_hex::encode(&bytes[10..]),
+    );
     let (first, second) = (backwards(first), backwards(second));
     Some(format!(
         "{first}-{second}-{}-{clock}-{node}",
@@ -485,7 +522,7 @@ mod tests {
             bin_attrs: std::collections::HashMap::new(),
         };
         assert_eq!(subject(&entry), "cn=ann");
-        let bytes = hex::decode("33221100554477668899aabbccddeeff").unwrap();
+        let bytes = const_hex::decode("33221100554477668899aabbccddeeff").unwrap();
         entry.bin_attrs.insert("objectguid".to_owned(), vec![bytes]);
         assert_eq!(subject(&entry), "00112233-4455-6677-8899-aabbccddeeff");
         let uuid = vec!["ABCD".to_owned()];

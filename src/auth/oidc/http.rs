@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::Client;
-use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
 use super::refusal::{Reason, Refused};
-use crate::auth::trust::{TrustError, client_config};
+use crate::auth::outgoing;
+use crate::auth::trust::TrustError;
 use crate::causes;
 
 /// Bytes that are read of an answer.
@@ -67,13 +67,7 @@ impl Http {
     ///
     /// The file cannot be read, or holds no certificate.
     pub(super) fn new(ca_file: Option<&Path>, timeout: Duration) -> Result<Self, SetUpError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(client_config(ca_file)?)
-            .tls_info(true)
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent("accesspoint")
+        let client = outgoing::client(ca_file)?
             .connect_timeout(timeout)
             .timeout(timeout)
             .build()?;
@@ -92,12 +86,8 @@ impl Http {
         if let Some(tls) = response.extensions().get::<TlsInfo>() {
             answer.extensions_mut().insert(tls.clone());
         }
-        while let Some(chunk) = response.chunk().await.map_err(silent)? {
-            if answer.body().len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(HttpFault::TooLarge);
-            }
-            answer.body_mut().extend_from_slice(&chunk);
-        }
+        let body = outgoing::read_whole(&mut response, BODY_BYTES_MAX).await;
+        *answer.body_mut() = body.map_err(silent)?.ok_or(HttpFault::TooLarge)?;
         Ok(answer)
     }
 

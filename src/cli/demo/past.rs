@@ -225,10 +225,10 @@ mod tests {
     use crate::documents::sample::write_samples;
     use crate::documents::test_folder::TestFolder;
     use crate::domain::refusal::{Refusal, RefusalCode};
-    use crate::store::Standing;
+    use crate::store::Explanation;
 
-    fn refused_with(standing: &Standing) -> Option<RefusalCode> {
-        standing.answer.refusal().map(Refusal::code)
+    fn refused_with(explained: &Explanation) -> Option<RefusalCode> {
+        explained.answer.refusal().map(Refusal::code)
     }
 
     #[tokio::test]
@@ -256,8 +256,8 @@ mod tests {
         ];
         for (user, code) in table {
             let document = "Sales/Price List.qvw";
-            let standing = app.explain_for(user, None, document, ClientKind::Desktop);
-            assert_eq!(refused_with(&standing.unwrap()), code, "{user}");
+            let explained = app.explain_for(user, None, document, ClientKind::Desktop);
+            assert_eq!(refused_with(&explained.unwrap()), code, "{user}");
         }
         let felix = app.user("felix").unwrap();
         let leases = app.ledger().leases_of(&felix.id).unwrap();

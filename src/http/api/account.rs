@@ -21,11 +21,11 @@ use crate::text::Problem;
 /// Routes of the caller's account.
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/workstations", get(workstations))
-        .route("/workstations/{id}", patch(rename))
-        .route("/sessions", get(sessions))
-        .route("/sessions/{id}", delete(end_session))
-        .route("/password", put(change_password))
+        .route("/api/v1/workstations", get(workstations))
+        .route("/api/v1/workstations/{id}", patch(rename))
+        .route("/api/v1/sessions", get(sessions))
+        .route("/api/v1/sessions/{id}", delete(end_session))
+        .route("/api/v1/password", put(change_password))
 }
 
 /// A workstation as the API shows it.

@@ -22,7 +22,7 @@ use crate::domain::workstation::Workstation;
 use crate::http::extract::{ApiPerson, Asked};
 use crate::http::failure::{Failure, refusal_members};
 use crate::http::told::{self, Reader};
-use crate::store::Standing;
+use crate::store;
 use crate::text::{Language, Problem, Touches};
 
 /// How documents are opened on the embedded licence server.
@@ -35,12 +35,12 @@ const CLIENTS: [ClientKind; 3] = [
 /// Routes of documents and of the leases of the caller.
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/documents", get(documents))
-        .route("/documents/{id}/open", post(open))
-        .route("/documents/{id}/favourite", put(mark).delete(unmark))
-        .route("/leases", get(leases))
-        .route("/leases/{id}", delete(release))
-        .route("/explain", get(explain))
+        .route("/api/v1/documents", get(documents))
+        .route("/api/v1/documents/{id}/open", post(open))
+        .route("/api/v1/documents/{id}/favourite", put(mark).delete(unmark))
+        .route("/api/v1/leases", get(leases))
+        .route("/api/v1/leases/{id}", delete(release))
+        .route("/api/v1/explain", get(explain))
 }
 
 #[derive(Deserialize)]
@@ -286,9 +286,9 @@ async fn explain(
 ) -> Result<Response, Failure> {
     let info = &signed.info;
     let document = app.document_id(&params.document);
-    let standing = app.explain(&info.person, &info.workstation, &document, params.client)?;
+    let explained = app.explain(&info.person, &info.workstation, &document, params.client)?;
     Ok(explanation(
-        &standing,
+        &explained,
         Reader::User,
         asked.language(),
         app.now(),
@@ -313,14 +313,14 @@ struct RuleItem {
 
 /// What an open would answer, rule by rule.
 pub(super) fn explanation(
-    standing: &Standing,
+    explained: &store::Explanation,
     reader: Reader,
     language: Language,
     now: Timestamp,
 ) -> Response {
     let titles = &language.text().refusal.rules;
-    let rules = standing.findings.iter().map(|finding| {
-        let reason = told::reason(finding, &standing.answer, reader, language, now);
+    let rules = explained.standing.findings.iter().map(|finding| {
+        let reason = told::reason(finding, &explained.answer, reader, language, now);
         let title = titles
             .get(usize::from(finding.rule.number()))
             .copied()
@@ -337,11 +337,11 @@ pub(super) fn explanation(
         }
     });
     let body = Explanation {
-        access: match standing.answer.access {
+        access: match explained.answer.access {
             Access::Granted(_) => "granted",
             Access::Refused(_) => "refused",
         },
-        lease: standing.answer.lease.word(),
+        lease: explained.answer.lease.word(),
         rules: rules.collect(),
     };
     Json(body).into_response()

@@ -21,25 +21,20 @@ use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
 use crate::openapi::OPENAPI;
-use crate::text::Problem;
 
-/// Routes below `/api/v1`.
-pub(super) fn routes() -> Router<App> {
+/// Routes below `/api/v1`, each with its whole path: a nested router would take every request's
+/// address apart once more.
+pub(super) fn routes(app: &App) -> Router<App> {
     Router::new()
-        .route("/openapi.json", get(openapi))
-        .merge(session::routes())
+        .route("/api/v1/openapi.json", get(openapi))
+        .merge(session::routes(app))
         .merge(documents::routes())
         .merge(account::routes())
-        .nest("/admin", admin::routes())
-        .fallback(not_found)
+        .merge(admin::routes())
 }
 
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
-}
-
-async fn not_found() -> Failure {
-    Problem::NotFound.into()
 }
 
 /// A JSON body; what does not fit is named.

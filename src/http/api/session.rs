@@ -21,8 +21,9 @@ use crate::http::session;
 use crate::text::Problem;
 
 /// Routes of the session.
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/session", post(begin).get(show).delete(end))
+pub(super) fn routes(app: &App) -> Router<App> {
+    let changing = post(begin).delete(end).layer(session::layer(app));
+    Router::new().route("/api/v1/session", changing.get(show))
 }
 
 #[derive(Deserialize)]
@@ -69,8 +70,8 @@ async fn begin(
         .sign_in_with_password(attempt)
         .await?
         .into_result(app.now())?;
-    let id = session::begin(&app, &old, &signed_in, &client).await?;
-    let signed = Signed::by_id(&app, id)?.ok_or(Problem::SignInRequired)?;
+    let secret = session::begin(&app, &old, &signed_in, &client).await?;
+    let signed = Signed::by_secret(&app, &secret)?.ok_or(Problem::SignInRequired)?;
     let answer = (StatusCode::CREATED, Json(body_of(&app, &signed))).into_response();
     Ok(with_workstation(&app, answer, &signed_in))
 }

@@ -4,10 +4,11 @@ use askama::Template;
 
 use super::Frame;
 use super::mark::{CalLine, Mark};
+use super::tile::Tile;
 use crate::domain::client::ClientKind;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::{WorkstationId, WorkstationUse};
-use crate::text::{FileSize, Piece, Sentence};
+use crate::text::{Piece, Sentence};
 
 /// `/`.
 #[derive(Debug, Template)]
@@ -25,6 +26,8 @@ pub struct AccessPointPage<'a> {
     pub categories: &'a [CategoryLink<'a>],
     /// The documents to show, favourites first.
     pub documents: &'a [DocumentTile<'a>],
+    /// The kinds of client that open a document; the first is that of the *Open* button.
+    pub clients: &'a [ClientKind],
     /// How many documents there are for me, shown or not.
     pub total: usize,
     /// Something good to know.
@@ -72,34 +75,19 @@ pub struct CategoryLink<'a> {
     pub count: usize,
 }
 
-/// One document.
+/// A document, as one person sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentTile<'a> {
-    /// The id, of the characters `A-Za-z0-9_-`.
-    pub id: &'a str,
-    /// The title.
-    pub title: &'a str,
-    /// The category; may be empty.
-    pub category: &'a str,
-    /// The size in bytes.
-    pub size_bytes: u64,
-    /// The last change.
-    pub modified_at: Timestamp,
+    /// What is the same for everybody.
+    pub tile: &'a Tile,
     /// Whether the person marked it.
     pub favourite: bool,
-    /// The kinds of client that open it; the first is that of the *Open* button.
-    pub clients: &'a [ClientKind],
 }
 
 impl AccessPointPage<'_> {
     fn count(&self) -> String {
         let text = &self.frame.language.text().access_point;
         (text.document_count)(self.documents.len())
-    }
-
-    /// The kinds of client of the first document, which most documents share.
-    fn usual_clients(&self) -> &[ClientKind] {
-        self.documents.first().map_or(&[], |first| first.clients)
     }
 }
 
@@ -143,15 +131,6 @@ impl LeaseHere {
             Self::ByOpening => Mark::Neutral,
             Self::Waits { .. } => Mark::Waiting,
             Self::NotPossible => Mark::Refused,
-        }
-    }
-}
-
-impl DocumentTile<'_> {
-    fn size(&self, frame: &Frame<'_>) -> FileSize {
-        FileSize {
-            bytes: self.size_bytes,
-            language: frame.language,
         }
     }
 }

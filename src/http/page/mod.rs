@@ -12,6 +12,7 @@ mod mark;
 mod refused;
 mod sign_in;
 pub mod static_files;
+mod tile;
 
 pub use access_point::{AccessPointPage, CategoryLink, DocumentTile, LeaseHere, MyLicense};
 pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow};
@@ -21,6 +22,7 @@ pub use hand_over::{HandOverPage, LeaseOutcome};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
 pub use sign_in::{SignInPage, SignInWay};
+pub use tile::{DocumentFacts, Tile};
 
 use askama::Template;
 use axum::http::StatusCode;

@@ -87,7 +87,7 @@ pub(super) struct Library {
     titles: Vec<(String, String)>,
 }
 
-const CLIENTS: &[ClientKind] = &[
+pub(super) const CLIENTS: &[ClientKind] = &[
     ClientKind::Plugin,
     ClientKind::Desktop,
     ClientKind::Download,
@@ -112,25 +112,39 @@ impl Library {
         }
     }
 
-    pub(super) fn tiles(&self) -> Vec<DocumentTile<'_>> {
-        let mut tiles = Vec::new();
+    pub(super) fn documents(&self) -> Vec<DocumentFacts<'_>> {
+        let mut documents = Vec::new();
         let mut modified_at = at("2026-11-22T09:14:27.123Z");
         let mut size_bytes = 12_500_000;
         for (number, (id, title)) in self.titles.iter().enumerate() {
-            tiles.push(DocumentTile {
+            documents.push(DocumentFacts {
                 id,
                 title,
                 category: CATEGORIES[number % CATEGORIES.len()],
                 size_bytes,
                 modified_at,
-                favourite: number < 3,
-                clients: CLIENTS,
             });
             modified_at = modified_at - Millis::hours(31);
             size_bytes += 777_777;
         }
-        tiles
+        documents
     }
+}
+
+pub(super) fn tiles(documents: &[DocumentFacts<'_>], dates: Dates) -> Vec<Tile> {
+    let tile = |document| Tile::render(document, dates).unwrap();
+    documents.iter().map(tile).collect()
+}
+
+/// The first three are marked.
+pub(super) fn marked(tiles: &[Tile]) -> Vec<DocumentTile<'_>> {
+    let numbered = tiles.iter().enumerate();
+    numbered
+        .map(|(number, tile)| DocumentTile {
+            tile,
+            favourite: number < 3,
+        })
+        .collect()
 }
 
 pub(super) fn categories() -> Vec<CategoryLink<'static>> {
@@ -229,9 +243,11 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
 
 fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
     let library = Library::new(8);
-    let mut tiles = library.tiles();
-    tiles[1].title = name;
-    tiles[1].category = name;
+    let mut documents = library.documents();
+    documents[1].title = name;
+    documents[1].category = name;
+    let tiles = tiles(&documents, frame(language).dates());
+    let tiles = marked(&tiles);
     let mut used = used();
     used.truncate(1);
     used[0].workstation.name = name.to_owned();
@@ -245,6 +261,7 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         category: None,
         categories: &categories,
         documents: &tiles,
+        clients: CLIENTS,
         total: 8,
         notice: None,
     };

@@ -130,7 +130,7 @@ const FOLDER: &str = "/static/";
 impl StaticFile {
     fn new(name: &str, extension: &str, content_type: &'static str, content: Bytes) -> Self {
         let hash = Sha256::digest(&content);
-        let short = hex::encode(&hash[..4]);
+        let short = const_hex::encode(&hash[..4]);
         Self {
             path: format!("{FOLDER}{name}.{short}.{extension}"),
             integrity: format!("sha256-{}", STANDARD.encode(hash)),

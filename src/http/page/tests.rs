@@ -149,7 +149,9 @@ fn moments_carry_the_exact_instant() {
 
 fn page_with_documents(language: Language, count: usize) -> String {
     let library = samples::Library::new(count);
-    let tiles = library.tiles();
+    let documents = library.documents();
+    let tiles = samples::tiles(&documents, frame(language).dates());
+    let tiles = samples::marked(&tiles);
     let used = samples::used();
     let this_workstation = WorkstationId::from("LAPTOP-7");
     let categories = samples::categories();
@@ -160,6 +162,7 @@ fn page_with_documents(language: Language, count: usize) -> String {
         category: None,
         categories: &categories,
         documents: &tiles,
+        clients: samples::CLIENTS,
         total: count,
         notice: None,
     };

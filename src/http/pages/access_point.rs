@@ -1,11 +1,12 @@
 //! The `AccessPoint` page: my licence and my documents.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::frame;
+use super::tiles::Tiles;
 use crate::app::App;
 use crate::app::documents::DocumentQuery;
 use crate::domain::client::ClientKind;
@@ -44,6 +45,7 @@ pub(super) struct AccessPointQuery {
 /// `GET /`.
 pub(super) async fn show(
     State(app): State<App>,
+    Extension(tiles): Extension<Tiles>,
     visitor: Visitor,
     Query(query): Query<AccessPointQuery>,
 ) -> Result<Response, Failure> {
@@ -62,16 +64,17 @@ pub(super) async fn show(
     } else {
         &IN_BROWSER
     };
+    let rendered = tiles
+        .of(&list.snapshot, frame.dates())
+        .map_err(|error| Failure::fault(&error))?;
     let tiles: Vec<DocumentTile<'_>> = list
-        .documents()
-        .map(|document| DocumentTile {
-            id: document.id.as_str(),
-            title: &document.title,
-            category: document.category.as_deref().unwrap_or_default(),
-            size_bytes: document.size_bytes,
-            modified_at: document.modified_at,
-            favourite: list.favourites.contains(document.id.as_str()),
-            clients,
+        .found
+        .iter()
+        .filter_map(|place| {
+            Some(DocumentTile {
+                tile: rendered.tile(*place)?,
+                favourite: list.is_favourite(*place),
+            })
         })
         .collect();
     let named = list.categories.iter().filter(|(name, _)| !name.is_empty());
@@ -88,6 +91,7 @@ pub(super) async fn show(
         category: wanted.category.as_deref(),
         categories: &categories,
         documents: &tiles,
+        clients,
         total: list.visible,
         notice: None,
     };

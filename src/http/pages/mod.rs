@@ -4,19 +4,21 @@ mod access_point;
 mod account;
 mod open;
 mod sign_in;
+mod tiles;
 
 pub(super) use sign_in::with_workstation;
 
-use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::cookie::{Cookie, SameSite};
 
 use super::extract::{Asked, LANGUAGE_COOKIE, Signed, Visitor};
 use super::failure::Failure;
 use super::page::{DesktopPage, Frame, Person, respond};
+use super::session;
 use crate::app::App;
 use crate::domain::refusal::WayOut;
 use crate::domain::time::{Millis, SECOND_MS};
@@ -32,11 +34,20 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LANGUAGE_KEPT: Millis = Millis::days(400);
 
 /// Routes of pages.
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes(app: &App) -> Router<App> {
+    let session = session::layer(app);
     Router::new()
-        .route("/", get(access_point::show))
-        .route("/login", get(sign_in::show).post(sign_in::submit))
-        .route("/logout", post(sign_in::sign_out))
+        .route(
+            "/",
+            get(access_point::show).layer(Extension(tiles::Tiles::default())),
+        )
+        .route(
+            "/login",
+            post(sign_in::submit)
+                .layer(session.clone())
+                .get(sign_in::show),
+        )
+        .route("/logout", post(sign_in::sign_out).layer(session))
         .route("/documents/{id}/open", post(open::open))
         .route(
             "/documents/{id}/favourite",

@@ -16,7 +16,7 @@ use crate::http::extract::{CheckedForm, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
 use crate::http::told::{self, Reader};
-use crate::store::Standing;
+use crate::store::Explanation;
 
 /// After how long the page leads on where everything was granted.
 const LEADS_ON_AFTER: Millis = Millis::seconds(2);
@@ -48,8 +48,8 @@ pub(super) async fn open(
     };
     let rules = if opened.opened.answer.refusal().is_some() {
         let info = &signed.info;
-        let standing = app.explain(&info.person, &info.workstation, &id, client)?;
-        rule_lines(&standing, &home)
+        let explained = app.explain(&info.person, &info.workstation, &id, client)?;
+        rule_lines(&explained, &home)
     } else {
         Vec::new()
     };
@@ -122,11 +122,11 @@ fn lease_outcome(opened: &DocumentOpened) -> LeaseOutcome<'_> {
 }
 
 /// Every rule with its mark, for the fold.
-fn rule_lines(standing: &Standing, frame: &Frame<'_>) -> Vec<RuleLine> {
+fn rule_lines(explained: &Explanation, frame: &Frame<'_>) -> Vec<RuleLine> {
     let reason = |finding: &Finding| {
         told::reason(
             finding,
-            &standing.answer,
+            &explained.answer,
             Reader::User,
             frame.language,
             frame.now,
@@ -137,5 +137,5 @@ fn rule_lines(standing: &Standing, frame: &Frame<'_>) -> Vec<RuleLine> {
         passed: finding.passed,
         reason: reason(finding),
     };
-    standing.findings.iter().map(line).collect()
+    explained.standing.findings.iter().map(line).collect()
 }

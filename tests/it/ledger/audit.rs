@@ -2,10 +2,14 @@
 //! chain that shows every change of a row.
 
 use accesspoint::domain::administer::Force;
+use accesspoint::domain::change::{Event, EventKind};
+use accesspoint::domain::person::Person;
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{AuditFilter, BrokenChain, NewToken, OpenCommand, Setting};
 
-use super::harness::{LAUNCH_LIFE, Ledger, SALES, admin, lease, lef, new_person, see, user};
+use super::harness::{
+    LAUNCH_LIFE, Ledger, SALES, admin, all_at_once, explain, lease, lef, new_person, see, user,
+};
 
 /// Asserts that what runs leaves exactly these events: name and code.
 macro_rules! leaves {
@@ -46,12 +50,57 @@ async fn each_open_leaves_one_event_with_its_outcome() {
 }
 
 #[tokio::test]
+async fn the_rows_of_a_person_are_found_among_many_of_others() {
+    // More rows than stand together in the index of people.
+    let ledger = Ledger::with_cals(2).await;
+    for name in ["alice", "bob"] {
+        ledger.person(name).await;
+        ledger.opens(name, "pc-1").await;
+    }
+    let (alice, bob) = (ledger.who("alice"), ledger.who("bob"));
+    for wave in 0..5 {
+        let notes = (0..500).map(|number| {
+            let rare = wave % 2 == 0 && number == 7;
+            let about = if rare { &alice } else { &bob };
+            let event = Event::new(EventKind::DocumentLaunched).about(&about.id, &about.name);
+            ledger.store().note(event, admin())
+        });
+        for noted in all_at_once(notes).await {
+            noted.unwrap();
+        }
+    }
+    let all = ledger.audit();
+    let expected = |person: &Person| -> Vec<i64> {
+        let rows = all.iter().rev();
+        let rows = rows.filter(|row| row.person.as_ref() == Some(&person.id));
+        rows.map(|row| row.seq).collect()
+    };
+    for person in [&alice, &bob] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let rows = ledger.store().audit(&AuditFilter {
+                before,
+                person: Some(person.id.clone()),
+                limit: 700,
+            });
+            let rows = rows.unwrap();
+            found.extend(rows.iter().map(|row| row.seq));
+            before = found.last().copied();
+            if rows.len() < 700 {
+                break;
+            }
+        }
+        assert_eq!(found, expected(person), "{}", person.name);
+    }
+}
+
+#[tokio::test]
 async fn an_explanation_leaves_nothing() {
     let ledger = Ledger::with_cals(1).await;
     ledger.person("alice").await;
     let command = ledger.command("alice", "pc-1").await;
     let before = ledger.events();
-    ledger.store().explain(&command).unwrap();
+    explain(ledger.store(), &command);
     assert_eq!(ledger.events(), before);
     assert!(ledger.cal_holders().is_empty());
 }

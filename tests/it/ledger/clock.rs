@@ -6,7 +6,9 @@ use accesspoint::domain::open::{Access, CalStep, LeaseOutcome};
 use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::store::{CLOCK_CLAMP, Redeem, Redemption};
 
-use super::harness::{IDLE, LAUNCH_LIFE, Ledger, MS, SALES, SESSION_LIFE, code, granted, lease};
+use super::harness::{
+    IDLE, LAUNCH_LIFE, Ledger, MS, SALES, SESSION_LIFE, code, explain, granted, lease,
+};
 
 #[tokio::test]
 async fn a_step_back_of_ten_minutes_is_held_at_the_last_decision() {
@@ -99,9 +101,9 @@ async fn what_has_ended_in_a_decision_stays_ended_whatever_the_clock_does() {
         assert!(ledger.store().cal_of(&alice).unwrap().is_none());
         assert_eq!(ledger.store().license().unwrap().taken, 1);
         let command = ledger.command("alice", "pc-1").await;
-        let standing = ledger.store().explain(&command).unwrap();
-        assert!(matches!(standing.answer.lease, LeaseOutcome::Granted(_)));
-        assert!(standing.cal.is_none());
+        let explained = explain(ledger.store(), &command);
+        assert!(matches!(explained.answer.lease, LeaseOutcome::Granted(_)));
+        assert!(explained.standing.cal.is_none());
 
         ledger.store().ping().await.unwrap();
         assert_eq!(ledger.cal_holders(), ["bob"], "{step:?} back");

@@ -21,8 +21,8 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, NewPerson, NewSession, OpenCommand, Opened, Setting, Store,
-    StoreOptions, WorkstationSeen,
+    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting,
+    Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
 
@@ -419,4 +419,16 @@ pub(super) fn lease(opened: &Opened) -> &accesspoint::domain::lease::Lease {
 /// Whether an open was granted access.
 pub(super) fn granted(opened: &Opened) -> bool {
     matches!(opened.answer.access, Access::Granted(_))
+}
+
+/// What an open would answer its person, and why.
+pub(super) fn explain(store: &Store, command: &OpenCommand) -> Explanation {
+    let person = store.person_by_id(&command.person).unwrap().unwrap();
+    let what_if = WhatIf {
+        person: &person,
+        workstation: &command.workstation,
+        document: &command.document,
+        client: command.client,
+    };
+    store.explain(what_if).unwrap()
 }

@@ -137,13 +137,17 @@ async fn a_ticket_survives_a_restart_redeemed_or_not() {
 async fn it_is_stored_only_as_a_hash() {
     let ledger = Ledger::new();
     let (ticket, _) = opened(&ledger).await;
-    assert_eq!(ticket.secret.len(), 43, "256 bits");
+    assert_eq!(
+        ticket.secret.len(),
+        12 + 43,
+        "when it was issued, and 256 bits"
+    );
     let stored: String = ledger
         .raw()
-        .query_one("SELECT hash FROM launch", [], |row| row.get(0))
+        .query_one("SELECT id FROM launch", [], |row| row.get(0))
         .unwrap();
-    assert_ne!(stored, ticket.secret);
-    assert_eq!(stored.len(), 64);
+    assert_ne!(stored[12..], ticket.secret[12..]);
+    assert_eq!(stored.len(), 12 + 64);
 }
 
 #[tokio::test]

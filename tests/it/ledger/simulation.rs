@@ -11,7 +11,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::store::{LeaseFilter, OpenCommand, Setting, Store, StoreError};
 
 use super::faults::FAULTS;
-use super::harness::{Dice, Ledger, admin, all_at_once, is_sound, lef, number_from, user};
+use super::harness::{Dice, Ledger, admin, all_at_once, explain, is_sound, lef, number_from, user};
 use super::model::{Ask, Model, Said};
 
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
@@ -229,7 +229,7 @@ impl Run {
         let command = command(&self.ledger, ask).await;
         // Finding the workstation may have been the decision that passed a jump.
         self.model.does(&Ask::Ping, self.ledger.now(), "");
-        let explained = words(&self.other.explain(&command).unwrap().answer);
+        let explained = words(&explain(&self.other, &command).answer);
         let said = self.model.clone().does(ask, self.ledger.now(), "");
         assert_eq!(explained, said.answer, "{:#?}", self.log);
     }

@@ -8,12 +8,13 @@ use accesspoint::domain::person::Role;
 use accesspoint::domain::throttle::ThrottleKey;
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{
-    Actor, Added, LeaseFilter, NewPerson, NewToken, OpenCommand, PersonFilter, Renamed, Scope,
-    Setting, Store, StoreError, Unassigned,
+    Actor, Added, Explanation, LeaseFilter, NewPerson, NewToken, OpenCommand, PersonFilter,
+    Renamed, Scope, Setting, Store, StoreError, Unassigned,
 };
 
 use super::harness::{
-    Ledger, MS, admin, code, granted, lease, new_person, options, raw, see, user, workstation_hash,
+    Ledger, MS, admin, code, explain, granted, lease, new_person, options, raw, see, user,
+    workstation_hash,
 };
 
 #[tokio::test]
@@ -114,18 +115,42 @@ async fn an_open_assigns_grants_and_then_renews_the_same_lease() {
 }
 
 #[tokio::test]
+async fn a_lease_that_was_renewed_is_swept_at_its_new_end() {
+    let ledger = Ledger::with_cals(1).await;
+    let alice = ledger.person("alice").await;
+    let first_end = lease(&ledger.opens("alice", "pc-1").await).expires_at;
+    ledger.at(first_end - Millis::days(1));
+    let end = lease(&ledger.opens("alice", "pc-1").await).expires_at;
+    let state = || ledger.store().leases_of(&alice).unwrap()[0].state;
+    for (at, swept, stored) in [
+        (first_end, 0, LeaseState::Live),
+        (end - MS, 0, LeaseState::Live),
+        (end, 1, LeaseState::Expired),
+    ] {
+        ledger.at(at);
+        assert_eq!(
+            ledger.store().report().unwrap().leases_live,
+            u32::from(at < end)
+        );
+        assert_eq!(ledger.store().sweep().await.unwrap().leases, swept);
+        assert_eq!(state(), stored);
+        assert_eq!(
+            ledger.store().report().unwrap().leases_live,
+            u32::from(at < end)
+        );
+    }
+    ledger.is_sound();
+}
+
+#[tokio::test]
 async fn a_lease_ends_at_its_end_and_the_next_open_grants_another() {
     let ledger = Ledger::with_cals(1).await;
     let alice = ledger.person("alice").await;
     let end = lease(&ledger.opens("alice", "pc-1").await).expires_at;
     ledger.at(end - MS);
-    let renewed = ledger
-        .store()
-        .explain(&ledger.command("alice", "pc-1").await);
-    assert!(matches!(
-        renewed.unwrap().answer.lease,
-        LeaseOutcome::Renewed(_)
-    ));
+    let command = ledger.command("alice", "pc-1").await;
+    let renewed = explain(ledger.store(), &command);
+    assert!(matches!(renewed.answer.lease, LeaseOutcome::Renewed(_)));
     ledger.at(end);
     let next = ledger.opens("alice", "pc-1").await;
     assert!(matches!(next.answer.lease, LeaseOutcome::Granted(_)));
@@ -227,7 +252,7 @@ async fn an_explanation_lists_every_rule_and_agrees_with_the_open() {
     ledger.person("bob").await;
     ledger.opens("bob", "pc-1").await;
     let command = ledger.command("alice", "pc-1").await;
-    let standing = ledger.store().explain(&command).unwrap();
+    let Explanation { standing, answer } = explain(ledger.store(), &command);
     let rules: Vec<Rule> = standing.findings.iter().map(|f| f.rule).collect();
     assert_eq!(rules, Rule::ALL);
     let failed: Vec<Rule> = standing
@@ -238,7 +263,7 @@ async fn an_explanation_lists_every_rule_and_agrees_with_the_open() {
         .collect();
     assert_eq!(failed, [Rule::R9]);
     let opened = ledger.store().open_document(command).await.unwrap();
-    assert_eq!(opened.answer, standing.answer);
+    assert_eq!(opened.answer, answer);
 }
 
 #[tokio::test]

@@ -25,13 +25,13 @@ use crate::text::Problem;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/cals", get(cals).post(assign))
-        .route("/cals/{user}", delete(unassign))
-        .route("/leases", get(leases))
-        .route("/leases/{id}", delete(revoke))
-        .route("/workstations", get(workstations))
-        .route("/workstations/{id}/lift", post(lift))
-        .route("/workstations/{id}/merge", post(merge))
+        .route("/api/v1/admin/cals", get(cals).post(assign))
+        .route("/api/v1/admin/cals/{user}", delete(unassign))
+        .route("/api/v1/admin/leases", get(leases))
+        .route("/api/v1/admin/leases/{id}", delete(revoke))
+        .route("/api/v1/admin/workstations", get(workstations))
+        .route("/api/v1/admin/workstations/{id}/lift", post(lift))
+        .route("/api/v1/admin/workstations/{id}/merge", post(merge))
 }
 
 #[derive(Serialize)]

@@ -11,13 +11,13 @@ use serde_json::json;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
-use crate::http::extract::MayManagePeople;
+use crate::http::extract::{MayManagePeople, MayRead};
 use crate::http::failure::Failure;
 use crate::store::IdentityRow;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(
-        "/users/{user}/identities",
+        "/api/v1/admin/users/{user}/identities",
         get(identities).post(link).delete(unlink),
     )
 }
@@ -50,7 +50,7 @@ struct Identity {
 async fn identities(
     State(app): State<App>,
     Path(user): Path<String>,
-    _: MayManagePeople,
+    _: MayRead,
 ) -> Result<Response, Failure> {
     let rows = app.identities(&user)?.into_iter();
     let items: Vec<IdentityItem> = rows.map(IdentityItem::from).collect();

@@ -21,9 +21,10 @@ pub(super) fn routes() -> Router<App> {
     let license = get(show)
         .put(load)
         .layer(DefaultBodyLimit::max(LEF_BYTES_MAX));
-    Router::new()
-        .route("/license", license)
-        .route("/settings", get(settings).patch(change_settings))
+    Router::new().route("/api/v1/admin/license", license).route(
+        "/api/v1/admin/settings",
+        get(settings).patch(change_settings),
+    )
 }
 
 #[derive(Serialize)]

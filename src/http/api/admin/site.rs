@@ -28,13 +28,13 @@ const TOKEN_NAME_CHARACTERS_MAX: usize = 64;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/sessions", get(sessions))
-        .route("/sessions/{id}", delete(end_session))
-        .route("/audit", get(audit))
-        .route("/tokens", get(tokens).post(create_token))
-        .route("/tokens/{id}", delete(revoke_token))
-        .route("/reports", get(reports))
-        .route("/explain", get(explain))
+        .route("/api/v1/admin/sessions", get(sessions))
+        .route("/api/v1/admin/sessions/{id}", delete(end_session))
+        .route("/api/v1/admin/audit", get(audit))
+        .route("/api/v1/admin/tokens", get(tokens).post(create_token))
+        .route("/api/v1/admin/tokens/{id}", delete(revoke_token))
+        .route("/api/v1/admin/reports", get(reports))
+        .route("/api/v1/admin/explain", get(explain))
 }
 
 async fn sessions(
@@ -175,9 +175,9 @@ async fn explain(
     Params(params): Params<ExplainParams>,
 ) -> Result<Response, Failure> {
     let workstation = params.workstation.as_deref().filter(|id| !id.is_empty());
-    let standing = app.explain_for(&params.user, workstation, &params.document, params.client)?;
+    let explained = app.explain_for(&params.user, workstation, &params.document, params.client)?;
     Ok(explanation(
-        &standing,
+        &explained,
         Reader::Administrator,
         asked.language(),
         app.now(),

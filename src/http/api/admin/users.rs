@@ -21,9 +21,9 @@ use crate::store::{PersonChange, PersonFilter, PersonRow};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/users", get(users).post(add))
-        .route("/users/{user}", patch(change))
-        .route("/users/{user}/password", put(set_password))
+        .route("/api/v1/admin/users", get(users).post(add))
+        .route("/api/v1/admin/users/{user}", patch(change))
+        .route("/api/v1/admin/users/{user}/password", put(set_password))
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,557 @@
+//! Signing in by a directory: Debian's slapd, and one that does everything wrong.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use accesspoint::auth::answer::Answer;
+use accesspoint::auth::ldap::{Directory as Source, Limits};
+use accesspoint::config::Config;
+use accesspoint::domain::time::Timestamp;
+use tempfile::TempDir;
+
+use crate::directory::{Directory, Entry, Request, SERVICE, Wrong};
+use crate::door::{Door, LOCAL};
+use crate::gateway::PASSWORD;
+use crate::pki::Authority;
+use crate::slapd::{LDAP_PASSWORD, Slapd};
+
+/// An authority and settings that trust it.
+struct Setting {
+    folder: TempDir,
+    authority: Authority,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let authority = Authority::new(folder.path());
+        Self { folder, authority }
+    }
+
+    /// `[ldap.hq]` with these servers and this much more, in use after the local accounts.
+    fn ldap(&self, servers: &[String], more: &str) -> String {
+        let source = self.source(servers, more);
+        format!("{LOCAL}[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{source}")
+    }
+
+    fn source(&self, servers: &[String], more: &str) -> String {
+        let (dn, password) = SERVICE;
+        format!(
+            "[ldap.hq]\nservers = {servers:?}\nbind_dn = '{dn}'\nbind_password = '{password}'\n\
+             user_base = 'ou=people,dc=example'\n\
+             user_filter = '(&(objectClass=person)(uid={{username}}))'\n\
+             user_name = '{{uid}}'\ndisplay_name = '{{cn}}'\nca_file = {:?}\n{more}\n",
+            self.authority.file
+        )
+    }
+
+    /// A directory of the test tree with `ldaps://`, and its address.
+    async fn directory(&self) -> (Directory, String) {
+        let tls = self.authority.server(&["127.0.0.1"]);
+        let directory = Directory::start(tls, true).await;
+        directory.holds(vec![ann()]);
+        let url = format!("ldaps://127.0.0.1:{}", directory.port);
+        (directory, url)
+    }
+
+    /// The source by itself, with little patience.
+    fn impatient(&self, servers: &[String], more: &str) -> Source {
+        let file = self.folder.path().join("source.toml");
+        std::fs::write(&file, self.ldap(servers, &format!("{more}\n{ALL}"))).unwrap();
+        let config = Config::load(Some(&file), std::iter::empty()).unwrap();
+        let limits = Limits {
+            connect: Duration::from_millis(1500),
+            exchange: Duration::from_secs(3),
+            groups: Duration::from_secs(3),
+        };
+        Source::new("hq", &config.sign_in.ldap["hq"], limits).unwrap()
+    }
+}
+
+/// A rule that lets everybody in.
+const ALL: &str = "[[ldap.hq.rule]]\n";
+/// Groups by search, by their common name.
+const GROUPS: &str = "group_base = 'ou=groups,dc=example'\n\
+    group_filter = '(&(objectClass=groupOfNames)(member={dn}))'\ngroup_name = 'cn'\n";
+const ANN_DN: &str = "uid=ann,ou=people,dc=example";
+
+fn ann() -> Entry {
+    let attributes = [("objectClass", "person"), ("uid", "ann"), ("cn", "Ann Lee")];
+    Entry::new(ANN_DN, LDAP_PASSWORD, &attributes)
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00.000Z".parse().unwrap()
+}
+
+async fn asks(source: &Source, name: &str, password: &str) -> Answer {
+    source.check(name, &password.to_owned().into(), now()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_slapd_sign_in_with_the_groups_that_lie_within_groups() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let rules = "[[ldap.hq.rule]]\nwhen = { claim = 'groups', has = 'staff' }\n\
+        roles = ['auditor']\ngroups = ['finance']\nnamed_cal = 'assign'\n";
+    let ldaps = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[ldaps], &format!("{GROUPS}{rules}"))).await;
+    let session = door.lets_in("ANN", LDAP_PASSWORD).await;
+    assert_eq!(session["user"], "ann");
+    assert_eq!(session["display_name"], "ann of the directory");
+    assert_eq!(session["roles"], serde_json::json!(["auditor"]));
+    let ann = door.gateway.app.user("ann").unwrap();
+    let mut groups = ann.groups.clone();
+    groups.sort();
+    assert_eq!(groups, ["analysts", "everybody", "finance", "staff"]);
+    let cals = door.gateway.app.ledger().cals("", 10).unwrap();
+    assert_eq!(cals.len(), 1);
+    let identities = door.gateway.app.identities("ann").unwrap();
+    assert_eq!(identities.len(), 1);
+    assert_eq!(identities[0].source, "hq");
+    // The entryUUID that slapd gave, which outlives a new name and another place.
+    assert_eq!(identities[0].subject.len(), 36, "{identities:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slapd_refuses_wrong_passwords_unknown_names_and_those_without_a_rule() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let rules = "[[ldap.hq.rule]]\nwhen = { claim = 'groups', has = 'staff' }\n";
+    let ldap = format!("ldap://127.0.0.1:{}", slapd.ldap);
+    let more = format!("start_tls = true\n{GROUPS}{rules}");
+    let door = Door::with(&setting.ldap(&[ldap], &more)).await;
+    door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
+    door.refuses("nobody", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+        .await;
+    door.refuses("ben", LDAP_PASSWORD, 403, "SIGN_IN_REFUSED")
+        .await;
+    assert_eq!(door.people(), [""; 0]);
+    door.lets_in("ann", LDAP_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_01_an_empty_password_never_reaches_the_directory() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(std::slice::from_ref(&url), ALL)).await;
+    door.refuses("ann", "", 401, "SIGN_IN_FAILED").await;
+    assert_eq!(directory.requests(), []);
+    // The directory would have said yes.
+    assert_eq!(
+        asks(&setting.impatient(&[url], ""), "ann", "").await,
+        Answer::Wrong
+    );
+    assert_eq!(directory.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_02_what_is_typed_never_becomes_a_filter_or_a_dn() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for name in [
+        "*",
+        "a*",
+        "ann)(uid=*",
+        "*)(|(uid=*",
+        "ann\\00",
+        "\\2a",
+        "ann,ou=people",
+        "ann+cn=x",
+        "\"ann\"",
+        "ann)(objectClass=*))(&(uid=x",
+    ] {
+        door.gateway
+            .clock
+            .advance(accesspoint::domain::time::Millis::minutes(1));
+        door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+            .await;
+        let filter = format!("(&(objectClass=person)(uid={name}))");
+        let searched = directory
+            .requests()
+            .into_iter()
+            .filter_map(|request| match request {
+                Request::Search { filter, .. } => Some(filter),
+                Request::Bind { .. } => None,
+            });
+        assert_eq!(searched.collect::<Vec<_>>(), [filter]);
+    }
+    // White space at the ends makes no user name: nobody is asked.
+    door.gateway
+        .clock
+        .advance(accesspoint::domain::time::Millis::minutes(1));
+    door.refuses("ann ", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+        .await;
+    assert_eq!(directory.requests(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_02_slapd_finds_a_name_that_filters_dislike_and_nobody_else() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for name in ["*", "a*", "ann)(uid=*", "o(neil)"] {
+        door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+            .await;
+    }
+    let session = door.lets_in("o(neil)*", LDAP_PASSWORD).await;
+    assert_eq!(session["user"], "o(neil)*");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_03_two_entries_or_one_without_what_is_needed_let_nobody_in() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    door.refuses("twin", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+        .await;
+
+    let (directory, url) = setting.directory().await;
+    let mut nameless = ann();
+    nameless.attributes.remove("uid");
+    nameless.add("login", b"ann");
+    directory.holds(vec![nameless]);
+    let settings = setting.ldap(&[url], ALL);
+    let settings = settings.replace("(uid={username})", "(login={username})");
+    let door = Door::with(&settings).await;
+    door.refuses("ann", LDAP_PASSWORD, 403, "SIGN_IN_REFUSED")
+        .await;
+    directory.holds(vec![ann()]);
+    directory.does(Wrong::NoDn);
+    let door = Door::with(&settings.replace("(login=", "(uid=")).await;
+    directory.requests();
+    door.refuses("ann", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+        .await;
+    let binds = directory
+        .requests()
+        .into_iter()
+        .filter(|request| matches!(request, Request::Bind { dn, .. } if dn != SERVICE.0));
+    assert_eq!(binds.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_start_tls_cannot_be_stripped() {
+    let setting = Setting::new();
+    let tls = setting.authority.server(&["127.0.0.1"]);
+    let directory = Directory::start(tls, false).await;
+    directory.holds(vec![ann()]);
+    let url = format!("ldap://127.0.0.1:{}", directory.port);
+    let source = setting.impatient(&[url], "start_tls = true");
+    assert!(matches!(
+        asks(&source, "ann", LDAP_PASSWORD).await,
+        Answer::Vouched { .. }
+    ));
+    directory.requests();
+    for wrong in [Wrong::RefusesStartTls, Wrong::StaysInClear] {
+        directory.does(wrong.clone());
+        // A source of its own each time: failures are remembered.
+        let url = format!("ldap://127.0.0.1:{}", directory.port);
+        let source = setting.impatient(&[url], "start_tls = true");
+        assert_eq!(
+            asks(&source, "ann", LDAP_PASSWORD).await,
+            Answer::Down,
+            "{wrong:?}"
+        );
+        assert_eq!(
+            directory.requests(),
+            [],
+            "{wrong:?}: something was sent in clear"
+        );
+    }
+    // What was said in clear behind the yes counts for nothing.
+    directory.does(Wrong::AnswersBeforeTls);
+    assert_eq!(asks(&source, "ann", "wrong").await, Answer::Wrong);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_a_certificate_of_another_name_or_of_nobody_known_is_refused() {
+    let setting = Setting::new();
+    let other = Setting::new();
+    for tls in [
+        setting.authority.server(&["other.example"]),
+        other.authority.server(&["127.0.0.1"]),
+    ] {
+        let directory = Directory::start(tls, true).await;
+        directory.holds(vec![ann()]);
+        let url = format!("ldaps://127.0.0.1:{}", directory.port);
+        let door = Door::with(&setting.ldap(&[url], ALL)).await;
+        door.refuses("ann", LDAP_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
+        assert_eq!(directory.requests(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_referrals_to_another_host_are_not_followed() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let (elsewhere, other_url) = setting.directory().await;
+    let source = setting.impatient(&[url], "");
+    directory.does(Wrong::RefersSearches(other_url.clone()));
+    assert!(matches!(
+        asks(&source, "ann", LDAP_PASSWORD).await,
+        Answer::Vouched { .. }
+    ));
+    assert_eq!(asks(&source, "bea", LDAP_PASSWORD).await, Answer::Unknown);
+    directory.does(Wrong::RefersBinds(other_url));
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_a_server_that_is_down_slow_half_open_or_no_ldap_gives_way_to_the_next() {
+    let setting = Setting::new();
+    let (good, good_url) = setting.directory().await;
+    let mut first = vec![closed_port()];
+    let mut kept = Vec::new();
+    for wrong in [
+        Wrong::Silent,
+        Wrong::GoneAtSearch,
+        Wrong::Slow(Duration::from_mins(1)),
+        Wrong::Garbage,
+        Wrong::UnknownOperation,
+    ] {
+        let (directory, url) = setting.directory().await;
+        directory.does(wrong);
+        first.push(url);
+        kept.push(directory);
+    }
+    for url in first {
+        let alone = setting.impatient(std::slice::from_ref(&url), "");
+        assert_eq!(
+            asks(&alone, "ann", LDAP_PASSWORD).await,
+            Answer::Down,
+            "{url}"
+        );
+        assert!(alone.is_down(now()));
+        let both = setting.impatient(&[url, good_url.clone()], "");
+        let answer = asks(&both, "ann", LDAP_PASSWORD).await;
+        assert!(matches!(answer, Answer::Vouched { .. }), "{answer:?}");
+        assert!(!both.is_down(now()));
+    }
+    assert!(good.connections() > 0);
+}
+
+fn closed_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!(
+        "ldaps://127.0.0.1:{}",
+        listener.local_addr().unwrap().port()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_a_server_that_keeps_failing_is_left_alone_for_a_while() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    directory.does(Wrong::GoneAtSearch);
+    let source = setting.impatient(&[url], "");
+    for _ in 0..5 {
+        assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    }
+    assert_eq!(directory.connections(), 3);
+    directory.does(Wrong::Nothing);
+    let later = now() + accesspoint::domain::time::Millis::seconds(30);
+    let answer = source
+        .check("ann", &LDAP_PASSWORD.to_owned().into(), later)
+        .await;
+    assert!(matches!(answer, Answer::Vouched { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_ten_thousand_groups_and_groups_in_a_loop_are_read_once_each() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let mut ann = ann();
+    for number in 0..10_000 {
+        ann.add(
+            "memberOf",
+            format!("cn=group {number},ou=groups,dc=example").as_bytes(),
+        );
+    }
+    let mut one = Entry::new("cn=group 1,ou=groups,dc=example", "", &[]);
+    one.add("memberOf", b"cn=outer\\, all,ou=groups,dc=example");
+    let mut outer = Entry::new("cn=outer\\, all,ou=groups,dc=example", "", &[]);
+    outer.add("memberOf", b"cn=group 1,ou=groups,dc=example");
+    outer.add("memberOf", b"cn=elsewhere,dc=other");
+    directory.holds(vec![ann, one, outer]);
+    let more = "groups = 'memberOf'\ngroup_name = 'cn'";
+    let door = Door::with(&setting.ldap(&[url], &format!("{more}\n{ALL}"))).await;
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    let ann = door.gateway.app.user("ann").unwrap();
+    assert_eq!(ann.groups.len(), 10_002);
+    assert!(ann.groups.contains(&"outer, all".to_owned()));
+    assert!(ann.groups.contains(&"elsewhere".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_groups_that_are_told_in_parts_are_not_taken_for_all() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let mut ann = ann();
+    ann.add("memberOf", b"cn=staff,dc=example");
+    directory.holds(vec![ann]);
+    directory.does(Wrong::Ranged);
+    let source = setting.impatient(&[url], "groups = 'memberOf'");
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_05_an_ended_password_is_told_only_after_a_right_one() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    let said = |code: &str| {
+        let text = format!("80090308: LdapErr: DSID-0C09044E, comment: error, data {code}, v2580");
+        Wrong::Binds(49, text)
+    };
+    for code in ["532", "773"] {
+        directory.does(said(code));
+        door.refuses("ann", "right", 403, "PASSWORD_EXPIRED").await;
+    }
+    for code in ["52e", "525", "533", "701", "775"] {
+        directory.does(said(code));
+        door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_06_the_first_source_that_knows_a_name_decides() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let settings = setting.ldap(&[url], ALL);
+    let door = Door::with(&settings).await;
+    door.gateway.add("ann", &[]).await;
+    // Local first: the directory, whose password it is, is not even asked.
+    door.refuses("ann", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+        .await;
+    assert_eq!(directory.requests(), []);
+    assert_eq!(door.lets_in("ann", PASSWORD).await["user"], "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_through() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let source = setting.source(&[url], ALL);
+    let settings = format!("[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{LOCAL}{source}");
+    let door = Door::with(&settings).await;
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    let other = Door {
+        browser: door.gateway.client(),
+        gateway: door.gateway,
+    };
+    let answer = other.tries("ann", PASSWORD).await;
+    assert_eq!(answer.status, 401);
+    // A name that the directory does not know goes on to the next source.
+    other.gateway.add("bea", &[]).await;
+    directory.requests();
+    assert_eq!(other.lets_in("bea", PASSWORD).await["user"], "bea");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_down_leaves_local_accounts_working_and_the_page_says_so() {
+    let setting = Setting::new();
+    let door = Door::with(&setting.ldap(&[closed_port()], ALL)).await;
+    door.gateway.add("bea", &[]).await;
+    assert!(!door.page().await.text().contains("hq does not answer now"));
+    let codes = [("ann", "SIGN_IN_FAILED"), ("bea", "SIGN_IN_FAILED")];
+    for (name, code) in codes {
+        // One answer for known and unknown names as long as it is down.
+        door.refuses(name, "wrong", 503, code).await;
+    }
+    assert!(door.page().await.text().contains("hq does not answer now"));
+    assert_eq!(door.lets_in("bea", PASSWORD).await["user"], "bea");
+    let api = door.gateway.client().sign_in("ann", "wrong").await;
+    api.problem(503, "UPSTREAM_SIGN_IN_SILENT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_user_and_one_of_the_directory_are_two_until_an_administrator_links_them() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let mut entry = ann();
+    entry.add("login", b"lee");
+    entry.add("entryUUID", b"11111111-2222-3333-4444-555555555555");
+    directory.holds(vec![entry]);
+    let settings = setting
+        .ldap(&[url], ALL)
+        .replace("(uid={username})", "(login={username})");
+    let door = Door::with(&settings).await;
+    door.gateway.add("ann", &[]).await;
+    door.refuses("lee", LDAP_PASSWORD, 403, "USER_NAME_TAKEN")
+        .await;
+    let subject = "11111111-2222-3333-4444-555555555555";
+    assert!(door.last_event().unwrap().detail.contains(subject));
+    let actor = accesspoint::store::Actor::command_line();
+    let app = &door.gateway.app;
+    app.link_identity("ann", "hq", subject, actor)
+        .await
+        .unwrap();
+    assert_eq!(door.lets_in("lee", LDAP_PASSWORD).await["user"], "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_person_gets_the_answer_of_a_wrong_password() {
+    let setting = Setting::new();
+    let (_directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    let actor = accesspoint::store::Actor::command_line();
+    let disabled = door.gateway.app.set_user_active("ann", false, actor).await;
+    disabled.unwrap();
+    let door = Door {
+        browser: door.gateway.client(),
+        gateway: door.gateway,
+    };
+    door.refuses("ann", LDAP_PASSWORD, 401, "USER_DISABLED")
+        .await;
+}
+
+/// What `accesspoint check` says of the sources, and its exit code.
+fn checked(settings: &str) -> (i32, String) {
+    let site = crate::support::Site::new();
+    site.write("accesspoint.toml", settings);
+    assert_eq!(
+        site.run(&["migrate", "--config", "accesspoint.toml"]).code,
+        0
+    );
+    let ran = site.run(&["check", "--config", "accesspoint.toml"]);
+    (ran.code, ran.stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tries_every_server_and_tells_how_long_its_certificate_lasts() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let (code, told) = checked(&setting.ldap(std::slice::from_ref(&url), ALL));
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.contains(&format!("hq, {url}: it answers, and user_base is there")),
+        "{told}"
+    );
+    assert!(told.contains("days left"), "{told}");
+    let closed = closed_port();
+    let (code, told) = checked(&setting.ldap(&[url.clone(), closed.clone()], ALL));
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains(&format!("fault   sign-in: hq, {closed}: ")),
+        "{told}"
+    );
+    let wrong = setting.ldap(&[url], "").replace(SERVICE.1, "wrong");
+    let (code, told) = checked(&wrong);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("the bind of bind_dn was refused with code 49"),
+        "{told}"
+    );
+    assert!(
+        told.contains("[ldap.hq] lets nobody in: it has no rule."),
+        "{told}"
+    );
+}
