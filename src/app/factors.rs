@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::administer::AdministerError;
 use super::second_factor::{read_waiting, totp_purpose, write_waiting};
-use super::sign_in::Client;
+use super::sign_in::{Client, workstation_name};
 use crate::auth::passkey::Asking;
 use crate::auth::{recovery, totp};
 use crate::domain::person::Person;
@@ -13,6 +13,12 @@ use crate::store::{
     Actor, ChallengePurpose, Enrolled, Factor, FactorKind, FactorRemoved, NewChallenge, NewFactor,
     SessionInfo, StoreError,
 };
+
+/// The name that its person gives a factor, where it can be one; the same as for a workstation.
+#[must_use]
+pub fn factor_name(text: &str) -> Option<String> {
+    workstation_name(text)
+}
 
 /// The second factors of somebody who is signed in.
 #[derive(Clone, Debug)]
@@ -264,6 +270,21 @@ impl App {
         };
         self.enrol(session, challenge, enrolling, ready, end_others)
             .await
+    }
+
+    /// Names a factor of the person of this session; false where they have none of this id.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn rename_factor(
+        &self,
+        session: &SessionInfo,
+        id: String,
+        name: String,
+    ) -> Result<bool, StoreError> {
+        let person = session.person.id.clone();
+        self.ledger().rename_factor(person, id, name).await
     }
 
     /// Removes a factor of the person of this session.

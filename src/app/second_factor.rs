@@ -50,6 +50,13 @@ pub struct SecondStep {
     pub totp: bool,
     /// The options of the browser's call where a passkey can.
     pub passkey: Option<String>,
+}
+
+/// A second step that a page is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepPage {
+    /// The secret of the challenge.
+    pub challenge: String,
     /// Where to go afterwards: a path.
     pub wanted: String,
 }
@@ -67,12 +74,7 @@ pub enum Proof {
 #[derive(Debug)]
 pub enum Finished {
     /// They are who they say.
-    Done {
-        /// Who.
-        signed_in: Box<SignedIn>,
-        /// Where to go: a path.
-        wanted: String,
-    },
+    Done(Box<SignedIn>),
     /// The factor is not right: one answer for every wrong one.
     Wrong,
     /// The challenge has ended, or never was.
@@ -96,7 +98,6 @@ pub struct AskedAlone {
 /// What waits in a challenge for the second step.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
-    wanted: String,
     totp: bool,
     passkey: Option<PasskeyWaiting>,
     id_token: Option<String>,
@@ -115,14 +116,14 @@ struct AloneWaiting {
 }
 
 impl Finished {
-    /// Whoever signed in and where to, or the problem that kept them from it.
+    /// Whoever signed in, or the problem that kept them from it.
     ///
     /// # Errors
     ///
     /// The problem, with its code and sentences.
-    pub fn into_result(self, now: Timestamp) -> Result<(Box<SignedIn>, String), Problem> {
+    pub fn into_result(self, now: Timestamp) -> Result<Box<SignedIn>, Problem> {
         match self {
-            Self::Done { signed_in, wanted } => Ok((signed_in, wanted)),
+            Self::Done(signed_in) => Ok(signed_in),
             Self::Wrong => Err(Problem::SecondFactorFailed),
             Self::Ended => Err(Problem::ChallengeEnded),
             Self::TooMany { retry_at } => Err(Problem::TooManyAttempts {
@@ -133,7 +134,7 @@ impl Finished {
 }
 
 impl App {
-    /// What follows the first step of this sign-in. `wanted` is the path to go to afterwards.
+    /// What follows the first step of this sign-in.
     ///
     /// # Errors
     ///
@@ -141,7 +142,6 @@ impl App {
     pub async fn next_step(
         &self,
         signed_in: &SignedIn,
-        wanted: &str,
         client: &Client,
     ) -> Result<NextStep, StoreError> {
         if signed_in.source == PASSKEY_SOURCE {
@@ -151,7 +151,7 @@ impl App {
         let person = &signed_in.person;
         let factors = self.ledger().factors(&person.id)?;
         if !factors.is_empty() {
-            let challenge = self.ask(signed_in, &factors, wanted).await?;
+            let challenge = self.ask(signed_in, &factors).await?;
             return Ok(NextStep::Ask(challenge));
         }
         let needs = &self.config().second_factor;
@@ -174,8 +174,23 @@ impl App {
         Ok(Some(SecondStep {
             totp: waiting.totp,
             passkey: waiting.passkey.map(|asked| asked.options),
-            wanted: waiting.wanted,
         }))
+    }
+
+    /// Which second step a page is for, in a text that this browser alone can use; `browser` is the
+    /// secret of its sign-in forms. None where that cannot be hidden.
+    #[must_use]
+    pub fn hide_step(&self, browser: &str, step: &StepPage) -> Option<String> {
+        let text = serde_json::to_string(step).ok()?;
+        let nonce = self.fresh().bytes();
+        self.0.seal.seal(nonce, &step_purpose(browser), &text)
+    }
+
+    /// Which second step a page of this browser is for.
+    #[must_use]
+    pub fn hidden_step(&self, browser: &str, hidden: &str) -> Option<StepPage> {
+        let text = self.0.seal.open(&step_purpose(browser), hidden)?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Answers a challenge.
@@ -282,6 +297,9 @@ impl App {
     /// form. Nothing is stored before somebody answers.
     #[must_use]
     pub fn ask_passkey_alone(&self, form: &str) -> Option<AskedAlone> {
+        if !self.config().sign_in.has_local() {
+            return None;
+        }
         let Asking { options, state } = self.0.passkeys.as_ref()?.begin_alone().ok()?;
         let until = (self.now() + ALONE_LIFE).0;
         let waiting = serde_json::to_string(&AloneWaiting { state, until }).ok()?;
@@ -334,12 +352,7 @@ impl App {
     }
 
     /// Begins the challenge of a sign-in, and answers its secret.
-    async fn ask(
-        &self,
-        signed_in: &SignedIn,
-        factors: &[Factor],
-        wanted: &str,
-    ) -> Result<String, StoreError> {
+    async fn ask(&self, signed_in: &SignedIn, factors: &[Factor]) -> Result<String, StoreError> {
         let of_kind = |kind| factors.iter().filter(move |factor| factor.kind == kind);
         let known: Vec<String> = of_kind(FactorKind::Passkey)
             .map(|factor| factor.data.clone())
@@ -350,7 +363,6 @@ impl App {
         };
         let provider = signed_in.provider.as_ref();
         let waiting = Waiting {
-            wanted: wanted.to_owned(),
             totp: of_kind(FactorKind::Totp).next().is_some(),
             passkey: asking.map(|Asking { options, state }| PasskeyWaiting { options, state }),
             id_token: provider.map(|provider| provider.id_token.clone()),
@@ -386,16 +398,13 @@ impl App {
         let provider = waiting
             .id_token
             .map(|id_token| ProviderSession { sid, id_token });
-        Ok(Finished::Done {
-            signed_in: Box::new(SignedIn {
-                person,
-                workstation,
-                workstation_cookie,
-                source: challenge.source,
-                provider,
-            }),
-            wanted: waiting.wanted,
-        })
+        Ok(Finished::Done(Box::new(SignedIn {
+            person,
+            workstation,
+            workstation_cookie,
+            source: challenge.source,
+            provider,
+        })))
     }
 
     /// What using this code does, where it can be one of the person's.
@@ -449,6 +458,9 @@ impl App {
         let (Some(passkeys), Some(waiting)) = (&self.0.passkeys, waiting) else {
             return Ok(None);
         };
+        if !self.config().sign_in.has_local() {
+            return Ok(None);
+        }
         let until = Timestamp(waiting.until);
         let Ok(claimed) = passkeys.claimed(answer) else {
             return Ok(None);
@@ -535,6 +547,10 @@ pub(super) fn write_waiting(waiting: &impl Serialize) -> Result<String, StoreErr
 /// What waits for a second step, from text.
 pub(super) fn read_waiting<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("a challenge: {error}")))
+}
+
+fn step_purpose(browser: &str) -> String {
+    format!("second-step:{browser}")
 }
 
 fn alone_purpose(form: &str) -> String {

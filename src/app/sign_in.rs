@@ -315,28 +315,13 @@ impl App {
         self.ledger().note(event, Actor::gateway()).await
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With
+    /// `enrol_for`, the wanted path, nothing can be done in it before a second factor is enrolled.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn begin_session(
-        &self,
-        signed_in: &SignedIn,
-        secret: &str,
-        client: &Client,
-    ) -> Result<(), StoreError> {
-        self.begin_session_for(signed_in, secret, client, None)
-            .await
-    }
-
-    /// Begins a session, as [`App::begin_session`] does; with `enrol_for`, the wanted path, one in
-    /// which nothing can be done before a second factor is enrolled.
-    ///
-    /// # Errors
-    ///
-    /// The ledger is busy, closed, or its database fails.
-    pub async fn begin_session_for(
         &self,
         signed_in: &SignedIn,
         secret: &str,

@@ -89,6 +89,13 @@ impl SignIn {
         }
     }
 
+    /// Whether the gateway's own accounts are among the sources.
+    #[must_use]
+    pub fn has_local(&self) -> bool {
+        let mut kinds = self.sources.iter().map(|used| used.kind);
+        kinds.any(|kind| kind == SourceKind::Local)
+    }
+
     /// How the claims of a source become a person; none for local accounts and unknown sources.
     #[must_use]
     pub fn mapping(&self, source: &str) -> Option<&Mapping> {

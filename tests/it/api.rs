@@ -201,7 +201,7 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
     let secret = gateway.app.fresh().id();
     gateway
         .app
-        .begin_session(&signed_in, &secret, &from)
+        .begin_session(&signed_in, &secret, &from, None)
         .await
         .unwrap();
     let mut client = gateway.client();

@@ -122,7 +122,8 @@ fn page(
         leases: &lease_rows,
         workstations: &workstation_rows,
         sessions: &session_rows,
-        can_change_password: true,
+        second_factors: app.ledger().factors(&person.id)?.len(),
+        can_change_password: app.ledger().has_password(&person.id)?,
     };
     Ok(respond(status, &page))
 }
