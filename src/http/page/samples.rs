@@ -212,7 +212,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         username: "",
         return_to: "/account",
         passkey: Some(PasskeyAlone {
-            options: "{\"publicKey\":{}}",
+            options: "{\"publicKey\": {} }",
             state: "c2VhbGVk",
         }),
         notice: Some(text.notice.signed_out),
@@ -233,7 +233,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         },
         step: "c2VhbGVk",
         totp: true,
-        passkey: Some("{\"publicKey\":{}}"),
+        passkey: Some("{\"publicKey\": {} }"),
         failure: Some(&failed.happened),
     };
     let shut = SignInPage {
@@ -434,7 +434,7 @@ fn second_factor_pages(language: Language, name: &str) -> Vec<(&'static str, Str
         frame: named_frame(language, name),
         failure: Some(text.passkey_failed),
         name,
-        options: "{\"publicKey\":{}}",
+        options: "{\"publicKey\": {} }",
     };
     let codes = RecoveryCodesPage {
         frame: named_frame(language, name),
