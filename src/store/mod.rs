@@ -24,7 +24,6 @@ mod upkeep;
 mod workstations;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -106,12 +105,8 @@ impl Store {
         };
         let (writer, writing) = Writer::start(tools).map_err(StoreError::Thread)?;
         let (checkpoints, checkpointing) =
-            checkpoint::start(place.checkpointer()?, writer.committed())
+            checkpoint::start(place.checkpointer()?, Arc::clone(writer.committed()))
                 .map_err(StoreError::Thread)?;
-        let remembered = sessions::Remembered {
-            epoch: 0,
-            by_hash: HashMap::new(),
-        };
         Ok(Self(Arc::new(Inner {
             place,
             writer,
@@ -119,7 +114,7 @@ impl Store {
             threads: Mutex::new(vec![writing, checkpointing]),
             readers: Mutex::new(Vec::new()),
             license: Mutex::new(LoadedLicense::default()),
-            sessions: RwLock::new(remembered),
+            sessions: RwLock::default(),
             options,
         })))
     }
@@ -164,7 +159,7 @@ impl Store {
     /// The time of the last decision that was committed here; the epoch before the first.
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
-        self.0.writer.committed_at()
+        self.0.writer.committed().at()
     }
 
     /// Waits until everything that was asked is written, and ends the writer.

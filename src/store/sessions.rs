@@ -1,12 +1,15 @@
 //! Sessions: stored by hash, remembered in memory, ended from any process.
 //!
 //! A session that was read is remembered until the gate's session epoch moves; every transaction
-//! that ends sessions or changes people moves it, in whichever process it runs. One request
-//! therefore costs one small read, and a change counts from the next request on.
+//! that ends sessions or changes people moves it, in whichever process it runs. A glance at the
+//! gate holds for [`GLANCE_HOLDS`], and whoever moves the epoch replies only after as long
+//! (`writer`): so a change counts from the first request that comes after its reply, and a busy
+//! gateway does not read the gate for every request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
@@ -19,6 +22,9 @@ use crate::domain::workstation::{Workstation, WorkstationId};
 
 /// How old the stored "last seen" may be.
 const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
+
+/// How long a process may go on without looking at the gate again.
+pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);
 
 /// A session to begin.
 #[derive(Clone, Debug)]
@@ -89,10 +95,12 @@ pub struct SessionRow {
     pub ends_at: Timestamp,
 }
 
-/// Sessions that were read since the epoch moved.
+/// Sessions that were read since the epoch moved, and the last glance at the gate.
+#[derive(Default)]
 pub(super) struct Remembered {
-    pub(super) epoch: i64,
-    pub(super) by_hash: HashMap<String, Arc<SessionInfo>>,
+    epoch: i64,
+    by_hash: HashMap<String, Arc<SessionInfo>>,
+    glance: Option<Glance>,
 }
 
 impl Store {
@@ -229,9 +237,9 @@ impl Store {
     }
 
     fn live_session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let glance = self.read(Glance::read)?;
+        let glance = self.glance()?;
         let now = self.now().max(glance.last_decision_at);
-        if let Some(session) = self.remembered(glance.session_epoch, hash)
+        if let Some(session) = self.remembered().of(glance.session_epoch, hash)
             && !self.has_ended(&session, now)
         {
             return Ok(Some(session));
@@ -247,24 +255,37 @@ impl Store {
         }
     }
 
-    fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
-        let remembered = self
-            .0
-            .sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        (remembered.epoch == epoch)
-            .then(|| remembered.by_hash.get(hash).cloned())
-            .flatten()
+    /// What the gate says: at most [`GLANCE_HOLDS`] ago, or newer where this process wrote since.
+    fn glance(&self) -> Result<Glance, StoreError> {
+        let asked_at = Instant::now();
+        let last = self.remembered().glance;
+        let fresh = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS);
+        let mut glance = match fresh {
+            Some(glance) => glance,
+            None => {
+                let glance = self.read(|db| Glance::read(db, asked_at))?;
+                self.remembered_mut().glance = Some(glance);
+                glance
+            }
+        };
+        let written_here = self.0.writer.committed().session_epoch();
+        glance.session_epoch = glance.session_epoch.max(written_here);
+        Ok(glance)
+    }
+
+    fn remembered(&self) -> RwLockReadGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered_mut(&self) -> RwLockWriteGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, epoch: i64, session: SessionInfo) -> Arc<SessionInfo> {
         let session = Arc::new(session);
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         if remembered.epoch < epoch {
             remembered.by_hash.clear();
             remembered.epoch = epoch;
@@ -281,11 +302,7 @@ impl Store {
     /// Forgets remembered sessions that have ended.
     pub(super) fn forget_ended_sessions(&self) {
         let now = self.now();
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         remembered
             .by_hash
             .retain(|_, session| !self.has_ended(session, now));
@@ -342,17 +359,28 @@ impl Store {
     }
 }
 
-/// What each request reads of the gate.
+impl Remembered {
+    fn of(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
+        let current = self.epoch == epoch;
+        current.then(|| self.by_hash.get(hash).cloned()).flatten()
+    }
+}
+
+/// What requests need of the gate.
+#[derive(Clone, Copy)]
 struct Glance {
+    /// An instant before it was read.
+    asked_at: Instant,
     session_epoch: i64,
     last_decision_at: Timestamp,
 }
 
 impl Glance {
-    fn read(db: &Db) -> Result<Self, StoreError> {
+    fn read(db: &Db, asked_at: Instant) -> Result<Self, StoreError> {
         const SQL: &str = "SELECT session_epoch, last_decision_at FROM gate WHERE id = 1";
         let glance = db.query_one(SQL, &[], |row| {
             Ok(Self {
+                asked_at,
                 session_epoch: row.int(0)?,
                 last_decision_at: row.at(1)?,
             })
