@@ -14,6 +14,7 @@
     reason = "a program to measure with: it ends where something is wrong, and counts in floats"
 )]
 
+mod apache;
 mod limits;
 mod load;
 mod scale;
@@ -165,6 +166,31 @@ impl Bench {
         let [measured, limit] = self.best([&gateway, &bare], MANY);
         let row = Row::rate("session-checked requests, 64 connections", &measured);
         print(share(row, &measured, &limit, 0.60));
+        if apache::is_installed() {
+            self.sessions_beside_apache(&gateway, print);
+        } else {
+            let missing = "not installed: apache2, libapache2-mod-auth-openidc";
+            print(Row::number(
+                "... against Apache + mod_auth_openidc",
+                missing.to_owned(),
+            ));
+        }
+    }
+
+    fn sessions_beside_apache(&self, gateway: &Load, print: &mut dyn FnMut(Row)) {
+        // Its provider is asked while somebody signs in, and no more.
+        let runtime = runtime();
+        let (server, cookie) = runtime.block_on(apache::start(&self.folder_for("apache")));
+        let requests = vec![get(server.address, "/ok", &cookie)];
+        let apache = Load { server, requests };
+        let [measured, peer] = self.best([gateway, &apache], MANY);
+        let ratio = measured.rate / peer.rate;
+        let row = Row::rate("... against Apache + mod_auth_openidc", &measured)
+            .limit(per_second(peer.rate), ratio)
+            .bar("at least 5 times".to_owned(), ratio >= 5.0);
+        print(row);
+        let row = Row::rate("... Apache + mod_auth_openidc itself", &peer);
+        print(row);
     }
 
     fn page(&self, print: &mut dyn FnMut(Row)) {

@@ -41,6 +41,8 @@ pub(crate) struct Site {
 /// A server process; it ends when this is dropped.
 pub(crate) struct Server {
     child: Child,
+    /// Ends it together with processes of its own, where it has any.
+    stop: Option<Command>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
 }
@@ -61,7 +63,11 @@ impl Server {
             .read_line(&mut line)
             .expect("its address");
         let address = line.trim().parse().expect("the address of a child");
-        Self { child, address }
+        Self {
+            child,
+            stop: None,
+            address,
+        }
     }
 
     /// Starts this program again as `accesspoint serve`, and waits until it accepts connections.
@@ -72,11 +78,26 @@ impl Server {
             .env("ACCESSPOINT_LOG", GATEWAY_LOGS)
             .spawn()
             .expect("a child");
-        let address = site.address;
+        Self::listening(child, None, site.address)
+    }
+
+    /// Starts a program of others, and waits until it accepts connections; `stop` ends it.
+    pub(crate) fn peer(mut start: Command, stop: Command, address: SocketAddr) -> Self {
+        let child = start.spawn().expect("a peer");
+        Self::listening(child, Some(stop), address)
+    }
+
+    fn listening(mut child: Child, stop: Option<Command>, address: SocketAddr) -> Self {
         while TcpStream::connect(address).is_err() {
+            let ended = child.try_wait().expect("the state of the child");
+            assert!(ended.is_none(), "a server ended before it listened");
             std::thread::sleep(Duration::from_millis(1));
         }
-        Self { child, address }
+        Self {
+            child,
+            stop,
+            address,
+        }
     }
 
     /// Resident memory in MiB.
@@ -93,7 +114,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        match &mut self.stop {
+            Some(stop) => drop(stop.status()),
+            None => drop(self.child.kill()),
+        }
         drop(self.child.wait());
     }
 }
@@ -103,7 +127,7 @@ fn program() -> Command {
 }
 
 /// An address of this machine on which nobody listens.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")
 }
