@@ -260,13 +260,12 @@ impl Store {
         let asked_at = Instant::now();
         let last = self.remembered().glance;
         let fresh = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS);
-        let mut glance = match fresh {
-            Some(glance) => glance,
-            None => {
-                let glance = self.read(|db| Glance::read(db, asked_at))?;
-                self.remembered_mut().glance = Some(glance);
-                glance
-            }
+        let mut glance = if let Some(glance) = fresh {
+            glance
+        } else {
+            let glance = self.read(|db| Glance::read(db, asked_at))?;
+            self.remembered_mut().glance = Some(glance);
+            glance
         };
         let written_here = self.0.writer.committed().session_epoch();
         glance.session_epoch = glance.session_epoch.max(written_here);
