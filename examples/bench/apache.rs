@@ -1,4 +1,4 @@
-//! A peer of the gateway: Apache with mod_auth_openidc, which checks a session and serves a file.
+//! A peer of the gateway: Apache with `mod_auth_openidc`, which checks a session and serves a file.
 //!
 //! It signs a browser in at a provider of this program, as it would anywhere, and keeps the session
 //! in its cache; what is measured afterwards is the check of that session, over TLS.
@@ -142,7 +142,7 @@ async fn sign_in(address: SocketAddr) -> String {
         }
         let location = answer.headers().get(header::LOCATION);
         let location = location.expect("a redirect").to_str().expect("an address");
-        url = location.to_owned();
+        location.clone_into(&mut url);
     }
     let session = cookies
         .split("; ")

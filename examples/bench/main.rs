@@ -20,6 +20,7 @@ mod load;
 mod scale;
 mod site;
 mod table;
+mod timing;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -80,6 +81,8 @@ enum Section {
     Opens,
     /// Sign-ins with a password
     SignIns,
+    /// Whether time tells a known name from an unknown one
+    Timing,
     /// Opens while sign-ins flood
     Flood,
     /// Start to first answer
@@ -119,7 +122,7 @@ struct Load {
 impl Bench {
     fn new(arguments: &Arguments) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let site = runtime().block_on(Site::new(folder.path()));
+        let site = runtime().block_on(Site::new(folder.path(), ""));
         Self {
             time: Duration::from_secs(arguments.seconds),
             only: arguments.only.clone(),
@@ -153,6 +156,7 @@ impl Bench {
             Section::Page => self.page(print),
             Section::Opens => self.opens(print),
             Section::SignIns => self.sign_ins(print),
+            Section::Timing => self.timing(print),
             Section::Flood => self.flood(print),
             Section::Start => self.start(print),
             Section::Memory => self.memory(print),
@@ -247,6 +251,27 @@ impl Bench {
             .limit(per_second(ceiling), ratio)
             .bar("at least 85 % of argon2id".to_owned(), ratio >= 0.85);
         print(row.bar("none refused".to_owned(), best.refused == 0));
+    }
+
+    fn timing(&self, print: &mut dyn FnMut(Row)) {
+        let trusting = "[proxy]\ntrusted = [\"127.0.0.1\"]\n";
+        let runtime = runtime();
+        let site = runtime.block_on(Site::new(&self.folder_for("timing"), trusting));
+        runtime.block_on(site.more_people("known", timing::KNOWN));
+        let gateway = Server::gateway(&site);
+        let compared = timing::compare(gateway.address);
+        let what = format!("a refused sign-in, {} known names' tries", timing::TRIES);
+        let ratio = compared.known_ms / compared.unknown_ms;
+        print(
+            Row::number(&what, milliseconds(compared.known_ms))
+                .limit(milliseconds(compared.unknown_ms), ratio),
+        );
+        let row = Row::number(
+            "... against as many unknown ones",
+            format!("z = {:.2}", compared.z),
+        );
+        let bar = format!("|z| at most {} (Mann-Whitney)", timing::Z_MAX);
+        print(row.bar(bar, compared.z.abs() <= timing::Z_MAX));
     }
 
     fn flood(&self, print: &mut dyn FnMut(Row)) {

@@ -133,8 +133,8 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 impl Site {
-    /// Makes a site in a new folder.
-    pub(crate) async fn new(folder: &Path) -> Self {
+    /// Makes a site in a new folder; `more` is added to its configuration.
+    pub(crate) async fn new(folder: &Path, more: &str) -> Self {
         for number in 0..DOCUMENTS {
             let category = ["Sales", "Finance", "Operations"][number % 3];
             let path = folder.join(format!(
@@ -145,25 +145,14 @@ impl Site {
         }
         let config = folder.join("accesspoint.toml");
         let address = free_address();
-        let text = format!("[listen]\nhttps = \"{address}\"\n");
+        let text = format!("[listen]\nhttps = \"{address}\"\n{more}");
         fs::write(&config, text).expect("a configuration");
         let app = open(&config);
         let lef = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;4000000;;\n";
         app.load_license(lef, Force::No, Actor::command_line())
             .await
             .expect("a licence");
-        for number in 0..PEOPLE {
-            let add = AddUser {
-                name: format!("person-{number}"),
-                display_name: None,
-                roles: Vec::new(),
-                groups: Vec::new(),
-                password: PASSWORD.to_owned().into(),
-            };
-            app.add_user(add, Actor::command_line())
-                .await
-                .expect("a user");
-        }
+        add_people(&app, "person", PEOPLE).await;
         let mut sessions = Vec::new();
         for number in 0..PEOPLE {
             sessions.push(session(&app, number).await);
@@ -179,6 +168,13 @@ impl Site {
             sessions,
             document,
         }
+    }
+
+    /// Adds so many more people, whose names begin with `prefix`.
+    pub(crate) async fn more_people(&self, prefix: &str, count: usize) {
+        let app = open(&self.config);
+        add_people(&app, prefix, count).await;
+        app.close();
     }
 
     /// Begins so many more sessions, and answers their secrets.
@@ -202,6 +198,21 @@ impl Site {
 fn open(config: &Path) -> App {
     let config = Config::load(Some(config), std::iter::empty()).expect("a configuration");
     App::open(config, &Clock::system(), &Fresh::system()).expect("a site")
+}
+
+async fn add_people(app: &App, prefix: &str, count: usize) {
+    for number in 0..count {
+        let add = AddUser {
+            name: format!("{prefix}-{number}"),
+            display_name: None,
+            roles: Vec::new(),
+            groups: Vec::new(),
+            password: PASSWORD.to_owned().into(),
+        };
+        app.add_user(add, Actor::command_line())
+            .await
+            .expect("a user");
+    }
 }
 
 /// A session without a password hashed for it: its secret and CSRF token.
