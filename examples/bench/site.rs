@@ -240,7 +240,7 @@ async fn session(app: &App, number: usize) -> (String, String) {
         workstation_header: None,
     };
     let secret = app.fresh().id();
-    app.begin_session(&signed_in, &secret, &client)
+    app.begin_session(&signed_in, &secret, &client, None)
         .await
         .expect("a session");
     let token = app.csrf().token(&secret);

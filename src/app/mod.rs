@@ -7,12 +7,14 @@ pub mod arrive;
 pub mod check;
 mod check_sources;
 pub mod documents;
+pub mod factors;
 pub mod identities;
 pub mod keys;
 pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod second_factor;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::auth::oidc::Provider;
+use crate::auth::passkey::Passkeys;
 use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
@@ -58,6 +61,7 @@ struct Inner {
     keys: LeaseKeys,
     csrf: CsrfKey,
     seal: SealKey,
+    passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
     under_way: UnderWay,
     draining: AtomicBool,
@@ -142,6 +146,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
+        let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -153,6 +158,7 @@ impl App {
             keys,
             csrf,
             seal,
+            passkeys,
             oidc,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),

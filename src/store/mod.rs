@@ -7,9 +7,11 @@
 mod attempts;
 mod audit;
 mod cals;
+mod challenges;
 mod change_person;
 mod checkpoint;
 mod db;
+mod factors;
 mod identities;
 mod leases;
 mod license;
@@ -32,8 +34,13 @@ use std::thread::JoinHandle;
 pub use attempts::{Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
+pub use challenges::{
+    Answered, CHALLENGE_LIFE, CHALLENGE_WRONG_MAX, Challenge, ChallengePurpose, NewChallenge,
+    WrongFactor,
+};
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
+pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};

@@ -47,6 +47,10 @@ pub struct NewSession {
     pub agent: String,
     /// How long it lives at most.
     pub life: Millis,
+    /// How many sessions the person may have with it; the oldest end.
+    pub most: u32,
+    /// The wanted path of somebody who has to enrol a second factor before anything else.
+    pub enrol_for: Option<String>,
 }
 
 /// A live session.
@@ -66,6 +70,10 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     /// Its absolute end.
     pub ends_at: Timestamp,
+    /// When its person last proved who they are.
+    pub confirmed_at: Timestamp,
+    /// The wanted path of somebody who has to enrol a second factor before anything else.
+    pub enrol_for: Option<String>,
     last_seen_at: AtomicI64,
     seen_written_at: AtomicI64,
 }
@@ -134,6 +142,17 @@ impl Store {
     /// The ledger is busy, closed, or its database fails.
     pub async fn begin_session(&self, new: NewSession) -> Result<(), StoreError> {
         self.write(move |batch| begin(batch, &new)).await
+    }
+
+    /// Gives a session another secret, because its person proved who they are again or may do more
+    /// from now on (S-02). False where it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn renew_session(&self, hash: String, new_hash: String) -> Result<bool, StoreError> {
+        self.write(move |batch| renew(batch, &hash, &new_hash))
+            .await
     }
 
     /// Ends the session with this hash; the audit says that its person signed out.
@@ -392,7 +411,7 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
          person.roles, person.user_groups, person.automatic_cal, session.id, \
          session.workstation_id, workstation.name, session.source, session.created_at, \
-         session.last_seen_at, session.ends_at \
+         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
@@ -409,6 +428,11 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
             source: row.text(10)?,
             created_at: row.at(11)?,
             ends_at: row.at(13)?,
+            confirmed_at: match row.maybe_at(14)? {
+                Some(at) => at,
+                None => row.at(11)?,
+            },
+            enrol_for: row.maybe_text(15)?,
             last_seen_at: AtomicI64::new(last_seen_at),
             seen_written_at: AtomicI64::new(last_seen_at),
         })
@@ -435,8 +459,8 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
-         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -463,8 +487,10 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
             now + new.life,
             new.provider_sid.as_ref(),
             new.id_token.as_ref(),
+            new.enrol_for.as_ref(),
         ],
     )?;
+    end_beyond_most(batch, new, &person)?;
     batch.db.change_one(SIGNED_IN, values![now, person_id])?;
     batch
         .db
@@ -481,6 +507,51 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
     Ok(())
+}
+
+/// Ends the oldest sessions of somebody who has begun one too many (S-10).
+fn end_beyond_most(
+    batch: &mut Batch<'_>,
+    new: &NewSession,
+    person: &Person,
+) -> Result<(), StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1";
+    const OVER: &str = "DELETE FROM session WHERE person_id = $1 \
+         AND (ends_at <= $2 OR last_seen_at <= $3)";
+    const OLDEST: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2 \
+         AND hash NOT IN (SELECT hash FROM session WHERE person_id = $1 AND hash <> $2 \
+         ORDER BY created_at DESC, id LIMIT $3)";
+    let id = person.id.as_str();
+    let count = batch.db.query_one(COUNT, values![id], |row| row.count(0))?;
+    if count.unwrap_or(0) <= new.most {
+        return Ok(());
+    }
+    // Those that are over take nobody's place; the last use is written a minute late at most.
+    let idle_since = batch.now - batch.options.session_idle - SEEN_WRITTEN_EVERY;
+    batch.db.execute(OVER, values![id, batch.now, idle_since])?;
+    let others = i64::from(new.most) - 1;
+    let ended = batch.db.execute(OLDEST, values![id, &new.hash, others])?;
+    batch.forget_sessions();
+    if ended > 0 {
+        let mut event = Event::new(EventKind::SessionsEnded)
+            .about(&person.id, &person.name)
+            .with("sessions_ended", ended.to_string());
+        event.code = Some("TOO_MANY_SESSIONS".to_owned());
+        batch.record(&event, &Actor::gateway())?;
+    }
+    Ok(())
+}
+
+fn renew(batch: &mut Batch<'_>, hash: &str, new_hash: &str) -> Result<bool, StoreError> {
+    const RENEW: &str = "UPDATE session SET hash = $1, confirmed_at = $2 WHERE hash = $3";
+    // A download that goes on in this session may be resumed in it.
+    const LAUNCHES: &str = "UPDATE launch SET session_hash = $1 WHERE session_hash = $2";
+    let renewed = batch
+        .db
+        .execute(RENEW, values![new_hash, batch.now, hash])?;
+    batch.db.execute(LAUNCHES, values![new_hash, hash])?;
+    batch.forget_sessions();
+    Ok(renewed > 0)
 }
 
 fn end_by_id(
@@ -523,6 +594,7 @@ impl Batch<'_> {
         keep: Option<&str>,
     ) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2";
+        self.end_challenges_of(person, keep)?;
         let ended = self
             .db
             .execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;

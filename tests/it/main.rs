@@ -14,6 +14,7 @@ mod oidc;
 mod pki;
 mod provider;
 mod receiver;
+mod second_factor;
 mod slapd;
 mod support;
 mod tidy;

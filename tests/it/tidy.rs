@@ -209,7 +209,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 14] = [
+const UNIQUE_ENDINGS: [&str; 15] = [
     "id",
     "lease.id",
     "session.id",
@@ -225,6 +225,7 @@ const UNIQUE_ENDINGS: [&str; 14] = [
     "identity.subject",
     "api_token.id",
     "state_hash",
+    "hash",
     // The column by which the rows are grouped.
     "code",
 ];

@@ -10,6 +10,7 @@ mod error;
 mod hand_over;
 mod mark;
 mod refused;
+mod second_factor;
 mod sign_in;
 pub mod static_files;
 mod tile;
@@ -21,7 +22,11 @@ pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
-pub use sign_in::{SignInPage, SignInWay};
+pub use second_factor::{
+    ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, SecondStepPage,
+    TotpPage,
+};
+pub use sign_in::{PasskeyAlone, SignInPage, SignInWay};
 pub use tile::{DocumentFacts, Tile};
 
 use askama::Template;
