@@ -11,6 +11,7 @@ mod ldap;
 mod ledger;
 mod mapping;
 mod oidc;
+mod passwords;
 mod pki;
 mod provider;
 mod receiver;
