@@ -7,6 +7,7 @@ pub mod arrive;
 pub mod check;
 mod check_sources;
 pub mod documents;
+pub mod estate;
 pub mod identities;
 pub mod keys;
 pub mod mapping;
@@ -38,6 +39,7 @@ use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
+use estate::Estate;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -59,6 +61,7 @@ struct Inner {
     csrf: CsrfKey,
     seal: SealKey,
     oidc: BTreeMap<String, Provider>,
+    estate: Option<Arc<Estate>>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -142,6 +145,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
+        let estate = Estate::of(&config).map(Arc::new);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -154,6 +158,7 @@ impl App {
             csrf,
             seal,
             oidc,
+            estate,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))
@@ -175,6 +180,12 @@ impl App {
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.0.library
+    }
+
+    /// The estate that the gateway stands in front of; none where it owns CALs and leases itself.
+    #[must_use]
+    pub fn estate(&self) -> Option<&Arc<Estate>> {
+        self.0.estate.as_ref()
     }
 
     /// The keys that sign lease tokens.

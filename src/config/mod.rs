@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use address::PublicUrl;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
-pub use qlikview::{Compat, QlikView};
+pub use qlikview::{Compat, ManagementAccount, QlikView};
 pub use secret::Secret;
 pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
@@ -105,11 +105,6 @@ impl Config {
     #[must_use]
     pub fn not_yet_built(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if self.license.server == LicenseServer::QlikView {
-            sentences.push(
-                "license.server = \"qlikview\" is not built yet; use \"embedded\".".to_owned(),
-            );
-        }
         if matches!(self.database, Database::Postgres(_)) {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
@@ -144,6 +139,15 @@ impl Config {
             if url.starts_with("http:") {
                 sentences.push(format!("qlikview.web_server: {url} is not encrypted."));
             }
+        }
+        if let Some(url) = &self.qlikview.management_service
+            && url.starts_with("http:")
+            && self.license.server == LicenseServer::QlikView
+        {
+            sentences.push(format!(
+                "qlikview.management_service: {url} is not encrypted; the password is not sent in \
+                 clear, everything else is."
+            ));
         }
         if self.qlikview.tunnel {
             sentences.push(
