@@ -14,11 +14,13 @@ pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod qms_service;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
+pub mod web_ticket;
 mod workstation_name;
 
 use std::collections::BTreeMap;

@@ -28,6 +28,8 @@ pub enum SecretKind {
     AttemptState,
     /// The cookie of a browser that signs in at a provider.
     AttemptBrowser,
+    /// The key that a program sends with each call of the management service.
+    ServiceKey,
 }
 
 impl SecretKind {
@@ -41,6 +43,7 @@ impl SecretKind {
             Self::Challenge => "challenge",
             Self::AttemptState => "attempt-state",
             Self::AttemptBrowser => "attempt-browser",
+            Self::ServiceKey => "service-key",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! and is parsed by a test.
 
 mod address;
+mod compat;
 mod error;
 mod mapping;
 mod network;
@@ -19,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use address::PublicUrl;
+pub use compat::Compat;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
-pub use qlikview::{Compat, ManagementAccount, QlikView};
+pub use qlikview::{ManagementAccount, QlikView};
 pub use secret::Secret;
 pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
@@ -108,12 +110,6 @@ impl Config {
         if matches!(self.database, Database::Postgres(_)) {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
-        }
-        if self.compat.qms {
-            sentences.push("compat.qms is not built yet; leave it false.".to_owned());
-        }
-        if self.compat.http_listen.is_some() {
-            sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
         sentences
     }

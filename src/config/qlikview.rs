@@ -1,13 +1,12 @@
-//! The customer's `QlikView` Server, and what the gateway offers to clients written for it.
+//! The customer's `QlikView` Server.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::address::parse_url;
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::Section;
-use super::site::{LicenseServer, parse_listener};
+use super::site::LicenseServer;
 use crate::domain::time::Millis;
 
 /// Where every management service answers unless somebody moved it. CONFIRMED
@@ -101,37 +100,6 @@ impl ManagementAccount {
     }
 }
 
-/// `[compat]`: for clients written for `QlikView`, with either licence server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compat {
-    /// TCP peers that may ask for web tickets without a token.
-    pub web_ticket_trusted: Networks,
-    /// Plain HTTP on loopback, for web tickets alone.
-    pub http_listen: Option<SocketAddr>,
-    /// Whether the gateway itself answers as a management service.
-    pub qms: bool,
-}
-
-impl Compat {
-    /// No peer may be both a trusted proxy and trusted with web tickets: what comes from a proxy
-    /// was sent by somebody else.
-    pub(super) fn read(mut section: Section<'_>, proxies: &Networks) -> Self {
-        let compat = Self {
-            web_ticket_trusted: section.networks("web_ticket_trusted"),
-            http_listen: section.parsed("http_listen", parse_loopback_listener),
-            qms: section.flag("qms").unwrap_or(false),
-        };
-        if let Some((peer, proxy)) = compat.web_ticket_trusted.first_overlap(proxies) {
-            section.mistake(
-                "web_ticket_trusted",
-                format!("{peer} overlaps with {proxy} in proxy.trusted"),
-            );
-        }
-        section.finish();
-        compat
-    }
-}
-
 /// The address of a web server, without the slash at its end: everything below it is `QlikView`'s.
 /// Credentials in it are refused as in every URL.
 fn parse_origin(text: &str) -> Result<String, &'static str> {
@@ -174,11 +142,4 @@ fn first_repeated(urls: &[String]) -> Option<&String> {
     let same = |one: &String, other: &String| one.eq_ignore_ascii_case(other);
     let repeated = |&(at, url): &(usize, &String)| urls[..at].iter().any(|one| same(one, url));
     urls.iter().enumerate().find(repeated).map(|(_, url)| url)
-}
-
-fn parse_loopback_listener(text: &str) -> Result<SocketAddr, &'static str> {
-    parse_listener(text)
-        .ok()
-        .filter(|address| address.ip().is_loopback())
-        .ok_or("expected a loopback address and a port such as \"127.0.0.1:8081\"")
 }

@@ -32,6 +32,8 @@ pub struct Swept {
     pub tries: usize,
     /// Sign-ins at a provider, and its logout tokens, that ended long ago.
     pub attempts: usize,
+    /// Web tickets that ended long ago.
+    pub web_tickets: usize,
 }
 
 impl Store {
@@ -97,6 +99,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
             .execute(TICKETS, values![&issued_at(now - TICKETS_KEPT)])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
         attempts: batch.forget_attempts()?,
+        web_tickets: batch.forget_web_tickets()?,
     })
 }
 
@@ -113,6 +116,7 @@ impl Batch<'_> {
         self.end_idle_sessions(last - self.options.session_idle)?;
         let issued = issued_at(earlier - TICKETS_KEPT);
         self.db.execute(TICKETS, values![earlier, &issued, last])?;
+        self.end_web_tickets(earlier, last)?;
         self.now = earlier;
         Ok(())
     }

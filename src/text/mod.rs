@@ -14,7 +14,7 @@ mod problem;
 mod sentence;
 
 pub use labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
     NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
 };
 pub use moment::{Dates, FileSize, Moment, Span};

@@ -1,7 +1,7 @@
 //! Signing in and out by JSON.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -14,7 +14,7 @@ use crate::app::sign_in::Attempt;
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{ApiPerson, From, Signed, is_foreign};
+use crate::http::extract::{ApiPerson, From, Signed, may_be_foreign};
 use crate::http::failure::Failure;
 use crate::http::pages::with_workstation;
 use crate::http::session;
@@ -51,13 +51,7 @@ async fn begin(
     body: Body<Credentials>,
 ) -> Result<Response, Failure> {
     // There is no token yet that could speak for a page of ours.
-    let null = headers
-        .get(header::ORIGIN)
-        .is_some_and(|origin| origin == "null");
-    let same = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "same-origin");
-    if is_foreign(&app, &headers) || (null && !same) {
+    if may_be_foreign(&app, &headers) {
         return Err(Problem::Forbidden.into());
     }
     let Body(Credentials { username, password }) = body;

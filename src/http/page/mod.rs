@@ -5,6 +5,7 @@
 
 mod access_point;
 mod account;
+mod ask;
 mod desktop;
 mod error;
 mod hand_over;
@@ -15,6 +16,7 @@ pub mod static_files;
 mod tile;
 
 pub use access_point::{AccessPointPage, CategoryLink, DocumentTile, LeaseHere, MyLicense};
+pub use ask::AskPage;
 pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow};
 pub use desktop::DesktopPage;
 pub use error::ErrorPage;

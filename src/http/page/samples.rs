@@ -175,6 +175,7 @@ pub(super) fn every_page(language: Language, name: &str) -> Vec<(&'static str, S
         address: "https://accesspoint.corp.example/",
     };
     pages.push(("desktop", desktop.render().unwrap()));
+    pages.extend(asking_pages(language, name));
     pages
 }
 
@@ -358,6 +359,30 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         ("hand-over-limited", limited.render().unwrap()),
         ("hand-over-download", not_leasing.render().unwrap()),
         ("refused", refused.render().unwrap()),
+    ]
+}
+
+fn asking_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let text = &language.text().ask;
+    let open = AskPage {
+        frame: named_frame(language, name),
+        title: text.open_title,
+        sentence: &(text.open)(Some(name)),
+        action: "/documents/d0/open",
+        fields: &[("client", "plugin")],
+        button: text.open_button,
+    };
+    let sign_in = AskPage {
+        title: text.sign_in_title,
+        sentence: &(text.sign_in)(name, name),
+        action: "/web-ticket",
+        fields: &[("webticket", name), ("wanted", "/account")],
+        button: &(text.sign_in_button)(name),
+        ..open
+    };
+    vec![
+        ("ask-open", open.render().unwrap()),
+        ("ask-sign-in", sign_in.render().unwrap()),
     ]
 }
 

@@ -6,6 +6,7 @@ mod open;
 mod sign_in;
 mod tiles;
 
+pub(super) use open::open_for;
 pub(super) use sign_in::with_workstation;
 
 use axum::http::{HeaderValue, header};
