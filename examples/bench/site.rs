@@ -232,6 +232,7 @@ async fn session(app: &App, number: usize) -> (String, String) {
         workstation_cookie: None,
         source: "local".to_owned(),
         provider: None,
+        ticket: None,
     };
     let client = Client {
         address: [127, 0, 0, 1].into(),

@@ -21,7 +21,7 @@ pub const LIST_ROWS_MAX: u32 = 500;
 /// Characters of the name that pages show.
 const DISPLAY_NAME_CHARACTERS_MAX: usize = 128;
 /// Characters of the name of a group; whole distinguished names fit.
-const GROUP_CHARACTERS_MAX: usize = 512;
+pub(super) const GROUP_CHARACTERS_MAX: usize = 512;
 
 /// Why an administrative command was not done.
 #[derive(Debug, thiserror::Error)]

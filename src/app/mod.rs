@@ -7,6 +7,7 @@ pub mod arrive;
 pub mod check;
 mod check_sources;
 pub mod documents;
+pub mod estate;
 pub mod factors;
 pub mod identities;
 pub mod keys;
@@ -14,12 +15,14 @@ pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod qms_service;
 pub mod second_factor;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
+pub mod web_ticket;
 mod workstation_name;
 
 use std::collections::BTreeMap;
@@ -41,6 +44,7 @@ use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
+use estate::Estate;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -63,6 +67,7 @@ struct Inner {
     seal: SealKey,
     passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
+    estate: Option<Arc<Estate>>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -147,6 +152,7 @@ impl App {
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
         let passkeys = Passkeys::of_site(&config.public_url);
+        let estate = Estate::of(&config).map(Arc::new);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -160,6 +166,7 @@ impl App {
             seal,
             passkeys,
             oidc,
+            estate,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))
@@ -181,6 +188,12 @@ impl App {
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.0.library
+    }
+
+    /// The estate that the gateway stands in front of; none where it owns CALs and leases itself.
+    #[must_use]
+    pub fn estate(&self) -> Option<&Arc<Estate>> {
+        self.0.estate.as_ref()
     }
 
     /// The keys that sign lease tokens.

@@ -69,9 +69,7 @@ impl DocumentOpened {
     /// The title of the document; none where the person may not know of it.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
-        let name = self.document.name.as_deref()?;
-        let file = name.rsplit('/').next().unwrap_or(name);
-        Some(file.rsplit_once('.').map_or(file, |(title, _)| title))
+        self.document.title()
     }
 
     /// The path that leads on to the document, where access was granted.

@@ -5,6 +5,7 @@
 //! and is parsed by a test.
 
 mod address;
+mod compat;
 mod error;
 mod mapping;
 mod network;
@@ -20,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use address::PublicUrl;
+pub use compat::Compat;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
-pub use qlikview::{Compat, QlikView};
+pub use qlikview::{ManagementAccount, QlikView};
 pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
@@ -109,20 +111,9 @@ impl Config {
     #[must_use]
     pub fn not_yet_built(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if self.license.server == LicenseServer::QlikView {
-            sentences.push(
-                "license.server = \"qlikview\" is not built yet; use \"embedded\".".to_owned(),
-            );
-        }
         if matches!(self.database, Database::Postgres(_)) {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
-        }
-        if self.compat.qms {
-            sentences.push("compat.qms is not built yet; leave it false.".to_owned());
-        }
-        if self.compat.http_listen.is_some() {
-            sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
         }
         sentences
     }
@@ -148,6 +139,15 @@ impl Config {
             if url.starts_with("http:") {
                 sentences.push(format!("qlikview.web_server: {url} is not encrypted."));
             }
+        }
+        if let Some(url) = &self.qlikview.management_service
+            && url.starts_with("http:")
+            && self.license.server == LicenseServer::QlikView
+        {
+            sentences.push(format!(
+                "qlikview.management_service: {url} is not encrypted; the password is not sent in \
+                 clear, everything else is."
+            ));
         }
         if self.qlikview.tunnel {
             sentences.push(

@@ -119,6 +119,8 @@ pub enum EventKind {
     SettingChanged,
     /// Somebody signed in.
     SignedIn,
+    /// A web ticket was issued.
+    WebTicketIssued,
     /// A sign-in was refused.
     SignInRefused,
     /// Somebody signed out.
@@ -180,6 +182,7 @@ impl EventKind {
             Self::LicenseLoaded => "license_loaded",
             Self::SettingChanged => "setting_changed",
             Self::SignedIn => "signed_in",
+            Self::WebTicketIssued => "web_ticket_issued",
             Self::SignInRefused => "sign_in_refused",
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",

@@ -164,14 +164,42 @@ impl License {
     /// The serial number with all but its last four digits hidden, where the LEF begins with one.
     #[must_use]
     pub fn masked_serial(&self) -> Option<String> {
+        let digits: String = self
+            .serial()?
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        Some(format!("************{}", &digits[digits.len() - 4..]))
+    }
+
+    /// The serial number as it is written, where the LEF begins with one.
+    fn serial(&self) -> Option<&str> {
         let first = self
             .text
             .trim_start_matches('\u{feff}')
             .lines()
             .find(|l| !l.trim().is_empty())?;
-        let serial = first.split(';').find(|part| is_serial(part.trim()))?.trim();
+        let serial = first.split(';').find(|part| is_serial(part.trim()))?;
+        Some(serial.trim())
+    }
+
+    /// The text with the serial number masked wherever it stands.
+    #[must_use]
+    pub fn masked_text(&self) -> String {
+        let (Some(serial), Some(masked)) = (self.serial(), self.masked_serial()) else {
+            return self.text.clone();
+        };
         let digits: String = serial.chars().filter(char::is_ascii_digit).collect();
-        Some(format!("************{}", &digits[digits.len() - 4..]))
+        self.text.replace(serial, &masked).replace(&digits, &masked)
+    }
+
+    /// Attributes and values of its lines, in order; a line that holds the serial number is none.
+    #[must_use]
+    pub fn features(&self) -> Vec<(String, String)> {
+        lines(&self.text)
+            .filter(|line| !is_serial(line.attribute) && !is_serial(line.value))
+            .map(|line| (line.attribute.to_owned(), line.value.to_owned()))
+            .collect()
     }
 
     /// Named user CALs that the licence holds at this instant: its CAL lines that count, added up.
@@ -387,6 +415,21 @@ fn is_serial(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_serial_number_is_masked_wherever_it_stands() {
+        let text = "1234 5678 9012 3456\nOwner;1234567890123456\nPRODUCTLEVEL;10;;\nCHECK;AB12\n";
+        let license = License::parse(text, &LefAttributes::default()).unwrap();
+        assert_eq!(
+            license.masked_text(),
+            "************3456\nOwner;************3456\nPRODUCTLEVEL;10;;\nCHECK;AB12\n"
+        );
+        let features = license.features();
+        let names: Vec<&str> = features.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PRODUCTLEVEL", "CHECK"]);
+        let without = License::parse("PRODUCTLEVEL;10;;\n", &LefAttributes::default()).unwrap();
+        assert_eq!(without.masked_text(), "PRODUCTLEVEL;10;;\n");
+    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -41,6 +41,16 @@ pub struct RequestedDocument {
     pub name: Option<String>,
 }
 
+impl RequestedDocument {
+    /// The title; none where the person may not know of the document.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        let name = self.name.as_deref()?;
+        let file = name.rsplit('/').next().unwrap_or(name);
+        Some(file.rsplit_once('.').map_or(file, |(title, _)| title))
+    }
+}
+
 /// Everything that the decision looks at.
 #[derive(Clone, Debug)]
 pub struct OpenView<'a> {

@@ -15,6 +15,7 @@ mod factors;
 mod identities;
 mod leases;
 mod license;
+mod list_view;
 mod opens;
 mod people;
 mod provider_sessions;
@@ -23,6 +24,7 @@ mod sessions;
 mod tokens;
 mod tries;
 mod upkeep;
+mod web_tickets;
 mod workstations;
 mod writer;
 
@@ -50,9 +52,10 @@ pub use opens::{
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
-pub use sessions::{NewSession, SessionInfo, SessionRow};
+pub use sessions::{NewSession, SessionInfo, SessionRow, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
+pub use web_tickets::{NewWebTicket, WebTicketRefusal, WebTicketTaken};
 pub use workstations::{WorkstationRow, WorkstationSeen};
 pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
 

@@ -41,6 +41,8 @@ pub struct NewSession {
     pub provider_sid: Option<String>,
     /// The provider's ID token, for its logout.
     pub id_token: Option<String>,
+    /// The web ticket that opens it, if one does.
+    pub ticket: Option<TicketSession>,
     /// The client's address.
     pub address: String,
     /// What the client calls itself.
@@ -51,6 +53,14 @@ pub struct NewSession {
     pub most: u32,
     /// The wanted path of somebody who has to enrol a second factor before anything else.
     pub enrol_for: Option<String>,
+}
+
+/// What a web ticket gives the session that it opens, for its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketSession {
+    /// The groups that came with the ticket; none where it told nothing of groups, so that those
+    /// of the person count.
+    pub groups: Option<Vec<String>>,
 }
 
 /// A live session.
@@ -66,6 +76,9 @@ pub struct SessionInfo {
     pub workstation: Workstation,
     /// By which source.
     pub source: String,
+    /// Whether a web ticket opened it: then its person has no role here, and its groups are those
+    /// of the ticket, where it told any.
+    pub by_ticket: bool,
     /// When it began.
     pub created_at: Timestamp,
     /// Its absolute end.
@@ -411,21 +424,31 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
          person.roles, person.user_groups, person.automatic_cal, session.id, \
          session.workstation_id, workstation.name, session.source, session.created_at, \
-         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for \
+         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for, \
+         session.by_ticket, session.ticket_groups \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
     db.query_one(SQL, values![hash], |row| {
         let last_seen_at = row.int(12)?;
+        let by_ticket = row.flag(16)?;
+        let mut person = people::person(row)?;
+        if by_ticket {
+            person.roles.clear();
+        }
+        if let Some(groups) = row.maybe_text(17)? {
+            person.groups = people::groups_of(&groups);
+        }
         Ok(SessionInfo {
             hash: hash.to_owned(),
             id: row.text(7)?,
-            person: people::person(row)?,
+            person,
             workstation: Workstation {
                 id: WorkstationId(row.text(8)?),
                 name: row.text(9)?,
             },
             source: row.text(10)?,
+            by_ticket,
             created_at: row.at(11)?,
             ends_at: row.at(13)?,
             confirmed_at: match row.maybe_at(14)? {
@@ -459,8 +482,9 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
-         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
+         by_ticket, ticket_groups) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -472,6 +496,11 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
     let now = batch.now;
+    let groups = new
+        .ticket
+        .as_ref()
+        .and_then(|ticket| ticket.groups.as_ref());
+    let ticket_groups = groups.map(|groups| people::groups_text(groups));
     batch.db.change_one(
         INSERT,
         values![
@@ -488,6 +517,8 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
             new.provider_sid.as_ref(),
             new.id_token.as_ref(),
             new.enrol_for.as_ref(),
+            new.ticket.is_some(),
+            ticket_groups.as_ref(),
         ],
     )?;
     end_beyond_most(batch, new, &person)?;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
+    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -29,6 +29,7 @@ pub(super) const TEXT: Text = Text {
     second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
+    ask: ASK,
     notice: NOTICE,
     refusal: RefusalText {
         to_user,
@@ -265,6 +266,31 @@ const ERROR: ErrorText = ErrorText {
     start_again: "Noch einmal beginnen",
 };
 
+const ASK: AskText = AskText {
+    open_title: "Das Dokument öffnen?",
+    open: |title| match title {
+        Some(title) => format!(
+            "Ein Link auf einer anderen Seite führt zu {title}. Das Öffnen kann Ihre Named CAL \
+             benutzen und an diesem Arbeitsplatz ausleihen."
+        ),
+        None => {
+            "Ein Link auf einer anderen Seite führt zu einem Dokument. Das Öffnen kann Ihre Named \
+                 CAL benutzen und an diesem Arbeitsplatz ausleihen."
+                .to_owned()
+        }
+    },
+    open_button: "Öffnen",
+    sign_in_title: "Als jemand anderes anmelden?",
+    sign_in: |wanted, present| {
+        format!(
+            "Ein Link will Sie als {wanted} anmelden. Hier sind Sie als {present} angemeldet; diese \
+             Sitzung würde enden."
+        )
+    },
+    sign_in_button: |wanted| format!("Als {wanted} anmelden"),
+    leave: "Nein, zurück zu den Dokumenten",
+};
+
 const NOTICE: NoticeText = NoticeText {
     signed_out: "Sie sind abgemeldet.",
     session_ended: "Ihre Sitzung ist zu Ende. Melden Sie sich an, um fortzufahren.",
@@ -280,6 +306,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_long: "Das Passwort wurde nicht geändert: das neue hat mehr als 128 Zeichen.",
     password_too_common: "Das Passwort wurde nicht geändert: das neue gehört zu den verbreitetsten.",
     language_set: "Dieser Arbeitsplatz spricht jetzt Deutsch mit Ihnen.",
+    web_ticket_invalid: "Das Ticket, das Sie anmelden sollte, gilt nicht: Es wurde schon benutzt oder ist älter als eine Minute. Melden Sie sich hier an, oder beginnen Sie dort noch einmal, wo Sie herkamen.",
 };
 
 const RULES: [&str; 25] = [

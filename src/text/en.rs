@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
+    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -29,6 +29,7 @@ pub(super) const TEXT: Text = Text {
     second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
+    ask: ASK,
     notice: NOTICE,
     refusal: RefusalText {
         to_user,
@@ -263,6 +264,31 @@ const ERROR: ErrorText = ErrorText {
     start_again: "Start again",
 };
 
+const ASK: AskText = AskText {
+    open_title: "Open the document?",
+    open: |title| match title {
+        Some(title) => format!(
+            "A link on another page leads to {title}. Opening it may use your named CAL and lease on \
+             this workstation."
+        ),
+        None => {
+            "A link on another page leads to a document. Opening it may use your named CAL and \
+                 lease on this workstation."
+                .to_owned()
+        }
+    },
+    open_button: "Open",
+    sign_in_title: "Sign in as someone else?",
+    sign_in: |wanted, present| {
+        format!(
+            "A link wants to sign you in as {wanted}. You are signed in here as {present}; that \
+             session would end."
+        )
+    },
+    sign_in_button: |wanted| format!("Sign in as {wanted}"),
+    leave: "No, back to the documents",
+};
+
 const NOTICE: NoticeText = NoticeText {
     signed_out: "You are signed out.",
     session_ended: "Your session has ended. Sign in to go on.",
@@ -278,6 +304,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_long: "The password was not changed: the new one has more than 128 characters.",
     password_too_common: "The password was not changed: the new one is among the most common ones.",
     language_set: "This workstation now speaks English with you.",
+    web_ticket_invalid: "The ticket that was to sign you in does not count: it was used already, or is older than a minute. Sign in here, or start again where you came from.",
 };
 
 const RULES: [&str; 25] = [

@@ -26,6 +26,7 @@ pub struct Text {
     pub second_factor: SecondFactorText,
     pub desktop: DesktopText,
     pub error: ErrorText,
+    pub ask: AskText,
     pub notice: NoticeText,
     pub refusal: RefusalText,
     /// The words for a problem; the command line uses the English ones too.
@@ -290,6 +291,20 @@ pub struct ErrorText {
     pub start_again: &'static str,
 }
 
+/// The page that asks before something is done that a page of another site wants.
+#[derive(Debug)]
+pub struct AskText {
+    pub open_title: &'static str,
+    /// The title of the document, where the person may see it.
+    pub open: fn(Option<&str>) -> String,
+    pub open_button: &'static str,
+    pub sign_in_title: &'static str,
+    /// Who would be signed in, and who is.
+    pub sign_in: fn(&str, &str) -> String,
+    pub sign_in_button: fn(&str) -> String,
+    pub leave: &'static str,
+}
+
 /// One sentence after something was done, or could not be done.
 #[derive(Debug)]
 pub struct NoticeText {
@@ -307,6 +322,7 @@ pub struct NoticeText {
     pub password_too_long: &'static str,
     pub password_too_common: &'static str,
     pub language_set: &'static str,
+    pub web_ticket_invalid: &'static str,
 }
 
 /// The words for refusals, and the rules by name.

@@ -191,6 +191,7 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
         workstation_cookie: None,
         source: "local".to_owned(),
         provider: None,
+        ticket: None,
     };
     let from = From {
         address: [127, 0, 0, 1].into(),

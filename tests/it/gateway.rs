@@ -16,7 +16,7 @@ use accesspoint::fresh::Fresh;
 use accesspoint::http::router;
 use accesspoint::http::server::{ServerLimits, serve};
 use accesspoint::http::tls::{CertificateSource, ServerTls};
-use accesspoint::store::{Actor, LeaseFilter, Scope};
+use accesspoint::store::{Actor, AuditFilter, LeaseFilter, Scope};
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use rustls::ServerConfig;
@@ -156,13 +156,18 @@ impl Gateway {
         client
     }
 
-    /// A program with a token.
-    pub(crate) async fn with_token(&self, scopes: &[Scope]) -> Client {
+    /// A new API token.
+    pub(crate) async fn token(&self, scopes: &[Scope]) -> String {
         let made =
             self.app
                 .create_token("test".to_owned(), scopes.to_vec(), 1, Actor::command_line());
+        made.await.unwrap().secret
+    }
+
+    /// A program with a token.
+    pub(crate) async fn with_token(&self, scopes: &[Scope]) -> Client {
         Client {
-            bearer: Some(made.await.unwrap().secret),
+            bearer: Some(self.token(scopes).await),
             ..self.client()
         }
     }
@@ -170,6 +175,17 @@ impl Gateway {
     /// The id of a document by its name under the root.
     pub(crate) fn document(&self, name: &str) -> String {
         self.app.document_id(&format!("{name}.qvw"))
+    }
+
+    /// What the audit says of events of this kind, the newest first: code and user of each.
+    pub(crate) fn audited(&self, event: &str) -> Vec<(Option<String>, Option<String>)> {
+        let filter = AuditFilter {
+            limit: 1000,
+            ..AuditFilter::default()
+        };
+        let rows = self.app.ledger().audit(&filter).unwrap().into_iter();
+        let rows = rows.filter(|row| row.event == event);
+        rows.map(|row| (row.code, row.user)).collect()
     }
 
     /// Asserts that nobody has got anything: no session, no CAL, no lease.

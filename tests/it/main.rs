@@ -4,6 +4,7 @@ mod api;
 mod api_attacks;
 mod api_calls;
 mod cli;
+mod compat;
 mod directory;
 mod door;
 mod gateway;

@@ -5,6 +5,7 @@
 
 mod access_point;
 mod account;
+mod ask;
 mod desktop;
 mod error;
 mod hand_over;
@@ -17,6 +18,7 @@ mod tile;
 
 pub use access_point::{AccessPointPage, CategoryLink, DocumentTile, LeaseHere, MyLicense};
 pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow};
+pub use ask::AskPage;
 pub use desktop::DesktopPage;
 pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};

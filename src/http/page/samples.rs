@@ -177,6 +177,7 @@ pub(super) fn every_page(language: Language, name: &str) -> Vec<(&'static str, S
     };
     pages.push(("desktop", desktop.render().unwrap()));
     pages.extend(second_factor_pages(language, name));
+    pages.extend(asking_pages(language, name));
     pages
 }
 
@@ -448,6 +449,30 @@ fn second_factor_pages(language: Language, name: &str) -> Vec<(&'static str, Str
         ("totp", totp.render().unwrap()),
         ("passkey", passkey.render().unwrap()),
         ("recovery-codes", codes.render().unwrap()),
+    ]
+}
+
+fn asking_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let text = &language.text().ask;
+    let open = AskPage {
+        frame: named_frame(language, name),
+        title: text.open_title,
+        sentence: &(text.open)(Some(name)),
+        action: "/documents/d0/open",
+        fields: &[("client", "plugin")],
+        button: text.open_button,
+    };
+    let sign_in = AskPage {
+        title: text.sign_in_title,
+        sentence: &(text.sign_in)(name, name),
+        action: "/web-ticket",
+        fields: &[("webticket", name), ("wanted", "/account")],
+        button: &(text.sign_in_button)(name),
+        ..open
+    };
+    vec![
+        ("ask-open", open.render().unwrap()),
+        ("ask-sign-in", sign_in.render().unwrap()),
     ]
 }
 

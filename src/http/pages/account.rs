@@ -218,6 +218,9 @@ async fn end_session(
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    if id != signed.info.id {
+        signed.may_change_account()?;
+    }
     let person = Some(signed.info.person.id.clone());
     if app
         .ledger()
@@ -235,6 +238,7 @@ async fn end_sessions(
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    signed.may_change_account()?;
     let person = signed.info.person.id.clone();
     app.ledger()
         .end_sessions_of(person, None, signed.actor())
@@ -262,6 +266,7 @@ async fn change_password(
     form: CheckedForm<PasswordForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
+    visitor.signed.may_change_account()?;
     let notices = &visitor.asked.language().text().notice;
     let refuse = |failure: &str| {
         let told = Told {

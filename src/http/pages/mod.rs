@@ -8,6 +8,7 @@ mod second_step;
 mod sign_in;
 mod tiles;
 
+pub(super) use open::open_for;
 pub(super) use sign_in::{enter, with_workstation};
 
 use axum::http::{HeaderValue, header};

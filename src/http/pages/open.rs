@@ -37,18 +37,28 @@ pub(super) async fn open(
 ) -> Result<Response, Failure> {
     let client = ClientKind::from_word(&form.fields.client)
         .ok_or_else(|| Failure::body_invalid("client: one of desktop, plugin, ajax, download"))?;
-    let Visitor { asked, signed } = form.visitor;
-    let opened = app.open_document(&signed.info, &id, client).await?;
-    let token = signed.csrf_token(&app);
+    open_for(&app, form.visitor, &id, client).await
+}
+
+/// Opens a document for a visitor, and tells what became of it.
+pub(in crate::http) async fn open_for(
+    app: &App,
+    visitor: Visitor,
+    id: &str,
+    client: ClientKind,
+) -> Result<Response, Failure> {
+    let Visitor { asked, signed } = visitor;
+    let opened = app.open_document(&signed.info, id, client).await?;
+    let token = signed.csrf_token(app);
     // The page tells what was decided then; days are counted from there.
     let home = Frame {
         path: "/",
         now: opened.opened.at,
-        ..frame(&app, &asked, Some(&signed), &token)
+        ..frame(app, &asked, Some(&signed), &token)
     };
     let rules = if opened.opened.answer.refusal().is_some() {
         let info = &signed.info;
-        let explained = app.explain(&info.person, &info.workstation, &id, client)?;
+        let explained = app.explain(&info.person, &info.workstation, id, client)?;
         rule_lines(&explained, &home)
     } else {
         Vec::new()

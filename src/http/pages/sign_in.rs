@@ -54,6 +54,7 @@ pub(super) async fn show(
     let notice = match query.notice.as_str() {
         "signed-out" => Some(notices.signed_out),
         "session-ended" => Some(notices.session_ended),
+        "web-ticket" => Some(notices.web_ticket_invalid),
         _ => None,
     };
     let shown = Shown {

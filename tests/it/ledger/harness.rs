@@ -201,6 +201,7 @@ impl Ledger {
             source: "local".to_owned(),
             provider_sid: None,
             id_token: None,
+            ticket: None,
             address: "192.0.2.7".to_owned(),
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,
