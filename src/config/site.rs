@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobBuilder};
 use http::HeaderName;
 
-use super::address::parse_url;
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::{Section, one_of};
