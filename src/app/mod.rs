@@ -38,6 +38,7 @@ use crate::config::{Config, Database};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
+use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
 use estate::Estate;
 use keys::{KeyError, LeaseKeys};
@@ -99,6 +100,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The management service of the estate cannot be called.
+    #[error("the estate cannot be asked")]
+    Estate(#[source] QmsSetUpError),
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
     Seal,
@@ -145,7 +149,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
-        let estate = Estate::of(&config).map(Arc::new);
+        let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -239,6 +243,9 @@ impl App {
     /// Waits until everything that was asked is written. Call it on the last clone.
     pub fn close(self) {
         let store = self.0.store.clone();
+        if let Some(estate) = self.estate() {
+            estate.stop();
+        }
         drop(self);
         store.close();
     }

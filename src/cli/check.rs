@@ -132,6 +132,7 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
         StartError::Source { .. } => "sign-in",
         StartError::Rule(_) => "documents",
         StartError::Store(_) => "ledger",
+        StartError::Estate(_) => "qlikview",
         StartError::Keys(_) | StartError::Seal => "keys",
     };
     vec![fault(subject, chain(&error.into()))]

@@ -129,6 +129,27 @@ impl License {
         if text.len() > LEF_BYTES_MAX {
             return Err(vec![LefError::TooLarge]);
         }
+        let (license, errors) = Self::read(text, attributes);
+        if errors.is_empty() {
+            Ok(license)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The licence of the customer's server: the lines of its LEF that can be read, and the number
+    /// of named CALs that the server itself counts, which needs no table of attribute names.
+    #[must_use]
+    pub fn of_server(text: &str, attributes: &LefAttributes, named_cals: u32) -> Self {
+        let (license, _) = Self::read(text, attributes);
+        Self {
+            named_cals: vec![(named_cals, Validity::default())],
+            ..license
+        }
+    }
+
+    /// What can be read, and every line that cannot.
+    fn read(text: &str, attributes: &LefAttributes) -> (Self, Vec<LefError>) {
         let mut license = Self {
             text: text.to_owned(),
             named_cals: Vec::new(),
@@ -148,11 +169,7 @@ impl License {
         if attribute_lines == 0 {
             errors.push(LefError::NoAttributes);
         }
-        if errors.is_empty() {
-            Ok(license)
-        } else {
-            Err(errors)
-        }
+        (license, errors)
     }
 
     /// The text as it was loaded.

@@ -43,7 +43,11 @@ async fn ready(State(app): State<App>) -> Response {
         tracing::warn!(%error, "not ready");
         return not_ready("the ledger cannot commit");
     }
-    let ill: Vec<String> = app.library().problem().into_iter().collect();
+    let mut ill: Vec<String> = app.library().problem().into_iter().collect();
+    ill.extend(app.estate().and_then(|estate| match estate.problem() {
+        Ok(problem) => problem,
+        Err(error) => Some(error.to_string()),
+    }));
     Json(json!({ "ready": true, "ill": ill })).into_response()
 }
 

@@ -11,7 +11,7 @@ use crate::domain::change::{Change, Event, EventKind};
 use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId};
 use crate::domain::open::{
-    Access, Finding, OpenAnswer, OpenView, RequestedDocument, decide_open, examine,
+    Access, Finding, OpenAnswer, OpenView, Owner, RequestedDocument, decide_open, examine,
 };
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Policy;
@@ -184,6 +184,7 @@ impl Store {
                 loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
             }
             let view = OpenView {
+                owner: Owner::Ledger,
                 license: license.as_deref(),
                 switches: gate.switches,
                 policy,
@@ -227,6 +228,7 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
         loaded.quarantine_ends = super::cals::quarantine_ends(batch.db, batch.now)?;
     }
     let view = OpenView {
+        owner: Owner::Ledger,
         license: license.as_deref(),
         switches: batch.gate.switches,
         policy: &batch.options.policy,
@@ -296,7 +298,7 @@ impl Batch<'_> {
     }
 }
 
-fn issue_ticket(
+pub(super) fn issue_ticket(
     batch: &mut Batch<'_>,
     command: &OpenCommand,
     life: Millis,

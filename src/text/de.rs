@@ -736,6 +736,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -874,6 +875,15 @@ fn server_problem(problem: &Problem) -> Words {
             "Ein Server antwortet nicht",
             format!("{name} antwortet nicht.").into(),
             "Versuchen Sie es in ein paar Minuten noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
+        ),
+        Problem::UpstreamChanging { name } => (
+            "Die CALs werden gerade geändert",
+            format!(
+                "Jemand anderes ändert gerade die CALs in {name}. Darum wurde Ihnen keine zugewiesen: \
+                 Jene Änderung soll nicht verloren gehen."
+            )
+            .into(),
+            "Versuchen Sie es in einer Minute noch einmal.".into(),
         ),
         Problem::Busy { wait } => (
             "Gerade ist viel los",

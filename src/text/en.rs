@@ -698,6 +698,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -835,6 +836,15 @@ fn server_problem(problem: &Problem) -> Words {
             "A server does not answer",
             format!("{name} does not answer.").into(),
             "Try again in a few minutes. If it stays so, tell your administrator.".into(),
+        ),
+        Problem::UpstreamChanging { name } => (
+            "The CALs are being changed",
+            format!(
+                "Somebody else is changing the CALs in {name}, so none was assigned to you: their \
+                 change must not be lost."
+            )
+            .into(),
+            "Try again in a minute.".into(),
         ),
         Problem::Busy { wait } => (
             "Much is going on",

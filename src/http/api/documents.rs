@@ -143,6 +143,7 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         return Failure::from(Problem::Internal).into_response();
     };
     let outcome = &opened.opened.answer.lease;
+    let is_ours = opened.prediction.is_none();
     let (lease, refusal) = match outcome {
         LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) => (Some(lease), None),
         LeaseOutcome::Refused(refusal) => (
@@ -162,8 +163,8 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         access: "granted",
         lease: LeaseBody {
             outcome: outcome.word(),
-            id: lease.map(|lease| &lease.id),
-            workstation: Some(&opened.workstation),
+            id: lease.map(|lease| &lease.id).filter(|_| is_ours),
+            workstation: is_ours.then_some(&opened.workstation),
             expires_at: lease.map(|lease| lease.expires_at),
             token: opened.lease_token.as_deref(),
             refusal,
@@ -222,7 +223,7 @@ async fn leases(
 ) -> Result<Response, Failure> {
     let wanted = params.wanted()?;
     let person = &signed.info.person;
-    let leases = app.ledger().leases_of(&person.id)?;
+    let leases = app.leases_of(person)?;
     let items: Result<Vec<LeaseItem>, Failure> = leases
         .into_iter()
         .map(|lease| lease_item(&app, lease, &person.name))
@@ -236,7 +237,8 @@ fn lease_item(app: &App, lease: Lease, user: &str) -> Result<LeaseItem, Failure>
     let now = app.now();
     let issuer = app.config().public_url.origin();
     let live = lease.is_live(now);
-    let token = live
+    // A lease of the estate's server is nothing that we sign.
+    let token = (live && app.estate().is_none())
         .then(|| app.keys().sign(&lease, user, &issuer, now))
         .transpose()?;
     Ok(LeaseItem {

@@ -86,7 +86,7 @@ fn page(
     let Visitor { asked, signed } = visitor;
     let (person, here) = (&signed.info.person, &signed.info.workstation);
     let standing = app.standing(person, here)?;
-    let leases = app.ledger().leases_of(&person.id)?;
+    let leases = app.leases_of(person)?;
     let workstations = app.ledger().workstations_of(&person.id)?;
     let sessions = app.ledger().sessions(Some(&person.id), "", SESSIONS_MAX)?;
     let labels: Vec<String> = sessions.iter().map(session_label).collect();
