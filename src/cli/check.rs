@@ -160,6 +160,9 @@ fn check_peers(app: &App) -> Vec<CheckFinding> {
         Ok(runtime) => runtime.block_on(async {
             let mut found = app.check_password_sources().await;
             found.extend(app.check_providers().await);
+            if let Some(estate) = app.estate() {
+                found.extend(estate.check(app.now()).await);
+            }
             found
         }),
         Err(error) => vec![fault("sign-in", error.to_string())],

@@ -6,6 +6,7 @@ mod api_calls;
 mod cli;
 mod directory;
 mod door;
+mod estate;
 mod gateway;
 mod ldap;
 mod ledger;

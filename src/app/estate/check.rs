@@ -15,6 +15,7 @@ const SUBJECT: &str = "qlikview";
 impl Estate {
     /// Walks the chain until it breaks; every step that holds is a line too.
     pub async fn check(&self, now: Timestamp) -> Vec<CheckFinding> {
+        self.qms.forget_server();
         let mut found = Vec::new();
         match self.qms.contract().await {
             Ok(contract) => {
@@ -49,7 +50,10 @@ impl Estate {
         let address = self.qms.address();
         let mut found = vec![line(ok, format!("QMS answers at {address}"))];
         let certificate = self.qms.certificate();
-        found.extend(certificate.map(|der| certificate_finding("QMS", &der, now)));
+        found.extend(certificate.map(|der| CheckFinding {
+            subject: SUBJECT,
+            ..certificate_finding("QMS", &der, now)
+        }));
         found.push(if self.qms.was_asked_to_sign_in() {
             line(
                 ok,
