@@ -29,7 +29,7 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
     if let Command::Set { key, value } = command {
         app.ledger().set(key, value, Actor::command_line()).await?;
     }
-    let switches = app.ledger().license()?.switches;
+    let switches = app.license()?.switches;
     let members: Map<String, Value> = Setting::ALL
         .into_iter()
         .map(|setting| {

@@ -405,6 +405,18 @@ fn is_serial(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_licence_of_a_server_is_what_can_be_read_and_its_own_count() {
+        let names = LefAttributes::default();
+        let now = Timestamp(1_800_000_000_000);
+        let text = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;many;;\nLICENSE_LEASE;NO;;";
+        assert!(License::parse(text, &names).is_err());
+        let license = License::of_server(text, &names, 7);
+        assert_eq!(license.named_cals(now), 7);
+        assert!(license.forbids_lease(now) && license.in_force(now));
+        assert_eq!(License::of_server("", &names, 3).named_cals(now), 3);
+    }
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }

@@ -659,7 +659,7 @@ fn opened(decision: &Decision<OpenAnswer>) -> Vec<&'static str> {
         Access::Granted(CalStep::Held) => seen.push("open: held"),
         Access::Granted(CalStep::Assigned) => seen.push("open: assigned"),
         Access::Granted(CalStep::GivenBack) => seen.push("open: given back"),
-        Access::Refused(_) => {}
+        Access::Granted(CalStep::LeftToServer) | Access::Refused(_) => {}
     }
     match &decision.answer.lease {
         LeaseOutcome::Granted(_) => seen.push("open: lease granted"),

@@ -136,6 +136,7 @@ impl From<AdministerError> for Failure {
             | AdministerError::Text { .. }
             | AdministerError::Source(_)
             | AdministerError::Password(_)
+            | AdministerError::OwnedByServer
             | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
             AdministerError::LastAdministrator(_) => {
                 Self(Box::new(Reason::LastAdministrator(error.to_string())))

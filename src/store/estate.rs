@@ -5,11 +5,14 @@
 //! its audit event and its launch ticket, and no CAL or lease.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::db::{Db, Row, StoreError, values};
 use super::opens::issue_ticket;
 use super::writer::{Actor, Batch};
-use super::{Explanation, LeaseRow, OpenCommand, Opened, Standing, Store, WhatIf, people};
+use super::{
+    CalRow, Explanation, LeaseRow, LicenseNow, OpenCommand, Opened, Standing, Store, WhatIf, people,
+};
 use crate::domain::cal::{CalState, NamedCal};
 use crate::domain::change::{Change, Decision, Event, EventKind};
 use crate::domain::client::ClientKind;
@@ -104,15 +107,6 @@ pub struct EstateNow {
     pub unpredicted: Option<Unpredicted>,
 }
 
-/// A named CAL of the server, for lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EstateCalRow {
-    /// The CAL.
-    pub cal: EstateCal,
-    /// The display name of the person here; their user name where nobody is known by it.
-    pub display_name: String,
-}
-
 /// An open whose outcome is the server's affair.
 #[derive(Clone, Debug)]
 pub struct Predicted {
@@ -156,6 +150,13 @@ struct EstateHead {
     other_cals: u32,
     switches: Switches,
     unpredicted: Option<Unpredicted>,
+}
+
+impl EstateHead {
+    fn license(&self, policy: &Policy) -> Option<License> {
+        let text = self.lef.as_deref()?;
+        Some(License::of_server(text, &policy.lef, self.named_cals))
+    }
 }
 
 impl Unpredicted {
@@ -233,6 +234,29 @@ impl Store {
         })
     }
 
+    /// The licence, the switches and the CALs of the server; without a licence before the first
+    /// picture.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn estate_license(&self) -> Result<LicenseNow, StoreError> {
+        let policy = self.policy();
+        self.read_now(|db, now| {
+            let head = head(db)?;
+            let license = head.as_ref().and_then(|head| head.license(policy));
+            Ok(LicenseNow {
+                license: license.map(Arc::new),
+                loaded_at: None,
+                switches: head
+                    .as_ref()
+                    .map_or(Switches::default(), |head| head.switches),
+                held: head.map_or(0, |head| head.named_cals),
+                taken: taken(db, now)?,
+            })
+        })
+    }
+
     /// When the picture was made; none before the first.
     ///
     /// # Errors
@@ -248,20 +272,23 @@ impl Store {
     /// # Errors
     ///
     /// The database fails.
-    pub fn estate_cals(&self, cursor: &str, limit: u32) -> Result<Vec<EstateCalRow>, StoreError> {
+    pub fn estate_cals(&self, cursor: &str, limit: u32) -> Result<Vec<CalRow>, StoreError> {
         const SQL: &str = "SELECT estate_cal.id, estate_cal.user_name, estate_cal.last_used_at, \
              estate_cal.quarantined_until, person.display_name FROM estate_cal \
              LEFT JOIN person ON person.name = estate_cal.user_name \
              WHERE estate_cal.user_name > $1 \
              AND (estate_cal.state = 'assigned' OR estate_cal.quarantined_until > $2) \
              ORDER BY estate_cal.user_name, estate_cal.id LIMIT $3";
+        let policy = self.policy();
         self.read_now(|db, now| {
             db.query(SQL, values![cursor, now, i64::from(limit)], |row| {
                 let cal = cal(row)?;
                 let display_name = row.maybe_text(4)?;
-                Ok(EstateCalRow {
+                Ok(CalRow {
+                    cal: as_named_cal(&cal, &PersonId::from(""), policy, now),
+                    assigned_at: None,
                     display_name: display_name.unwrap_or_else(|| cal.user.clone()),
-                    cal,
+                    user: cal.user,
                 })
             })
         })
@@ -352,6 +379,8 @@ impl Store {
                 let findings = picture.examine(&view, what_if.client, now);
                 Explanation {
                     standing: Standing {
+                        owner: view.owner,
+                        here: picture.workstation.id.clone(),
                         cal: picture.cal,
                         leases: picture.leases,
                         findings,
@@ -516,9 +545,7 @@ fn picture(
         person.automatic_cal = AutomaticCal::Dynamic;
     }
     head.switches.allow_dynamic_assignment |= may_assign;
-    let count = head.named_cals;
-    let license = head.lef.as_deref();
-    let license = license.map(|text| License::of_server(text, &policy.lef, count));
+    let license = head.license(policy);
     let leases = leases_of(db, &person.name)?
         .into_iter()
         .map(|lease| as_lease(lease, &person.id, policy.lease_length))
@@ -553,8 +580,7 @@ fn as_called_there(
     ))
 }
 
-/// The CAL of a person there: assigned, or in a quarantine that has not ended. When it was assigned
-/// or taken back the server does not tell, so the instants that the rules do not read are guessed.
+/// The CAL of a person there: assigned, or in a quarantine that has not ended.
 fn cal_of(
     db: &Db,
     policy: &Policy,
@@ -565,8 +591,15 @@ fn cal_of(
          WHERE user_name = $1 ORDER BY state, id";
     let found = db.query(SQL, values![&person.name], cal)?;
     let taken = |cal: &EstateCal| cal.quarantined_until.is_none_or(|until| now < until);
-    Ok(found.into_iter().find(taken).map(|cal| NamedCal {
-        person: person.id.clone(),
+    let cal = found.into_iter().find(taken);
+    Ok(cal.map(|cal| as_named_cal(&cal, &person.id, policy, now)))
+}
+
+/// When it was assigned or taken back the server does not tell, so the instants that no rule reads
+/// are guessed.
+fn as_named_cal(cal: &EstateCal, person: &PersonId, policy: &Policy, now: Timestamp) -> NamedCal {
+    NamedCal {
+        person: person.clone(),
         state: cal
             .quarantined_until
             .map_or(CalState::Assigned, |until| CalState::Quarantined {
@@ -575,7 +608,7 @@ fn cal_of(
             }),
         assigned_at: cal.last_used_at.unwrap_or(now),
         last_used_at: cal.last_used_at,
-    }))
+    }
 }
 
 fn taken(db: &Db, now: Timestamp) -> Result<u32, StoreError> {

@@ -36,9 +36,7 @@ pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
-pub use estate::{
-    EstateCal, EstateCalRow, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched,
-};
+pub use estate::{EstateCal, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};

@@ -88,6 +88,10 @@ pub enum Redemption {
 /// Where a person stands: what their page says of CAL, leases and workstations.
 #[derive(Clone, Debug)]
 pub struct Standing {
+    /// Who owns CALs and leases.
+    pub owner: Owner,
+    /// What the workstation is called by whoever leases to it.
+    pub here: WorkstationId,
     /// Their CAL, unless its quarantine has ended.
     pub cal: Option<NamedCal>,
     /// Their leases that are live or count in R13.
@@ -199,6 +203,8 @@ impl Store {
             let findings = examine(&view, what_if.client, now);
             let answer = ask(&view, now);
             let standing = Standing {
+                owner: Owner::Ledger,
+                here: what_if.workstation.id.clone(),
                 cal: loaded.cal.filter(|cal| cal.is_taken(now)),
                 leases: loaded.leases,
                 findings,

@@ -42,7 +42,21 @@ impl Estate {
             }
             Err(error) => found.push(self.broken(&error)),
         }
+        found.push(self.picture_finding());
         found
+    }
+
+    /// How old the picture is that pages and lists show.
+    fn picture_finding(&self) -> CheckFinding {
+        match self.store.estate_read_at() {
+            Ok(Some(at)) => line(ok, format!("CALs and leases were read last at {at}")),
+            Ok(None) => line(
+                warning,
+                "CALs and leases were not read yet; the running gateway reads them every minute"
+                    .to_owned(),
+            ),
+            Err(error) => line(fault, causes::in_one_line(&error)),
+        }
     }
 
     /// Name, port, TLS and NTLM hold where QMS has answered.

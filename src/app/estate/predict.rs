@@ -2,7 +2,7 @@
 
 use super::{Estate, EstateError};
 use crate::domain::client::ClientKind;
-use crate::domain::open::RequestedDocument;
+use crate::domain::open::{Owner, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
 use crate::store::{
@@ -63,6 +63,8 @@ impl Estate {
         })?;
         Ok(explained.map_or_else(
             || Standing {
+                owner: Owner::Estate { other_cals: true },
+                here: workstation.id.clone(),
                 cal: None,
                 leases: Vec::new(),
                 findings: Vec::new(),

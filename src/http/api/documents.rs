@@ -12,7 +12,7 @@ use super::list::{self, PageParams};
 use super::{Body, Params};
 use crate::app::App;
 use crate::app::documents::DocumentQuery;
-use crate::app::open::DocumentOpened;
+use crate::app::open::{DocumentOpened, Prediction};
 use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId, LeaseState};
 use crate::domain::open::{Access, LeaseOutcome};
@@ -116,6 +116,9 @@ struct LeaseBody<'a> {
     expires_at: Option<Timestamp>,
     token: Option<&'a str>,
     refusal: Option<Map<String, Value>>,
+    /// Why nothing is predicted, in front of an estate where nothing can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -168,6 +171,7 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
             expires_at: lease.map(|lease| lease.expires_at),
             token: opened.lease_token.as_deref(),
             refusal,
+            note: note(asked.language(), opened.prediction),
         },
         launch: LaunchBody {
             url: format!("{}{path}", app.config().public_url.origin()),
@@ -175,6 +179,11 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         },
     };
     Json(body).into_response()
+}
+
+fn note(language: Language, prediction: Option<Prediction>) -> Option<&'static str> {
+    let reason = prediction?.unpredicted?;
+    Some(told::unpredicted(reason, language))
 }
 
 async fn mark(

@@ -8,6 +8,7 @@ mod account;
 mod desktop;
 mod error;
 mod hand_over;
+mod lease_outcome;
 mod mark;
 mod refused;
 mod sign_in;
@@ -19,6 +20,7 @@ pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow}
 pub use desktop::DesktopPage;
 pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};
+pub use lease_outcome::{LeaseOutcomePage, LeaseSeen};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
 pub use sign_in::{SignInPage, SignInWay};

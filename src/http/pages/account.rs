@@ -122,6 +122,7 @@ fn page(
         leases: &lease_rows,
         workstations: &workstation_rows,
         sessions: &session_rows,
+        can_release: app.estate().is_none(),
         can_change_password: true,
     };
     Ok(respond(status, &page))

@@ -7,7 +7,8 @@ use accesspoint::domain::open::{Access, CalStep, LeaseOutcome, RequestedDocument
 use accesspoint::domain::refusal::RefusalCode;
 use accesspoint::domain::time::Millis;
 use accesspoint::domain::workstation::{Workstation, WorkstationId};
-use accesspoint::store::{OpenCommand, Predicted, Unpredicted};
+use accesspoint::store::{OpenCommand, Predicted, Scope, Unpredicted};
+use serde_json::json;
 
 use super::qms::{StandIn, Wrong};
 use crate::gateway::Gateway;
@@ -151,6 +152,72 @@ async fn leases_over_direct_qvp_count() {
         (&"live".into(), &"PC-1".into())
     );
     assert!(machine["token"].is_null());
+    let auditor = gateway.with_token(&[Scope::AdminRead]).await;
+    let listed = auditor.get("/api/v1/admin/leases?user=ann").await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    let all = auditor.get("/api/v1/admin/leases").await;
+    assert_eq!(all.body["items"].as_array().unwrap().len(), 3);
+    let cals = auditor.get("/api/v1/admin/cals").await;
+    let cal = &cals.body["items"][0];
+    assert_eq!(
+        (&cal["user"], &cal["state"]),
+        (&"ann".into(), &"assigned".into())
+    );
+    assert!(cal["assigned_at"].is_null());
+    let license = auditor.get("/api/v1/admin/license").await;
+    assert_eq!(license.body["named_cals"], 5);
+    let writer = gateway.with_token(&[Scope::AdminWrite]).await;
+    let assigned = writer
+        .post("/api/v1/admin/cals", &json!({ "user": "ben" }))
+        .await;
+    assert_eq!(assigned.status, 422, "{assigned:?}");
+    assert!(
+        assigned.body["detail"].to_string().contains("QMC"),
+        "{assigned:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_outcome_says_what_was_seen() {
+    let stand_in = StandIn::start().await;
+    ann_holds_a_cal(&stand_in);
+    let gateway = gateway(&stand_in, "").await;
+    let estate = gateway.app.estate().unwrap();
+    estate.sync().await.unwrap();
+    let client = gateway.signed_in("ann").await;
+    let page = async || {
+        let answer = client.get("/account/lease").await;
+        assert_eq!(answer.status, 200);
+        let comes_again = answer.headers.contains_key("refresh");
+        (String::from_utf8(answer.bytes).unwrap(), comes_again)
+    };
+    assert!(page().await.0.contains("Nothing was opened"));
+    let session = client.get("/api/v1/session").await;
+    let here = workstation(session.body["workstation"]["id"].as_str().unwrap());
+    let person = gateway.app.user("ann").unwrap();
+    estate.watch(&person, &here).await.unwrap();
+    let (text, comes_again) = page().await;
+    assert!(text.contains("is being asked") && comes_again, "{text}");
+    stand_in
+        .known()
+        .leases
+        .push(("CUSTOM\\ANN", "PC &lt;7&gt;", "2026-11-24T12:00:05", NEVER));
+    let text = loop {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let (text, comes_again) = page().await;
+        if !comes_again {
+            break text;
+        }
+    };
+    assert!(
+        text.contains("has leased to PC &#60;7&#62; until"),
+        "{text}"
+    );
+    let account = String::from_utf8(client.get("/account").await.bytes).unwrap();
+    assert!(
+        account.contains("PC &#60;7&#62;") && !account.contains("/release"),
+        "{account}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,7 +377,7 @@ async fn an_ill_service_is_listed_and_said_at_opens() {
     let estate = gateway.app.estate().unwrap();
     estate.sync().await.unwrap();
     let ready = async || gateway.client().get("/readyz").await;
-    assert_eq!(ready().await.body["ill"], serde_json::json!([]));
+    assert_eq!(ready().await.body["ill"], json!([]));
     stand_in.does(Wrong::Fault(
         "GetCALConfiguration",
         "QVS could not be contacted",
@@ -335,7 +402,7 @@ async fn an_ill_service_is_listed_and_said_at_opens() {
     stand_in.does(Wrong::Nothing);
     gateway.clock.advance(Millis::seconds(6));
     predicted(&gateway, ClientKind::Plugin, "here").await;
-    assert_eq!(ready().await.body["ill"], serde_json::json!([]));
+    assert_eq!(ready().await.body["ill"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +434,7 @@ async fn ten_thousand_cals_become_a_picture_that_follows_changes() {
     assert_eq!(ledger.estate_now().unwrap().unwrap().taken, 9_001);
     let rows = ledger.estate_cals("user9998", 10).unwrap();
     assert_eq!(rows.len(), 1);
-    assert!(rows[0].cal.quarantined_until.is_some());
+    assert!(!rows[0].cal.is_assigned() && rows[0].assigned_at.is_none());
     gateway.clock.advance(Millis::days(1));
     assert_eq!(ledger.estate_now().unwrap().unwrap().taken, 9_000);
 }
