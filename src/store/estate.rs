@@ -731,11 +731,11 @@ fn write_leases(
 }
 
 /// The ids that are told no more, and the rows that are new or not as they were.
-fn difference<'a, T: PartialEq>(
+fn difference<T: PartialEq>(
     mut known: BTreeMap<String, T>,
-    told: &'a [T],
+    told: &[T],
     id: impl Fn(&T) -> &String,
-) -> (Vec<String>, Vec<&'a T>) {
+) -> (Vec<String>, Vec<&T>) {
     let changed = told
         .iter()
         .filter(|row| known.remove(id(row)).as_ref() != Some(*row))

@@ -493,10 +493,10 @@ mod tests {
         assert_eq!(named.child_text("Assigned"), Some("2"));
         assert_eq!(named.child_text("Unknown"), Some("kept"));
         assert_eq!(after.leased, read.leased);
-        let names: Vec<&str> = named.children.iter().map(|c| c.name.as_str()).collect();
+        let order: Vec<&str> = named.children.iter().map(|c| c.name.as_str()).collect();
         let before = read.document.child("NamedCALs").unwrap();
         let before: Vec<&str> = before.children.iter().map(|c| c.name.as_str()).collect();
-        assert_eq!(names, before);
+        assert_eq!(order, before);
     }
 
     #[test]
@@ -518,8 +518,8 @@ mod tests {
         let read = CalConfiguration::read("x", document).unwrap();
         let changed = read.document_with("A").unwrap();
         let named = changed.child("NamedCALs").unwrap();
-        let names: Vec<&str> = named.children.iter().map(|c| c.name.as_str()).collect();
-        assert_eq!(names[2..4], ["Assigned", "AssignedCALs"], "{names:?}");
+        let order: Vec<&str> = named.children.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(order[2..4], ["Assigned", "AssignedCALs"], "{order:?}");
         let assigned = named.child("AssignedCALs").unwrap();
         assert!(!assigned.is_nil() && assigned.children.len() == 1);
     }

@@ -280,7 +280,6 @@ impl StandIn {
     /// Holds everything that went back and forth against the vendor's schemas, where they are here.
     pub(super) fn validate(&self) {
         let Some(folder) = schemas() else {
-            eprintln!("the vendor's schemas are not here: set ACCESSPOINT_QMS_WSDL");
             return;
         };
         let files = TempDir::new().unwrap();
@@ -366,7 +365,7 @@ async fn answer(State(known): Shared, headers: HeaderMap, body: Bytes) -> Respon
     match wrong {
         Wrong::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Wrong::Garbage(text) => return (StatusCode::OK, text).into_response(),
-        Wrong::Slow => tokio::time::sleep(Duration::from_secs(60)).await,
+        Wrong::Slow => tokio::time::sleep(Duration::from_mins(1)).await,
         _ => {}
     }
     let mut known = known.lock().unwrap();

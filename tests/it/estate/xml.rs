@@ -26,7 +26,7 @@ impl Node {
             };
             match event {
                 Event::Start(start) => {
-                    open.push(Self::begun(namespace, start.local_name().as_ref()))
+                    open.push(Self::begun(namespace, start.local_name().as_ref()));
                 }
                 Event::Empty(start) => {
                     let node = Self::begun(namespace, start.local_name().as_ref());
