@@ -8,12 +8,14 @@ pub mod check;
 mod check_sources;
 pub mod documents;
 pub mod estate;
+pub mod factors;
 pub mod identities;
 pub mod keys;
 pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod second_factor;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::auth::oidc::Provider;
+use crate::auth::passkey::Passkeys;
 use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
@@ -61,6 +64,7 @@ struct Inner {
     keys: LeaseKeys,
     csrf: CsrfKey,
     seal: SealKey,
+    passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
     estate: Option<Arc<Estate>>,
     under_way: UnderWay,
@@ -150,6 +154,7 @@ impl App {
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
         let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
+        let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -161,6 +166,7 @@ impl App {
             keys,
             csrf,
             seal,
+            passkeys,
             oidc,
             estate,
             under_way: UnderWay::default(),

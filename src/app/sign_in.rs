@@ -108,6 +108,52 @@ pub struct SignedIn {
     pub provider: Option<ProviderSession>,
 }
 
+/// Whether somebody who is signed in proved who they are again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// They did.
+    Right,
+    /// The password or the code is not right.
+    Wrong,
+    /// Too many wrong tries; the next one is admitted from this instant on.
+    TooMany {
+        /// When.
+        retry_at: Timestamp,
+    },
+    /// Too many sign-ins at once.
+    Busy {
+        /// Seconds to wait.
+        retry_after_s: u64,
+    },
+}
+
+impl Confirmed {
+    /// Nothing, or the problem; `wrong` says what is not right.
+    ///
+    /// # Errors
+    ///
+    /// The problem, with its code and sentences.
+    pub fn into_result(self, wrong: Problem, now: Timestamp) -> Result<(), Problem> {
+        match self {
+            Self::Right => Ok(()),
+            Self::Wrong => Err(wrong),
+            Self::TooMany { retry_at } => Err(too_many(retry_at, now)),
+            Self::Busy { retry_after_s } => Err(busy(retry_after_s)),
+        }
+    }
+}
+
+/// What came of trying a password.
+enum Tried {
+    /// A local password is right; the hash is one that is to be replaced.
+    Local {
+        person: Person,
+        outdated: Option<String>,
+    },
+    /// Everything else.
+    Other(SignIn),
+}
+
 impl SignIn {
     /// Whoever signed in, or the problem that kept them from it.
     ///
@@ -123,13 +169,21 @@ impl SignIn {
             Self::SourceSilent { sources } => Err(Problem::SourceSilent {
                 name: sources.join(", "),
             }),
-            Self::TooMany { retry_at } => Err(Problem::TooManyAttempts {
-                wait: retry_at - now,
-            }),
-            Self::Busy { retry_after_s } => Err(Problem::Busy {
-                wait: Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1)),
-            }),
+            Self::TooMany { retry_at } => Err(too_many(retry_at, now)),
+            Self::Busy { retry_after_s } => Err(busy(retry_after_s)),
         }
+    }
+}
+
+fn too_many(retry_at: Timestamp, now: Timestamp) -> Problem {
+    Problem::TooManyAttempts {
+        wait: retry_at - now,
+    }
+}
+
+fn busy(retry_after_s: u64) -> Problem {
+    Problem::Busy {
+        wait: Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1)),
     }
 }
 
@@ -142,7 +196,10 @@ impl App {
     /// The ledger is busy, closed, or its database fails.
     pub async fn sign_in_with_password(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
         let begun_at = Instant::now();
-        let outcome = self.attempt(&attempt, Ask::AllSources).await?;
+        let outcome = match self.attempt(&attempt, Ask::AllSources).await? {
+            Tried::Local { person, outdated } => self.enter(person, outdated, &attempt).await?,
+            Tried::Other(outcome) => outcome,
+        };
         if !self.0.sources.has_remote() || !matches!(outcome, SignIn::Failed) {
             return Ok(outcome);
         }
@@ -156,18 +213,14 @@ impl App {
         })
     }
 
-    async fn attempt(&self, attempt: &Attempt, ask: Ask) -> Result<SignIn, StoreError> {
+    async fn attempt(&self, attempt: &Attempt, ask: Ask) -> Result<Tried, StoreError> {
         let prefix = &self.config().qlikview.user_prefix;
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
         let keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
-        let begun = loop {
-            let decided = self.0.under_way.next_decision();
-            match self.admit(&keys)? {
-                Ok(begun) => break begun,
-                Err(Admission::Wait { until }) => return Ok(SignIn::TooMany { retry_at: until }),
-                Err(_) => decided.await,
-            }
+        let begun = match self.place(&keys).await? {
+            Ok(begun) => begun,
+            Err(retry_at) => return Ok(Tried::Other(SignIn::TooMany { retry_at })),
         };
         let asked = match ask {
             Ask::AllSources => self.ask_sources(name.as_ref(), attempt).await?,
@@ -175,37 +228,54 @@ impl App {
         };
         let address = attempt.client.address.to_string();
         let user = name.map(|name| name.folded().to_owned());
-        match asked {
-            Asked::Local { person, outdated } => {
-                drop(begun);
-                self.enter(person, outdated, attempt).await
+        let outcome = match asked {
+            Asked::Local { person, outdated } => return Ok(Tried::Local { person, outdated }),
+            Asked::Arrived(Arrived::Done(signed_in)) => SignIn::Done(signed_in),
+            Asked::Arrived(Arrived::Refused(refusal))
+                if refusal.reason != RefusedArrival::UserDisabled =>
+            {
+                SignIn::Refused(refusal)
             }
-            Asked::Arrived(Arrived::Done(signed_in)) => Ok(SignIn::Done(signed_in)),
-            Asked::Arrived(Arrived::Refused(refusal)) => {
-                if refusal.reason != RefusedArrival::UserDisabled {
-                    return Ok(SignIn::Refused(refusal));
-                }
+            Asked::Arrived(Arrived::Refused(_)) => {
                 // Counted like a wrong password, so that it cannot be told from one.
                 self.ledger().count_wrong_try(keys).await?;
-                Ok(SignIn::Failed)
+                SignIn::Failed
             }
             Asked::Wrong => {
                 self.ledger().note_wrong_try(keys, user, address).await?;
-                Ok(SignIn::Failed)
+                SignIn::Failed
             }
             Asked::PasswordEnded { source } => {
                 let code = "PASSWORD_EXPIRED";
                 self.note_refused(code, &source, user, address).await?;
-                Ok(SignIn::PasswordEnded { source })
+                SignIn::PasswordEnded { source }
             }
             Asked::Down { source } => {
                 let code = "UPSTREAM_SIGN_IN_SILENT";
                 self.note_refused(code, &source, user, address).await?;
-                Ok(SignIn::Failed)
+                SignIn::Failed
             }
-            Asked::Busy(busy) => Ok(SignIn::Busy {
+            Asked::Busy(busy) => SignIn::Busy {
                 retry_after_s: busy.retry_after_s.into(),
-            }),
+            },
+        };
+        drop(begun);
+        Ok(Tried::Other(outcome))
+    }
+
+    /// Waits for a place among the tries that these keys allow; the instant from which there is one
+    /// again where wrong ones fill them.
+    pub(super) async fn place(
+        &self,
+        keys: &[ThrottleKey],
+    ) -> Result<Result<super::under_way::Begun<'_>, Timestamp>, StoreError> {
+        loop {
+            let decided = self.0.under_way.next_decision();
+            match self.admit(keys)? {
+                Ok(begun) => return Ok(Ok(begun)),
+                Err(Admission::Wait { until }) => return Ok(Err(until)),
+                Err(_) => decided.await,
+            }
         }
     }
 
@@ -245,7 +315,8 @@ impl App {
         self.ledger().note(event, Actor::gateway()).await
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With
+    /// `enrol_for`, the wanted path, nothing can be done in it before a second factor is enrolled.
     ///
     /// # Errors
     ///
@@ -255,6 +326,7 @@ impl App {
         signed_in: &SignedIn,
         secret: &str,
         client: &Client,
+        enrol_for: Option<&str>,
     ) -> Result<(), StoreError> {
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
@@ -266,6 +338,8 @@ impl App {
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: self.config().session.absolute,
+            most: self.config().session.max_per_user,
+            enrol_for: enrol_for.map(str::to_owned),
         };
         self.ledger().begin_session(new).await
     }
@@ -280,13 +354,18 @@ impl App {
         name: &str,
         password: Password,
         client: Client,
-    ) -> Result<SignIn, StoreError> {
+    ) -> Result<Confirmed, StoreError> {
         let attempt = Attempt {
             name: name.to_owned(),
             password,
             client,
         };
-        self.attempt(&attempt, Ask::Local).await
+        Ok(match self.attempt(&attempt, Ask::Local).await? {
+            Tried::Local { .. } | Tried::Other(SignIn::Done(_)) => Confirmed::Right,
+            Tried::Other(SignIn::TooMany { retry_at }) => Confirmed::TooMany { retry_at },
+            Tried::Other(SignIn::Busy { retry_after_s }) => Confirmed::Busy { retry_after_s },
+            Tried::Other(_) => Confirmed::Wrong,
+        })
     }
 
     fn admit(
@@ -328,7 +407,7 @@ impl App {
     }
 
     /// The workstation of this client, where this account signed in on it lately.
-    fn known_workstation(
+    pub(super) fn known_workstation(
         &self,
         name: &UserName,
         client: &Client,

@@ -24,6 +24,10 @@ pub enum SecretKind {
     ApiToken,
     /// The challenge between a right password and the second factor.
     Challenge,
+    /// A recovery code, after its person's id.
+    RecoveryCode,
+    /// What a passkey that is used alone answered to.
+    PasskeyAnswer,
     /// The state of a sign-in at a provider.
     AttemptState,
     /// The cookie of a browser that signs in at a provider.
@@ -39,6 +43,8 @@ impl SecretKind {
             Self::WebTicket => "web-ticket",
             Self::ApiToken => "api-token",
             Self::Challenge => "challenge",
+            Self::RecoveryCode => "recovery-code",
+            Self::PasskeyAnswer => "passkey-answer",
             Self::AttemptState => "attempt-state",
             Self::AttemptBrowser => "attempt-browser",
         }
@@ -165,6 +171,8 @@ mod tests {
             SecretKind::WebTicket,
             SecretKind::ApiToken,
             SecretKind::Challenge,
+            SecretKind::RecoveryCode,
+            SecretKind::PasskeyAnswer,
             SecretKind::AttemptState,
             SecretKind::AttemptBrowser,
         ];

@@ -57,6 +57,11 @@ pub(super) enum Command {
         /// The name from now on
         new: String,
     },
+    /// Take every second factor and recovery code from somebody; ends the sessions
+    ResetSecondFactor {
+        /// The user name
+        name: String,
+    },
     /// List the identities by which somebody signs in
     Identities {
         /// The user name
@@ -130,6 +135,10 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
         Command::Rename { old, new } => {
             app.rename_user(&old, &new, actor).await?;
             (new, "renamed")
+        }
+        Command::ResetSecondFactor { name } => {
+            app.reset_factors(&name, actor).await?;
+            (name, "second factors reset")
         }
         Command::Link { name, identity } => {
             let Identity { source, subject } = identity;

@@ -9,6 +9,7 @@ mod error;
 mod mapping;
 mod network;
 mod qlikview;
+mod second_factor;
 mod secret;
 mod section;
 mod site;
@@ -22,14 +23,15 @@ pub use address::PublicUrl;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
 pub use qlikview::{Compat, ManagementAccount, QlikView};
+pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
     TlsFiles, Workstation,
 };
 pub use sources::{
-    ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, SignIn, SignInSource,
-    SourceKind, Webhook,
+    ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,
+    SignInSource, SourceKind, Webhook,
 };
 
 use error::Mistakes;
@@ -66,6 +68,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The sign-in sources.
     pub sign_in: SignIn,
+    /// Who needs a second factor.
+    pub second_factor: SecondFactor,
     /// The customer's `QlikView` Server.
     pub qlikview: QlikView,
     /// What is offered to clients written for `QlikView`.
@@ -196,6 +200,9 @@ impl Config {
         let license = License::read(root.section("license"));
         let qlikview = QlikView::read(root.section("qlikview"), license.server);
         let proxy = Proxy::read(root.section("proxy"));
+        let sign_in = SignIn::read(&mut root);
+        let sources: Vec<&str> = sign_in.sources.iter().map(|used| &*used.name).collect();
+        let second_factor = SecondFactor::read(root.section("second_factor"), &sources);
         let config = Self {
             public_url: public_url.unwrap_or_else(|| PublicUrl::of_listener(listen.https)),
             extra_hosts: Vec::new(),
@@ -208,7 +215,8 @@ impl Config {
             session: Session::read(root.section("session")),
             launch: Launch::read(root.section("launch")),
             workstation: Workstation::read(root.section("workstation")),
-            sign_in: SignIn::read(&mut root),
+            sign_in,
+            second_factor,
             compat: Compat::read(root.section("compat"), &proxy.trusted),
             qlikview,
             proxy,

@@ -217,23 +217,27 @@ impl DocumentRule {
     }
 }
 
-/// `[session]`: how long a session lasts, in milliseconds.
+/// `[session]`: how long a session lasts, in milliseconds, and how many a person may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Without a request.
     pub idle: Millis,
     /// From signing in, whatever happens.
     pub absolute: Millis,
+    /// How many sessions a person may have at once; the oldest end.
+    pub max_per_user: u32,
 }
 
 impl Session {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let idle = section.integer("idle_minutes", &(1..=30 * 24 * 60));
         let absolute = section.integer("absolute_hours", &(1..=YEAR_HOURS));
+        let most = section.integer("max_per_user", &(1..=1_000));
         section.finish();
         Self {
             idle: Millis::minutes(idle.unwrap_or(480)),
             absolute: Millis::hours(absolute.unwrap_or(24)),
+            max_per_user: most.and_then(|most| most.try_into().ok()).unwrap_or(20),
         }
     }
 }

@@ -89,6 +89,13 @@ impl SignIn {
         }
     }
 
+    /// Whether the gateway's own accounts are among the sources.
+    #[must_use]
+    pub fn has_local(&self) -> bool {
+        let mut kinds = self.sources.iter().map(|used| used.kind);
+        kinds.any(|kind| kind == SourceKind::Local)
+    }
+
     /// How the claims of a source become a person; none for local accounts and unknown sources.
     #[must_use]
     pub fn mapping(&self, source: &str) -> Option<&Mapping> {
@@ -450,6 +457,9 @@ fn read_sources(mut section: Section<'_>, settings: &BTreeSet<SignInSource>) -> 
     sources
 }
 
+/// What sessions say they came from that began with a passkey alone.
+pub const PASSKEY_SOURCE: &str = "passkey";
+
 fn read_source(
     mut section: Section<'_>,
     settings: &BTreeSet<SignInSource>,
@@ -470,6 +480,12 @@ fn read_source(
             |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
         if earlier.iter().any(is_twice) {
             section.mistake("name", format!("{:?} is there twice", source.name));
+        }
+        if source.name == PASSKEY_SOURCE {
+            section.mistake(
+                "name",
+                "\"passkey\" is kept for passkeys that are used alone",
+            );
         }
         if !is_local && source.name == Local.word() {
             // Identities are kept by the name of their source.

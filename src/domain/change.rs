@@ -145,6 +145,16 @@ pub enum EventKind {
     IdentityLinked,
     /// An identity was taken from a user.
     IdentityUnlinked,
+    /// Somebody enrolled a second factor.
+    SecondFactorEnrolled,
+    /// Somebody proved themselves with a second factor.
+    SecondFactorUsed,
+    /// Somebody removed a second factor.
+    SecondFactorRemoved,
+    /// An administrator took every second factor from somebody.
+    SecondFactorsReset,
+    /// Somebody got new recovery codes.
+    RecoveryCodesMade,
     /// An API token was made.
     TokenCreated,
     /// An API token was revoked.
@@ -185,6 +195,11 @@ impl EventKind {
             Self::UserChanged => "user_changed",
             Self::IdentityLinked => "identity_linked",
             Self::IdentityUnlinked => "identity_unlinked",
+            Self::SecondFactorEnrolled => "second_factor_enrolled",
+            Self::SecondFactorUsed => "second_factor_used",
+            Self::SecondFactorRemoved => "second_factor_removed",
+            Self::SecondFactorsReset => "second_factors_reset",
+            Self::RecoveryCodesMade => "recovery_codes_made",
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
             Self::KeyRotated => "key_rotated",

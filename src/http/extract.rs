@@ -167,19 +167,35 @@ impl FromRequestParts<App> for Asked {
     }
 }
 
-/// A page's visitor: somebody signed in; others are sent to sign in and come back.
+/// A page's visitor: somebody signed in; others are sent to sign in and come back, and whoever needs
+/// a second factor and has none, to enrol one.
 pub(super) struct Visitor {
     pub(super) asked: Asked,
     pub(super) signed: Signed,
 }
 
+/// A visitor who may be one that has to enrol a second factor before anything else.
+pub(super) struct EnrollingVisitor(pub(super) Visitor);
+
 impl FromRequestParts<App> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let EnrollingVisitor(visitor) = EnrollingVisitor::from_request_parts(parts, app).await?;
+        match visitor.signed.info.enrol_for {
+            Some(_) => Err(Failure::enrol_first()),
+            None => Ok(visitor),
+        }
+    }
+}
+
+impl FromRequestParts<App> for EnrollingVisitor {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let asked = Asked::from_request_parts(parts, app).await?;
         match asked.signed(app)? {
-            Some(signed) => Ok(Self { asked, signed }),
+            Some(signed) => Ok(Self(Visitor { asked, signed })),
             None if parts.method == Method::GET => Err(Failure::sign_in_first(&asked)),
             None => Err(Problem::SignInRequired.into()),
         }
@@ -191,6 +207,9 @@ pub(super) struct CheckedForm<T> {
     pub(super) visitor: Visitor,
     pub(super) fields: T,
 }
+
+/// A checked form of somebody who may have to enrol a second factor before anything else.
+pub(super) struct EnrollingForm<T>(pub(super) CheckedForm<T>);
 
 #[derive(Deserialize)]
 struct WithToken<T> {
@@ -204,8 +223,21 @@ impl<T: DeserializeOwned> FromRequest<App> for CheckedForm<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let EnrollingForm(form) = EnrollingForm::from_request(request, app).await?;
+        match form.visitor.signed.info.enrol_for {
+            Some(_) => Err(Failure::enrol_first()),
+            None => Ok(form),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let EnrollingVisitor(visitor) =
+            EnrollingVisitor::from_request_parts(&mut parts, app).await?;
         if is_prefetch(&parts.headers) {
             return Err(Problem::Forbidden.into());
         }
@@ -216,7 +248,7 @@ impl<T: DeserializeOwned> FromRequest<App> for CheckedForm<T> {
         if !visitor.signed.accepts_token(app, &token) {
             return Err(Problem::CsrfTokenInvalid.into());
         }
-        Ok(Self { visitor, fields })
+        Ok(Self(CheckedForm { visitor, fields }))
     }
 }
 
@@ -376,8 +408,23 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let EnrollingCaller(caller) = EnrollingCaller::from_request_parts(parts, app).await?;
+        match &caller {
+            Self::Person(signed) if signed.info.enrol_for.is_some() => Err(Failure::enrol_first()),
+            _ => Ok(caller),
+        }
+    }
+}
+
+/// A caller who may be one that has to enrol a second factor before anything else.
+struct EnrollingCaller(Caller);
+
+impl FromRequestParts<App> for EnrollingCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
-            return Ok(Self::Token(token(app, authorization)?));
+            return Ok(Self(Caller::Token(token(app, authorization)?)));
         }
         let asked = Asked::from_request_parts(parts, app).await?;
         let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
@@ -394,7 +441,7 @@ impl FromRequestParts<App> for Caller {
                 return Err(Problem::CsrfTokenInvalid.into());
             }
         }
-        Ok(Self::Person(signed))
+        Ok(Self(Caller::Person(signed)))
     }
 }
 
@@ -420,6 +467,18 @@ impl FromRequestParts<App> for ApiPerson {
             .await?
             .person()
             .map(Self)
+    }
+}
+
+/// The person who calls the API, who may have to enrol a second factor before anything else.
+pub(super) struct EnrollingPerson(pub(super) Signed);
+
+impl FromRequestParts<App> for EnrollingPerson {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let EnrollingCaller(caller) = EnrollingCaller::from_request_parts(parts, app).await?;
+        caller.person().map(Self)
     }
 }
 

@@ -37,6 +37,9 @@ const QMS_NAME: &str = "QlikView Management Service";
 /// How long to wait when the ledger's queue is full.
 const BUSY_WAIT: Millis = Millis::seconds(1);
 
+/// The page on which people enrol second factors.
+pub(super) const SECOND_FACTORS_PATH: &str = "/account/second-factors";
+
 /// Why a request was not done.
 #[derive(Clone, Debug)]
 pub(super) struct Failure(Box<Reason>);
@@ -55,6 +58,10 @@ enum Reason {
     IdentityTaken(String),
     LastAdministrator(String),
     SignInFirst(String),
+    /// The second step of a sign-in by the API; this is the secret of its challenge.
+    SecondFactorRequired(String),
+    /// Nothing can be done in this session before a second factor is enrolled.
+    EnrolFirst,
     /// A sign-in at a provider that came to nothing, and the path that starts it again.
     StartAgain {
         problem: Problem,
@@ -209,6 +216,16 @@ impl Failure {
         Self(Box::new(Reason::SignInFirst(wanted)))
     }
 
+    /// The password is right, and a second factor is to answer this challenge.
+    pub(super) fn second_factor_required(challenge: String) -> Self {
+        Self(Box::new(Reason::SecondFactorRequired(challenge)))
+    }
+
+    /// A second factor has to be enrolled first: pages lead there.
+    pub(super) fn enrol_first() -> Self {
+        Self(Box::new(Reason::EnrolFirst))
+    }
+
     /// A sign-in at a provider came to nothing; this path starts it again.
     pub(super) fn start_again(problem: Problem, path: String) -> Self {
         Self(Box::new(Reason::StartAgain { problem, path }))
@@ -237,6 +254,11 @@ impl Failure {
                 problem_json(&Problem::SignInRequired, asked)
             }
             Reason::SignInFirst(wanted) => to_sign_in(&wanted),
+            Reason::SecondFactorRequired(challenge) => challenge_json(challenge, asked),
+            Reason::EnrolFirst if asked.is_api() => {
+                problem_json(&Problem::SecondFactorMissing, asked)
+            }
+            Reason::EnrolFirst => see_other(SECOND_FACTORS_PATH),
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
             Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
@@ -291,12 +313,17 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::AttemptInvalid { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
-        Problem::SignInRequired | Problem::SignInFailed | Problem::SecondFactorRequired => {
-            StatusCode::UNAUTHORIZED
-        }
+        Problem::SignInRequired
+        | Problem::SignInFailed
+        | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused => StatusCode::UNAUTHORIZED,
+        Problem::SecondFactorNeeded | Problem::PasskeyTaken => StatusCode::CONFLICT,
         Problem::CsrfTokenInvalid
         | Problem::Forbidden
         | Problem::SignInAgain
+        | Problem::SecondFactorMissing
         | Problem::SignInRefused { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
@@ -330,6 +357,15 @@ fn problem_json(problem: &Problem, asked: &Asked) -> Response {
         body.insert("retry_after_s".to_owned(), json!(seconds(wait)));
     }
     with_retry_after(json_response(status(problem), &body), problem)
+}
+
+fn challenge_json(challenge: String, asked: &Asked) -> Response {
+    let problem = Problem::SecondFactorRequired;
+    let text = (asked.language().text().problem)(&problem);
+    let detail = format!("{} {}", text.happened, text.next);
+    let mut body = members(status(&problem), problem.code(), text.title, &detail, asked);
+    body.insert("challenge".to_owned(), Value::String(challenge));
+    json_response(status(&problem), &body)
 }
 
 fn problem_page(

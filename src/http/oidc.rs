@@ -12,7 +12,7 @@ use tower_sessions::Session;
 use super::edge::see_other;
 use super::extract::{Asked, From, is_prefetch};
 use super::failure::{Failure, with_return_to};
-use super::pages::{add_cookie, host_cookie, with_workstation};
+use super::pages::{add_cookie, enter, host_cookie};
 use super::return_to::ReturnTo;
 use super::session;
 use crate::app::App;
@@ -94,8 +94,7 @@ async fn callback(
     match finished {
         None => Err(Problem::NotFound.into()),
         Some(Finished::Done { signed_in, wanted }) => {
-            session::begin(&app, &session, &signed_in, &client).await?;
-            Ok(with_workstation(&app, see_other(&wanted), &signed_in))
+            enter(&app, &asked, &session, &client, &signed_in, &wanted).await
         }
         Some(Finished::Again { wanted }) => Ok(see_other(&start_path(&name, &wanted))),
         Some(Finished::NotLetIn { refusal, wanted }) => Err(Failure::start_again(

@@ -43,21 +43,37 @@ pub(super) fn hash_of(secret: &str) -> String {
 }
 
 /// Begins a session under a new id; one that the browser had before is over (S-01, S-02). Answers
-/// the value of its cookie.
+/// the value of its cookie. With `enrol_for`, the wanted path, nothing can be done in it before a
+/// second factor is enrolled.
 pub(super) async fn begin(
     app: &App,
     session: &Session,
     signed_in: &SignedIn,
     client: &Client,
+    enrol_for: Option<&str>,
 ) -> std::result::Result<String, BeginError> {
     if session.id().is_some() {
         session.flush().await?;
     }
     let secret = Id::default().to_string();
-    app.begin_session(signed_in, &secret, client).await?;
+    app.begin_session(signed_in, &secret, client, enrol_for)
+        .await?;
     session.insert(SIGN_IN, &secret).await?;
     session.save().await?;
     Ok(secret)
+}
+
+/// Gives a live session another id, because its person proved who they are again or may do more
+/// from now on (S-02); none where it has ended. Answers the value of its cookie.
+pub(super) async fn renew(
+    app: &App,
+    hash: &str,
+) -> std::result::Result<Option<String>, StoreError> {
+    let secret = Id::default().to_string();
+    let renewed = app
+        .ledger()
+        .renew_session(hash.to_owned(), hash_of(&secret));
+    Ok(renewed.await?.then_some(secret))
 }
 
 /// Why a session could not be begun.

@@ -364,6 +364,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_opens.sql"),
     include_str!("migrations/0003_identities.sql"),
     include_str!("migrations/0004_oidc.sql"),
+    include_str!("migrations/0005_second_factors.sql"),
     include_str!("migrations/0007_estate.sql"),
 ];
 

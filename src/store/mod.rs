@@ -7,10 +7,12 @@
 mod attempts;
 mod audit;
 mod cals;
+mod challenges;
 mod change_person;
 mod checkpoint;
 mod db;
 mod estate;
+mod factors;
 mod identities;
 mod leases;
 mod license;
@@ -25,7 +27,6 @@ mod upkeep;
 mod workstations;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -34,9 +35,14 @@ use std::thread::JoinHandle;
 pub use attempts::{Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
+pub use challenges::{
+    Answered, CHALLENGE_LIFE, CHALLENGE_WRONG_MAX, Challenge, ChallengePurpose, NewChallenge,
+    WrongFactor,
+};
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
 pub use estate::{EstateCal, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched};
+pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
 pub use license::{LicenseNow, Setting};
@@ -108,12 +114,8 @@ impl Store {
         };
         let (writer, writing) = Writer::start(tools).map_err(StoreError::Thread)?;
         let (checkpoints, checkpointing) =
-            checkpoint::start(place.checkpointer()?, writer.committed())
+            checkpoint::start(place.checkpointer()?, Arc::clone(writer.committed()))
                 .map_err(StoreError::Thread)?;
-        let remembered = sessions::Remembered {
-            epoch: 0,
-            by_hash: HashMap::new(),
-        };
         Ok(Self(Arc::new(Inner {
             place,
             writer,
@@ -121,7 +123,7 @@ impl Store {
             threads: Mutex::new(vec![writing, checkpointing]),
             readers: Mutex::new(Vec::new()),
             license: Mutex::new(LoadedLicense::default()),
-            sessions: RwLock::new(remembered),
+            sessions: RwLock::default(),
             options,
         })))
     }
@@ -166,7 +168,7 @@ impl Store {
     /// The time of the last decision that was committed here; the epoch before the first.
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
-        self.0.writer.committed_at()
+        self.0.writer.committed().at()
     }
 
     /// Waits until everything that was asked is written, and ends the writer.

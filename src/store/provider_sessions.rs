@@ -68,6 +68,7 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
     {
         return Ok(ProviderLoggedOut::Replayed);
     }
+    end_second_steps(batch, logout)?;
     let named = named_sessions(batch.db, logout)?;
     for session in &named {
         batch.db.change_one(END, values![&session.hash])?;
@@ -81,6 +82,16 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
         batch.forget_sessions();
     }
     Ok(ProviderLoggedOut::Ended(named.len()))
+}
+
+/// Ends sign-ins that came from the provider and wait for a second step.
+fn end_second_steps(batch: &Batch<'_>, logout: &ProviderLogout) -> Result<(), StoreError> {
+    let sid = logout.sid.as_deref().unwrap_or_default();
+    let subject = logout.subject.as_deref().unwrap_or_default();
+    if sid.is_empty() && subject.is_empty() {
+        return Ok(());
+    }
+    batch.end_challenges_of_provider(&logout.source, sid, subject)
 }
 
 /// A session that a provider names.

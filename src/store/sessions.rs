@@ -1,12 +1,15 @@
 //! Sessions: stored by hash, remembered in memory, ended from any process.
 //!
 //! A session that was read is remembered until the gate's session epoch moves; every transaction
-//! that ends sessions or changes people moves it, in whichever process it runs. One request
-//! therefore costs one small read, and a change counts from the next request on.
+//! that ends sessions or changes people moves it, in whichever process it runs. A glance at the
+//! gate holds for [`GLANCE_HOLDS`], and whoever moves the epoch replies only after as long
+//! (`writer`): so a change counts from the first request that comes after its reply, and a busy
+//! gateway does not read the gate for every request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
@@ -19,6 +22,9 @@ use crate::domain::workstation::{Workstation, WorkstationId};
 
 /// How old the stored "last seen" may be.
 const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
+
+/// How long a process may go on without looking at the gate again.
+pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);
 
 /// A session to begin.
 #[derive(Clone, Debug)]
@@ -41,6 +47,10 @@ pub struct NewSession {
     pub agent: String,
     /// How long it lives at most.
     pub life: Millis,
+    /// How many sessions the person may have with it; the oldest end.
+    pub most: u32,
+    /// The wanted path of somebody who has to enrol a second factor before anything else.
+    pub enrol_for: Option<String>,
 }
 
 /// A live session.
@@ -60,6 +70,10 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     /// Its absolute end.
     pub ends_at: Timestamp,
+    /// When its person last proved who they are.
+    pub confirmed_at: Timestamp,
+    /// The wanted path of somebody who has to enrol a second factor before anything else.
+    pub enrol_for: Option<String>,
     last_seen_at: AtomicI64,
     seen_written_at: AtomicI64,
 }
@@ -89,10 +103,12 @@ pub struct SessionRow {
     pub ends_at: Timestamp,
 }
 
-/// Sessions that were read since the epoch moved.
+/// Sessions that were read since the epoch moved, and the last glance at the gate.
+#[derive(Default)]
 pub(super) struct Remembered {
-    pub(super) epoch: i64,
-    pub(super) by_hash: HashMap<String, Arc<SessionInfo>>,
+    epoch: i64,
+    by_hash: HashMap<String, Arc<SessionInfo>>,
+    glance: Option<Glance>,
 }
 
 impl Store {
@@ -126,6 +142,17 @@ impl Store {
     /// The ledger is busy, closed, or its database fails.
     pub async fn begin_session(&self, new: NewSession) -> Result<(), StoreError> {
         self.write(move |batch| begin(batch, &new)).await
+    }
+
+    /// Gives a session another secret, because its person proved who they are again or may do more
+    /// from now on (S-02). False where it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn renew_session(&self, hash: String, new_hash: String) -> Result<bool, StoreError> {
+        self.write(move |batch| renew(batch, &hash, &new_hash))
+            .await
     }
 
     /// Ends the session with this hash; the audit says that its person signed out.
@@ -229,9 +256,9 @@ impl Store {
     }
 
     fn live_session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let glance = self.read(Glance::read)?;
+        let glance = self.glance()?;
         let now = self.now().max(glance.last_decision_at);
-        if let Some(session) = self.remembered(glance.session_epoch, hash)
+        if let Some(session) = self.remembered().of(glance.session_epoch, hash)
             && !self.has_ended(&session, now)
         {
             return Ok(Some(session));
@@ -247,24 +274,36 @@ impl Store {
         }
     }
 
-    fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
-        let remembered = self
-            .0
-            .sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        (remembered.epoch == epoch)
-            .then(|| remembered.by_hash.get(hash).cloned())
-            .flatten()
+    /// What the gate says: at most [`GLANCE_HOLDS`] ago, or newer where this process wrote since.
+    fn glance(&self) -> Result<Glance, StoreError> {
+        let asked_at = Instant::now();
+        let last = self.remembered().glance;
+        let fresh = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS);
+        let mut glance = if let Some(glance) = fresh {
+            glance
+        } else {
+            let glance = self.read(|db| Glance::read(db, asked_at))?;
+            self.remembered_mut().glance = Some(glance);
+            glance
+        };
+        let written_here = self.0.writer.committed().session_epoch();
+        glance.session_epoch = glance.session_epoch.max(written_here);
+        Ok(glance)
+    }
+
+    fn remembered(&self) -> RwLockReadGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered_mut(&self) -> RwLockWriteGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, epoch: i64, session: SessionInfo) -> Arc<SessionInfo> {
         let session = Arc::new(session);
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         if remembered.epoch < epoch {
             remembered.by_hash.clear();
             remembered.epoch = epoch;
@@ -281,11 +320,7 @@ impl Store {
     /// Forgets remembered sessions that have ended.
     pub(super) fn forget_ended_sessions(&self) {
         let now = self.now();
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         remembered
             .by_hash
             .retain(|_, session| !self.has_ended(session, now));
@@ -342,17 +377,28 @@ impl Store {
     }
 }
 
-/// What each request reads of the gate.
+impl Remembered {
+    fn of(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
+        let current = self.epoch == epoch;
+        current.then(|| self.by_hash.get(hash).cloned()).flatten()
+    }
+}
+
+/// What requests need of the gate.
+#[derive(Clone, Copy)]
 struct Glance {
+    /// An instant before it was read.
+    asked_at: Instant,
     session_epoch: i64,
     last_decision_at: Timestamp,
 }
 
 impl Glance {
-    fn read(db: &Db) -> Result<Self, StoreError> {
+    fn read(db: &Db, asked_at: Instant) -> Result<Self, StoreError> {
         const SQL: &str = "SELECT session_epoch, last_decision_at FROM gate WHERE id = 1";
         let glance = db.query_one(SQL, &[], |row| {
             Ok(Self {
+                asked_at,
                 session_epoch: row.int(0)?,
                 last_decision_at: row.at(1)?,
             })
@@ -365,7 +411,7 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
          person.roles, person.user_groups, person.automatic_cal, session.id, \
          session.workstation_id, workstation.name, session.source, session.created_at, \
-         session.last_seen_at, session.ends_at \
+         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
@@ -382,6 +428,11 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
             source: row.text(10)?,
             created_at: row.at(11)?,
             ends_at: row.at(13)?,
+            confirmed_at: match row.maybe_at(14)? {
+                Some(at) => at,
+                None => row.at(11)?,
+            },
+            enrol_for: row.maybe_text(15)?,
             last_seen_at: AtomicI64::new(last_seen_at),
             seen_written_at: AtomicI64::new(last_seen_at),
         })
@@ -408,8 +459,8 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
-         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -436,8 +487,10 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
             now + new.life,
             new.provider_sid.as_ref(),
             new.id_token.as_ref(),
+            new.enrol_for.as_ref(),
         ],
     )?;
+    end_beyond_most(batch, new, &person)?;
     batch.db.change_one(SIGNED_IN, values![now, person_id])?;
     batch
         .db
@@ -454,6 +507,51 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
     Ok(())
+}
+
+/// Ends the oldest sessions of somebody who has begun one too many (S-10).
+fn end_beyond_most(
+    batch: &mut Batch<'_>,
+    new: &NewSession,
+    person: &Person,
+) -> Result<(), StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1";
+    const OVER: &str = "DELETE FROM session WHERE person_id = $1 \
+         AND (ends_at <= $2 OR last_seen_at <= $3)";
+    const OLDEST: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2 \
+         AND hash NOT IN (SELECT hash FROM session WHERE person_id = $1 AND hash <> $2 \
+         ORDER BY created_at DESC, id LIMIT $3)";
+    let id = person.id.as_str();
+    let count = batch.db.query_one(COUNT, values![id], |row| row.count(0))?;
+    if count.unwrap_or(0) <= new.most {
+        return Ok(());
+    }
+    // Those that are over take nobody's place; the last use is written a minute late at most.
+    let idle_since = batch.now - batch.options.session_idle - SEEN_WRITTEN_EVERY;
+    batch.db.execute(OVER, values![id, batch.now, idle_since])?;
+    let others = i64::from(new.most) - 1;
+    let ended = batch.db.execute(OLDEST, values![id, &new.hash, others])?;
+    batch.forget_sessions();
+    if ended > 0 {
+        let mut event = Event::new(EventKind::SessionsEnded)
+            .about(&person.id, &person.name)
+            .with("sessions_ended", ended.to_string());
+        event.code = Some("TOO_MANY_SESSIONS".to_owned());
+        batch.record(&event, &Actor::gateway())?;
+    }
+    Ok(())
+}
+
+fn renew(batch: &mut Batch<'_>, hash: &str, new_hash: &str) -> Result<bool, StoreError> {
+    const RENEW: &str = "UPDATE session SET hash = $1, confirmed_at = $2 WHERE hash = $3";
+    // A download that goes on in this session may be resumed in it.
+    const LAUNCHES: &str = "UPDATE launch SET session_hash = $1 WHERE session_hash = $2";
+    let renewed = batch
+        .db
+        .execute(RENEW, values![new_hash, batch.now, hash])?;
+    batch.db.execute(LAUNCHES, values![new_hash, hash])?;
+    batch.forget_sessions();
+    Ok(renewed > 0)
 }
 
 fn end_by_id(
@@ -496,6 +594,7 @@ impl Batch<'_> {
         keep: Option<&str>,
     ) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2";
+        self.end_challenges_of(person, keep)?;
         let ended = self
             .db
             .execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;

@@ -57,7 +57,8 @@ impl Store {
     }
 }
 
-fn count(batch: &Batch<'_>, keys: &[ThrottleKey]) -> Result<(), StoreError> {
+/// Counts a wrong try for these keys.
+pub(super) fn count(batch: &Batch<'_>, keys: &[ThrottleKey]) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
     let id = batch.options.fresh.id();
     for key in keys {

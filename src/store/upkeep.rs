@@ -32,6 +32,8 @@ pub struct Swept {
     pub tries: usize,
     /// Sign-ins at a provider, and its logout tokens, that ended long ago.
     pub attempts: usize,
+    /// Second steps, and answers of passkeys, that have ended.
+    pub challenges: usize,
 }
 
 impl Store {
@@ -97,6 +99,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
             .execute(TICKETS, values![&issued_at(now - TICKETS_KEPT)])?,
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
         attempts: batch.forget_attempts()?,
+        challenges: batch.forget_challenges()?,
     })
 }
 
@@ -111,6 +114,7 @@ impl Batch<'_> {
         self.expire_leases()?;
         self.end_old_sessions()?;
         self.end_idle_sessions(last - self.options.session_idle)?;
+        self.end_old_challenges()?;
         let issued = issued_at(earlier - TICKETS_KEPT);
         self.db.execute(TICKETS, values![earlier, &issued, last])?;
         self.now = earlier;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::labels::{
     AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
+    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -26,6 +26,7 @@ pub(super) const TEXT: Text = Text {
     hand_over: HAND_OVER,
     refused: REFUSED,
     account: ACCOUNT,
+    second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
     notice: NOTICE,
@@ -65,6 +66,7 @@ const SIGN_IN: SignInText = SignInText {
         format!("Von {source} kommt gerade keine Antwort. Wer sich dort anmeldet, muss warten.")
     },
     no_way_in: "Es ist kein Anmeldeweg eingerichtet. Ihre Administration kann einen in der Konfiguration einrichten.",
+    passkey: "Mit einem Passkey anmelden",
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
@@ -179,6 +181,73 @@ const ACCOUNT: AccountText = AccountText {
     change_password: "Passwort ändern",
     language: "Sprache",
     language_effect: "Das Gateway merkt sich die Sprache an diesem Arbeitsplatz.",
+};
+
+const SECOND_FACTOR: SecondFactorText = SecondFactorText {
+    title: "Zweite Faktoren",
+    summary: |count| match count {
+        0 => "Keiner. Das Passwort allein genügt zum Anmelden.".to_owned(),
+        1 => "Einer. Sie werden nach dem Passwort nach ihm gefragt.".to_owned(),
+        count => format!("{count}. Sie werden nach dem Passwort nach einem von ihnen gefragt."),
+    },
+    manage: "Zweite Faktoren verwalten",
+    intro: "Nach dem Passwort wird nach einem zweiten Faktor gefragt, damit niemand hereinkommt, der nur das Passwort erfahren hat.",
+    must_enrol: "Ihr Konto braucht einen zweiten Faktor. Richten Sie hier einen ein; danach geht es weiter zu dem, was Sie wollten.",
+    required: "Ihr Konto braucht einen zweiten Faktor: der letzte kann nicht entfernt werden.",
+    yours: "Ihre",
+    totp: "Authenticator-App",
+    passkey: "Passkey",
+    enrolled: "seit",
+    last_used: "zuletzt benutzt",
+    never_used: "nie benutzt",
+    remove: "Entfernen",
+    end_others: "Auch meine anderen Sitzungen beenden",
+    add_totp: "Authenticator-App hinzufügen",
+    add_totp_hint: "Eine App auf Ihrem Telefon zeigt einen Code aus sechs Ziffern, der alle 30 Sekunden wechselt.",
+    totp_name: "Mein Telefon",
+    add_passkey: "Passkey hinzufügen",
+    add_passkey_hint: "Ihr Gerät oder ein Sicherheitsschlüssel meldet Sie an, nachdem es Finger, Gesicht oder PIN geprüft hat.",
+    passkey_name: "Mein Passkey",
+    begin: "Einrichten",
+    back: "Zurück zu meinem Konto",
+    cancel: "Abbrechen",
+    scan: "Scannen Sie dieses Bild mit der App:",
+    picture: "QR-Code mit dem Schlüssel, der darunter steht",
+    or_key: "Oder geben Sie dort diesen Schlüssel ein:",
+    open_app: "Die App auf diesem Gerät öffnen",
+    totp_code: "Code, den die App jetzt zeigt",
+    finish: "Fertig",
+    passkey_explain: "Ihr Browser fragt nach Finger, Gesicht oder PIN und bewahrt den Passkey auf.",
+    make_passkey: "Passkey anlegen",
+    no_passkeys_here: "Dafür braucht es einen Browser, der Passkeys kennt, mit eingeschaltetem Script.",
+    passkey_failed: "Vom Browser kam kein Passkey. Versuchen Sie es noch einmal.",
+    codes: "Wiederherstellungscodes",
+    codes_intro: "Jeder dieser Codes lässt Sie einmal herein, wenn Sie Ihren zweiten Faktor nicht zur Hand haben. Sie werden nur dieses eine Mal gezeigt: drucken oder schreiben Sie sie auf, und bewahren Sie sie sicher auf.",
+    codes_kept: "Ich habe sie verwahrt: weiter",
+    codes_left: |left| match left {
+        1 => "Einer ist übrig.".to_owned(),
+        left => format!("{left} sind übrig."),
+    },
+    new_codes: "Neue Wiederherstellungscodes machen",
+    new_codes_effect: "Die alten gelten dann nicht mehr.",
+    confirm_title: "Sind Sie es?",
+    confirm_intro: "Ihre Anmeldung ist eine Weile her. Um zweite Faktoren zu ändern, weisen Sie sich noch einmal aus.",
+    confirm_submit: "Bestätigen",
+    confirm_sign_in: "Oder melden Sie sich neu an",
+    step_title: "Zweiter Schritt",
+    step_passkey: "Passkey verwenden",
+    step_submit: "Anmelden",
+    step_help: "Ist Ihr zweiter Faktor weg, geben Sie einen Ihrer Wiederherstellungscodes ein. Haben Sie keinen, kann Ihre Administration die zweiten Faktoren zurücksetzen.",
+    code: "Code Ihrer App oder ein Wiederherstellungscode",
+    recovery_code: "Wiederherstellungscode",
+    added: "Der zweite Faktor ist hinzugefügt.",
+    removed: "Der zweite Faktor ist entfernt.",
+    renamed: "Der zweite Faktor hat seinen neuen Namen.",
+    confirmed: "Danke. Sie können Ihre zweiten Faktoren jetzt ändern.",
+    not_confirmed: "Das stimmt nicht. Es wurde nichts geändert.",
+    name_invalid: "Es wurde nichts geändert: ein Name hat 1 bis 64 Zeichen.",
+    code_wrong: "Der Code stimmt nicht. Versuchen Sie den, den die App jetzt zeigt, und sehen Sie nach, ob die Uhr Ihres Telefons stimmt.",
+    took_too_long: "Es wurde nichts geändert: das Einrichten hat zu lange gedauert. Fangen Sie neu an.",
 };
 
 const DESKTOP: DesktopText = DesktopText {
@@ -750,6 +819,12 @@ fn problem(problem: &Problem) -> ProblemText {
         Problem::SignInRequired
         | Problem::SignInFailed
         | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
@@ -785,6 +860,49 @@ fn problem(problem: &Problem) -> ProblemText {
 /// Title, what happened, what to do.
 type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
+fn factor_problem(problem: &Problem) -> Words {
+    match problem {
+        Problem::SecondFactorRequired => (
+            "Noch ein Schritt",
+            "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),
+            "Geben Sie den Code ein, den Ihr zweiter Faktor zeigt.".into(),
+        ),
+        Problem::ChallengeEnded => (
+            "Nicht angemeldet",
+            "Der zweite Schritt hat zu lange gedauert, oder zu viele Codes waren falsch.".into(),
+            "Melden Sie sich neu an.".into(),
+        ),
+        Problem::PasskeyRefused => (
+            "Nicht angemeldet",
+            "Der Passkey wurde nicht angenommen.".into(),
+            "Melden Sie sich anders an. Ein Passkey allein genügt nur, wenn Ihr Kennwort hier \
+             geführt wird; sonst ist er der zweite Schritt."
+                .into(),
+        ),
+        Problem::SecondFactorMissing => (
+            "Zuerst ein zweiter Faktor",
+            "Ihr Konto braucht einen zweiten Faktor und hat noch keinen.".into(),
+            "Richten Sie einen auf der Seite Ihres Kontos ein; danach geht es weiter.".into(),
+        ),
+        Problem::SecondFactorNeeded => (
+            "Ihr letzter zweiter Faktor",
+            "Ihr Konto braucht einen zweiten Faktor, und dieser ist der einzige.".into(),
+            "Richten Sie zuerst einen anderen ein.".into(),
+        ),
+        Problem::PasskeyTaken => (
+            "Passkey nicht hinzugefügt",
+            "Dieser Passkey gehört schon zu einem Konto.".into(),
+            "Verwenden Sie einen anderen.".into(),
+        ),
+        _ => (
+            "Nicht angemeldet",
+            "Der Code oder der Passkey stimmt nicht.".into(),
+            "Versuchen Sie es mit dem Code, den die App jetzt zeigt; jeder Code gilt einmal."
+                .into(),
+        ),
+    }
+}
+
 fn sign_in_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SignInFailed => (
@@ -793,11 +911,13 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Versuchen Sie es noch einmal. Wenn Sie das Passwort nicht mehr wissen, kann Ihre Administration ein neues setzen."
                 .into(),
         ),
-        Problem::SecondFactorRequired => (
-            "Noch ein Schritt",
-            "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),
-            "Geben Sie den Code ein, den Ihr zweiter Faktor zeigt.".into(),
-        ),
+        Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
+        | Problem::SecondFactorRequired => factor_problem(problem),
         Problem::SignInAgain => (
             "Noch einmal anmelden",
             "Dafür ist eine frische Anmeldung nötig.".into(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::labels::{
     AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
+    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -26,6 +26,7 @@ pub(super) const TEXT: Text = Text {
     hand_over: HAND_OVER,
     refused: REFUSED,
     account: ACCOUNT,
+    second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
     notice: NOTICE,
@@ -63,6 +64,7 @@ const SIGN_IN: SignInText = SignInText {
     submit: "Sign in",
     silent: |source| format!("{source} does not answer now. Whoever signs in there has to wait."),
     no_way_in: "No way to sign in is set up. Your administrator can set one up in the configuration.",
+    passkey: "Sign in with a passkey",
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
@@ -177,6 +179,73 @@ const ACCOUNT: AccountText = AccountText {
     change_password: "Change password",
     language: "Language",
     language_effect: "The gateway remembers the language on this workstation.",
+};
+
+const SECOND_FACTOR: SecondFactorText = SecondFactorText {
+    title: "Second factors",
+    summary: |count| match count {
+        0 => "None. Your password alone lets you in.".to_owned(),
+        1 => "One. You are asked for it after your password.".to_owned(),
+        count => format!("{count}. You are asked for one of them after your password."),
+    },
+    manage: "Manage second factors",
+    intro: "A second factor is asked for after your password, so that nobody gets in who has only learnt the password.",
+    must_enrol: "Your account needs a second factor. Set one up here; then you go on to what you wanted.",
+    required: "Your account needs a second factor: the last one cannot be removed.",
+    yours: "Yours",
+    totp: "Authenticator app",
+    passkey: "Passkey",
+    enrolled: "since",
+    last_used: "last used",
+    never_used: "never used",
+    remove: "Remove",
+    end_others: "End my other sessions too",
+    add_totp: "Add an authenticator app",
+    add_totp_hint: "An app on your phone shows a code of six digits that changes every 30 seconds.",
+    totp_name: "My phone",
+    add_passkey: "Add a passkey",
+    add_passkey_hint: "Your device or a security key signs you in after it has checked your finger, face or PIN.",
+    passkey_name: "My passkey",
+    begin: "Set up",
+    back: "Back to my account",
+    cancel: "Cancel",
+    scan: "Scan this picture with the app:",
+    picture: "QR code with the key that stands below",
+    or_key: "Or type this key into it:",
+    open_app: "Open the app on this device",
+    totp_code: "Code that the app shows now",
+    finish: "Finish",
+    passkey_explain: "Your browser asks for your finger, face or PIN, and keeps the passkey.",
+    make_passkey: "Make the passkey",
+    no_passkeys_here: "This needs a browser that has passkeys, with script switched on.",
+    passkey_failed: "No passkey came from the browser. Try again.",
+    codes: "Recovery codes",
+    codes_intro: "Each of these codes lets you in once where your second factor is not at hand. They are shown this one time: print them or write them down, and keep them safe.",
+    codes_kept: "I have kept them: go on",
+    codes_left: |left| match left {
+        1 => "One is left.".to_owned(),
+        left => format!("{left} are left."),
+    },
+    new_codes: "Make new recovery codes",
+    new_codes_effect: "The old ones no longer work then.",
+    confirm_title: "Is it you?",
+    confirm_intro: "You signed in a while ago. To change second factors, prove again who you are.",
+    confirm_submit: "Confirm",
+    confirm_sign_in: "Or sign in again",
+    step_title: "Second step",
+    step_passkey: "Use a passkey",
+    step_submit: "Sign in",
+    step_help: "If your second factor is gone, enter one of your recovery codes. Without any, your administrator can reset your second factors.",
+    code: "Code of your app, or a recovery code",
+    recovery_code: "Recovery code",
+    added: "The second factor is added.",
+    removed: "The second factor is removed.",
+    renamed: "The second factor has its new name.",
+    confirmed: "Thank you. You can change your second factors now.",
+    not_confirmed: "That is not right. Nothing was changed.",
+    name_invalid: "Nothing was changed: a name has 1 to 64 characters.",
+    code_wrong: "The code is not right. Try the one that the app shows now, and look whether the clock of your phone is right.",
+    took_too_long: "Nothing was changed: setting up took too long. Begin again.",
 };
 
 const DESKTOP: DesktopText = DesktopText {
@@ -712,6 +781,12 @@ fn problem(problem: &Problem) -> ProblemText {
         Problem::SignInRequired
         | Problem::SignInFailed
         | Problem::SecondFactorRequired
+        | Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
@@ -747,6 +822,48 @@ fn problem(problem: &Problem) -> ProblemText {
 /// Title, what happened, what to do.
 type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
+fn factor_problem(problem: &Problem) -> Words {
+    match problem {
+        Problem::SecondFactorRequired => (
+            "One more step",
+            "The password is right. This account also has a second factor.".into(),
+            "Enter the code that your second factor shows.".into(),
+        ),
+        Problem::ChallengeEnded => (
+            "Not signed in",
+            "The second step took too long, or too many codes were wrong.".into(),
+            "Sign in again.".into(),
+        ),
+        Problem::PasskeyRefused => (
+            "Not signed in",
+            "The passkey was not accepted.".into(),
+            "Sign in another way. A passkey alone is for people whose password is kept here; for \
+             others it is the second step."
+                .into(),
+        ),
+        Problem::SecondFactorMissing => (
+            "A second factor first",
+            "Your account needs a second factor, and has none yet.".into(),
+            "Set one up on your account's page; then go on.".into(),
+        ),
+        Problem::SecondFactorNeeded => (
+            "Your last second factor",
+            "Your account needs a second factor, and this is the only one.".into(),
+            "Set another one up first.".into(),
+        ),
+        Problem::PasskeyTaken => (
+            "Passkey not added",
+            "This passkey belongs to an account already.".into(),
+            "Use another one.".into(),
+        ),
+        _ => (
+            "Not signed in",
+            "The code or the passkey is not right.".into(),
+            "Try again with the code that the app shows now; each code works once.".into(),
+        ),
+    }
+}
+
 fn sign_in_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SignInFailed => (
@@ -755,11 +872,13 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Try again. If you no longer know the password, your administrator can set a new one."
                 .into(),
         ),
-        Problem::SecondFactorRequired => (
-            "One more step",
-            "The password is right. This account also has a second factor.".into(),
-            "Enter the code that your second factor shows.".into(),
-        ),
+        Problem::SecondFactorFailed
+        | Problem::ChallengeEnded
+        | Problem::PasskeyRefused
+        | Problem::SecondFactorMissing
+        | Problem::SecondFactorNeeded
+        | Problem::PasskeyTaken
+        | Problem::SecondFactorRequired => factor_problem(problem),
         Problem::SignInAgain => (
             "Sign in again",
             "This needs a fresh sign-in.".into(),

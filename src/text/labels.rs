@@ -23,6 +23,7 @@ pub struct Text {
     pub hand_over: HandOverText,
     pub refused: RefusedText,
     pub account: AccountText,
+    pub second_factor: SecondFactorText,
     pub desktop: DesktopText,
     pub error: ErrorText,
     pub notice: NoticeText,
@@ -76,6 +77,7 @@ pub struct SignInText {
     /// A source of passwords that does not answer.
     pub silent: fn(&str) -> String,
     pub no_way_in: &'static str,
+    pub passkey: &'static str,
 }
 
 /// The `AccessPoint` page.
@@ -205,6 +207,70 @@ pub struct AccountText {
     pub change_password: &'static str,
     pub language: &'static str,
     pub language_effect: &'static str,
+}
+
+/// The second step of a sign-in, and the pages of second factors.
+#[derive(Debug)]
+pub struct SecondFactorText {
+    pub title: &'static str,
+    /// How many there are.
+    pub summary: fn(usize) -> String,
+    pub manage: &'static str,
+    pub intro: &'static str,
+    pub must_enrol: &'static str,
+    pub required: &'static str,
+    pub yours: &'static str,
+    pub totp: &'static str,
+    pub passkey: &'static str,
+    pub enrolled: &'static str,
+    pub last_used: &'static str,
+    pub never_used: &'static str,
+    pub remove: &'static str,
+    pub end_others: &'static str,
+    pub add_totp: &'static str,
+    pub add_totp_hint: &'static str,
+    pub totp_name: &'static str,
+    pub add_passkey: &'static str,
+    pub add_passkey_hint: &'static str,
+    pub passkey_name: &'static str,
+    pub begin: &'static str,
+    pub back: &'static str,
+    pub cancel: &'static str,
+    pub scan: &'static str,
+    pub picture: &'static str,
+    pub or_key: &'static str,
+    pub open_app: &'static str,
+    pub totp_code: &'static str,
+    pub finish: &'static str,
+    pub passkey_explain: &'static str,
+    pub make_passkey: &'static str,
+    pub no_passkeys_here: &'static str,
+    pub passkey_failed: &'static str,
+    pub codes: &'static str,
+    pub codes_intro: &'static str,
+    pub codes_kept: &'static str,
+    /// How many are left.
+    pub codes_left: fn(u32) -> String,
+    pub new_codes: &'static str,
+    pub new_codes_effect: &'static str,
+    pub confirm_title: &'static str,
+    pub confirm_intro: &'static str,
+    pub confirm_submit: &'static str,
+    pub confirm_sign_in: &'static str,
+    pub step_title: &'static str,
+    pub step_passkey: &'static str,
+    pub step_submit: &'static str,
+    pub step_help: &'static str,
+    pub code: &'static str,
+    pub recovery_code: &'static str,
+    pub added: &'static str,
+    pub removed: &'static str,
+    pub renamed: &'static str,
+    pub confirmed: &'static str,
+    pub not_confirmed: &'static str,
+    pub name_invalid: &'static str,
+    pub code_wrong: &'static str,
+    pub took_too_long: &'static str,
 }
 
 /// The page that explains how to set Desktop up.

@@ -15,7 +15,7 @@ mod sentence;
 
 pub use labels::{
     AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SignInText, Text, TimeText,
+    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 pub use moment::{Dates, FileSize, Moment, Span};
 pub use problem::{Problem, ProblemText};

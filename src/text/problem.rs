@@ -15,6 +15,18 @@ pub enum Problem {
     SignInFailed,
     /// 401: a second factor is wanted.
     SecondFactorRequired,
+    /// 401: the second factor is not right.
+    SecondFactorFailed,
+    /// 401: the second step took too long, or was wrong too often.
+    ChallengeEnded,
+    /// 401: a passkey that was used alone is not accepted.
+    PasskeyRefused,
+    /// 403: a second factor has to be enrolled before anything else.
+    SecondFactorMissing,
+    /// 409: it is the last second factor of somebody who needs one.
+    SecondFactorNeeded,
+    /// 409: the passkey belongs to an account already.
+    PasskeyTaken,
     /// 403: the form is too old or was made elsewhere.
     CsrfTokenInvalid,
     /// 403: the person may not do this.
@@ -134,6 +146,12 @@ impl Problem {
             Self::SignInRequired => "SIGN_IN_REQUIRED",
             Self::SignInFailed => "SIGN_IN_FAILED",
             Self::SecondFactorRequired => "SECOND_FACTOR_REQUIRED",
+            Self::SecondFactorFailed => "SECOND_FACTOR_FAILED",
+            Self::ChallengeEnded => "CHALLENGE_ENDED",
+            Self::PasskeyRefused => "PASSKEY_REFUSED",
+            Self::SecondFactorMissing => "SECOND_FACTOR_MISSING",
+            Self::SecondFactorNeeded => "SECOND_FACTOR_NEEDED",
+            Self::PasskeyTaken => "PASSKEY_TAKEN",
             Self::CsrfTokenInvalid => "CSRF_TOKEN_INVALID",
             Self::Forbidden => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",

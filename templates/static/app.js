@@ -118,7 +118,99 @@
     }
   }
 
+  /* Passkeys. The server writes what the browser is asked, and reads its answer, with bytes in
+     base64url; the browser takes and gives buffers. */
+  function toBuffer(text) {
+    var plain = window.atob(text.replace(/-/g, '+').replace(/_/g, '/'));
+    var bytes = new Uint8Array(plain.length);
+    var i;
+    for (i = 0; i < plain.length; i += 1) {
+      bytes[i] = plain.charCodeAt(i);
+    }
+    return bytes.buffer;
+  }
+
+  function toText(buffer) {
+    var bytes = new Uint8Array(buffer);
+    var plain = '';
+    var i;
+    for (i = 0; i < bytes.length; i += 1) {
+      plain += String.fromCharCode(bytes[i]);
+    }
+    return window.btoa(plain).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+  }
+
+  function withBuffers(options) {
+    var lists = [options.allowCredentials || [], options.excludeCredentials || []];
+    options.challenge = toBuffer(options.challenge);
+    if (options.user) {
+      options.user.id = toBuffer(options.user.id);
+    }
+    lists.forEach(function (list) {
+      list.forEach(function (known) {
+        known.id = toBuffer(known.id);
+      });
+    });
+    return options;
+  }
+
+  function answerOf(credential) {
+    var given = credential.response;
+    var response = {};
+    ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle']
+      .forEach(function (name) {
+        if (given[name]) {
+          response[name] = toText(given[name]);
+        }
+      });
+    return JSON.stringify({
+      id: credential.id,
+      rawId: toText(credential.rawId),
+      type: credential.type,
+      response: response
+    });
+  }
+
+  function hasPasskeys() {
+    return Boolean(window.PublicKeyCredential && window.navigator.credentials);
+  }
+
+  function askForPasskey(form) {
+    var asked = { publicKey: withBuffers(JSON.parse(form.getAttribute('data-options')).publicKey) };
+    var credentials = window.navigator.credentials;
+    return has(form, 'new') ? credentials.create(asked) : credentials.get(asked);
+  }
+
+  function offerPasskey(form) {
+    var failure = form.querySelector('[role=alert]');
+    form.hidden = false;
+    form.addEventListener('submit', function (event) {
+      event.preventDefault();
+      failure.hidden = true;
+      askForPasskey(form).then(function (credential) {
+        form.elements.answer.value = answerOf(credential);
+        form.submit();
+      }, function () {
+        failure.hidden = false;
+      });
+    });
+  }
+
+  function offerPasskeys() {
+    if (!hasPasskeys()) {
+      return;
+    }
+    each('form.passkey', offerPasskey);
+    each('.with-passkeys', function (element) {
+      element.hidden = false;
+    });
+    each('.without-passkeys', function (element) {
+      element.hidden = true;
+    });
+  }
+
   tellDesktop();
+  offerPasskeys();
   each('input[type=password]', watchCapsLock);
   each('.tiles form', nameButtons);
   each('button[data-copy]', offerCopy);

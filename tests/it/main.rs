@@ -15,6 +15,7 @@ mod oidc;
 mod pki;
 mod provider;
 mod receiver;
+mod second_factor;
 mod slapd;
 mod support;
 mod tidy;

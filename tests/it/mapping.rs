@@ -77,7 +77,10 @@ async fn refused(door: &Door, source: &str, subject: &str, claims: Value) -> (St
 
 async fn begins(gateway: &Gateway, signed_in: &SignedIn) -> usize {
     let secret = gateway.app.fresh().id();
-    let begun = gateway.app.begin_session(signed_in, &secret, &from()).await;
+    let begun = gateway
+        .app
+        .begin_session(signed_in, &secret, &from(), None)
+        .await;
     begun.unwrap();
     sessions(gateway)
 }

@@ -242,6 +242,7 @@ const UNIQUE_ENDINGS: [&str; 15] = [
     "api_token.id",
     "estate_cal.id",
     "state_hash",
+    "hash",
     // The column by which the rows are grouped.
     "code",
 ];

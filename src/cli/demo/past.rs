@@ -205,7 +205,8 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         workstation_header: None,
     };
     let secret = app.fresh().token();
-    app.begin_session(&signed_in, &secret, &client).await?;
+    app.begin_session(&signed_in, &secret, &client, None)
+        .await?;
     let hash = hash_secret(SecretKind::Session, &secret);
     let session = app.ledger().session(&hash)?;
     let session = session.context("a sample session could not be begun")?;

@@ -181,7 +181,7 @@ async fn change_password(
     let name = signed.info.person.name.clone();
     app.confirm_password(&name, change.current_password.into(), client)
         .await?
-        .into_result(app.now())?;
+        .into_result(Problem::SignInFailed, app.now())?;
     let (keep, actor) = (Some(signed.info.hash.clone()), signed.actor());
     app.set_user_password(&name, change.new_password.into(), keep, actor)
         .await?;

@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod documents;
 mod list;
+mod second_factors;
 mod session;
 
 use axum::Router;
@@ -30,6 +31,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .merge(session::routes(app))
         .merge(documents::routes())
         .merge(account::routes())
+        .merge(second_factors::routes())
         .merge(admin::routes())
 }
 

@@ -10,11 +10,12 @@ use tower_sessions::Session;
 
 use super::Body;
 use crate::app::App;
-use crate::app::sign_in::Attempt;
+use crate::app::second_factor::{NextStep, Proof};
+use crate::app::sign_in::{Attempt, SignedIn};
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{ApiPerson, From, Signed, is_foreign};
+use crate::http::extract::{EnrollingPerson, From, Signed, is_foreign};
 use crate::http::failure::Failure;
 use crate::http::pages::with_workstation;
 use crate::http::session;
@@ -22,8 +23,11 @@ use crate::text::Problem;
 
 /// Routes of the session.
 pub(super) fn routes(app: &App) -> Router<App> {
-    let changing = post(begin).delete(end).layer(session::layer(app));
-    Router::new().route("/api/v1/session", changing.get(show))
+    let session = session::layer(app);
+    let changing = post(begin).delete(end).layer(session.clone());
+    Router::new()
+        .route("/api/v1/session", changing.get(show))
+        .route("/api/v1/session/second-factor", post(finish).layer(session))
 }
 
 #[derive(Deserialize)]
@@ -41,6 +45,8 @@ struct SessionBody<'a> {
     csrf_token: String,
     expires_at: Timestamp,
     workstation: &'a Workstation,
+    /// Nothing else can be done before a second factor is enrolled.
+    must_enrol: bool,
 }
 
 async fn begin(
@@ -50,16 +56,7 @@ async fn begin(
     headers: HeaderMap,
     body: Body<Credentials>,
 ) -> Result<Response, Failure> {
-    // There is no token yet that could speak for a page of ours.
-    let null = headers
-        .get(header::ORIGIN)
-        .is_some_and(|origin| origin == "null");
-    let same = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "same-origin");
-    if is_foreign(&app, &headers) || (null && !same) {
-        return Err(Problem::Forbidden.into());
-    }
+    refuse_foreign(&app, &headers)?;
     let Body(Credentials { username, password }) = body;
     let attempt = Attempt {
         name: username,
@@ -70,17 +67,71 @@ async fn begin(
         .sign_in_with_password(attempt)
         .await?
         .into_result(app.now())?;
-    let secret = session::begin(&app, &old, &signed_in, &client).await?;
-    let signed = Signed::by_secret(&app, &secret)?.ok_or(Problem::SignInRequired)?;
-    let answer = (StatusCode::CREATED, Json(body_of(&app, &signed))).into_response();
-    Ok(with_workstation(&app, answer, &signed_in))
+    let enrol_for = match app.next_step(&signed_in, &client).await? {
+        NextStep::Enter => None,
+        NextStep::Enrol => Some("/"),
+        NextStep::Ask(challenge) => return Ok(second_step(&app, &challenge, &signed_in)),
+    };
+    let secret = session::begin(&app, &old, &signed_in, &client, enrol_for).await?;
+    begun(&app, &secret, &signed_in)
 }
 
-async fn show(State(app): State<App>, ApiPerson(signed): ApiPerson) -> Response {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecondFactor {
+    challenge: String,
+    code: String,
+}
+
+/// `POST /session/second-factor`: the code of an app, or a recovery code.
+async fn finish(
+    State(app): State<App>,
+    old: Session,
+    From(client): From,
+    headers: HeaderMap,
+    body: Body<SecondFactor>,
+) -> Result<Response, Failure> {
+    refuse_foreign(&app, &headers)?;
+    let Body(SecondFactor { challenge, code }) = body;
+    let signed_in = app
+        .finish_second_step(&challenge, &Proof::Code(code), &client)
+        .await?
+        .into_result(app.now())?;
+    let secret = session::begin(&app, &old, &signed_in, &client, None).await?;
+    begun(&app, &secret, &signed_in)
+}
+
+/// There is no token yet that could speak for a page of ours.
+fn refuse_foreign(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let null = headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| origin == "null");
+    let same = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "same-origin");
+    if is_foreign(app, headers) || (null && !same) {
+        return Err(Problem::Forbidden.into());
+    }
+    Ok(())
+}
+
+/// The answer that asks for the second factor.
+fn second_step(app: &App, challenge: &str, signed_in: &SignedIn) -> Response {
+    let failure = Failure::second_factor_required(challenge.to_owned());
+    with_workstation(app, failure.into_response(), signed_in)
+}
+
+fn begun(app: &App, secret: &str, signed_in: &SignedIn) -> Result<Response, Failure> {
+    let signed = Signed::by_secret(app, secret)?.ok_or(Problem::SignInRequired)?;
+    let answer = (StatusCode::CREATED, Json(body_of(app, &signed))).into_response();
+    Ok(with_workstation(app, answer, signed_in))
+}
+
+async fn show(State(app): State<App>, EnrollingPerson(signed): EnrollingPerson) -> Response {
     Json(body_of(&app, &signed)).into_response()
 }
 
-async fn end(session: Session, _: ApiPerson) -> Result<StatusCode, Failure> {
+async fn end(session: Session, _: EnrollingPerson) -> Result<StatusCode, Failure> {
     session
         .flush()
         .await
@@ -97,5 +148,6 @@ fn body_of<'a>(app: &App, signed: &'a Signed) -> SessionBody<'a> {
         csrf_token: signed.csrf_token(app),
         expires_at: info.ends_at,
         workstation: &info.workstation,
+        must_enrol: info.enrol_for.is_some(),
     }
 }

@@ -11,6 +11,7 @@ mod hand_over;
 mod lease_outcome;
 mod mark;
 mod refused;
+mod second_factor;
 mod sign_in;
 pub mod static_files;
 mod tile;
@@ -23,7 +24,11 @@ pub use hand_over::{HandOverPage, LeaseOutcome};
 pub use lease_outcome::{LeaseOutcomePage, LeaseSeen};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
-pub use sign_in::{SignInPage, SignInWay};
+pub use second_factor::{
+    ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, SecondStepPage,
+    TotpPage,
+};
+pub use sign_in::{PasskeyAlone, SignInPage, SignInWay};
 pub use tile::{DocumentFacts, Tile};
 
 use askama::Template;

@@ -5,6 +5,7 @@ use crate::domain::client::ClientKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId, WorkstationUse};
+use crate::store::FactorKind;
 use crate::text::Problem;
 
 /// Stands wherever people or files give a name.
@@ -175,6 +176,7 @@ pub(super) fn every_page(language: Language, name: &str) -> Vec<(&'static str, S
         address: "https://accesspoint.corp.example/",
     };
     pages.push(("desktop", desktop.render().unwrap()));
+    pages.extend(second_factor_pages(language, name));
     pages
 }
 
@@ -209,6 +211,10 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         silent: std::slice::from_ref(&silent),
         username: "",
         return_to: "/account",
+        passkey: Some(PasskeyAlone {
+            options: "{\"publicKey\":{} }",
+            state: "c2VhbGVk",
+        }),
         notice: Some(text.notice.signed_out),
         failure: None,
     };
@@ -217,7 +223,18 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         notice: None,
         failure: Some(&failed.happened),
         silent: &[],
+        passkey: None,
         ..first
+    };
+    let step = SecondStepPage {
+        frame: Frame {
+            path: "/login/second-factor?step=c2VhbGVk",
+            ..signed_out
+        },
+        step: "c2VhbGVk",
+        totp: true,
+        passkey: Some("{\"publicKey\":{} }"),
+        failure: Some(&failed.happened),
     };
     let shut = SignInPage {
         ways: &[],
@@ -237,6 +254,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         ("sign-in", first.render().unwrap()),
         ("sign-in-failed", second.render().unwrap()),
         ("sign-in-shut", shut.render().unwrap()),
+        ("second-step", step.render().unwrap()),
         ("error", error.render().unwrap()),
     ]
 }
@@ -393,6 +411,78 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn second_factor_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let text = &language.text().second_factor;
+    let row = |id, kind, last_used_at| FactorRow {
+        id,
+        kind,
+        name,
+        enrolled_at: at("2026-11-22T09:14:00.000Z"),
+        last_used_at,
+    };
+    let used_at = Some(at("2026-11-24T09:14:00.000Z"));
+    let mine = [
+        row("f1", FactorKind::Totp, used_at),
+        row("f2", FactorKind::Passkey, None),
+    ];
+    let list = SecondFactorsPage {
+        frame: named_frame(language, name),
+        notice: Some(text.added),
+        failure: None,
+        factors: &mine,
+        codes_left: 9,
+        must_enrol: false,
+        required: true,
+        confirm: None,
+        has_passkeys: true,
+    };
+    let old = SecondFactorsPage {
+        frame: named_frame(language, name),
+        notice: None,
+        failure: Some(text.not_confirmed),
+        confirm: Some(ConfirmWays {
+            password: true,
+            code: true,
+            sign_in: "/login?return_to=%2Faccount",
+        }),
+        ..list
+    };
+    let first = SecondFactorsPage {
+        frame: named_frame(language, name),
+        notice: None,
+        factors: &[],
+        must_enrol: true,
+        has_passkeys: false,
+        ..list
+    };
+    let totp = TotpPage {
+        frame: named_frame(language, name),
+        failure: Some(text.code_wrong),
+        name,
+        key: "GEZD GNBV GY3T QOJQ",
+        address: "otpauth://totp/ap.example:ann?secret=GEZDGNBVGY3TQOJQ&issuer=ap.example",
+    };
+    let passkey = PasskeyPage {
+        frame: named_frame(language, name),
+        failure: Some(text.passkey_failed),
+        name,
+        options: "{\"publicKey\":{} }",
+    };
+    let codes = RecoveryCodesPage {
+        frame: named_frame(language, name),
+        codes: &["abcd-efgh-2345-6789".to_owned()],
+        to: "/account/second-factors",
+    };
+    vec![
+        ("second-factors", list.render().unwrap()),
+        ("second-factors-old", old.render().unwrap()),
+        ("second-factors-first", first.render().unwrap()),
+        ("totp", totp.render().unwrap()),
+        ("passkey", passkey.render().unwrap()),
+        ("recovery-codes", codes.render().unwrap()),
+    ]
+}
+
 fn account_page(language: Language, name: &str) -> String {
     let lease = |id, state, renewed_at| LeaseRow {
         id,
@@ -446,6 +536,7 @@ fn account_page(language: Language, name: &str) -> String {
             },
         ],
         can_release: true,
+        second_factors: 1,
         can_change_password: true,
     };
     page.render().unwrap()

@@ -19,10 +19,22 @@ pub struct SignInPage<'a> {
     pub username: &'a str,
     /// Where to go afterwards: a path, or the opaque id of a kept one.
     pub return_to: &'a str,
+    /// What the browser is asked for a passkey that is used alone; its form is hidden until the
+    /// script knows that the browser has passkeys.
+    pub passkey: Option<PasskeyAlone<'a>>,
     /// Something good to know, such as that the session has ended.
     pub notice: Option<&'a str>,
     /// Why signing in failed.
     pub failure: Option<&'a str>,
+}
+
+/// A passkey that is used alone.
+#[derive(Clone, Copy, Debug)]
+pub struct PasskeyAlone<'a> {
+    /// The options of the browser's call, JSON.
+    pub options: &'a str,
+    /// What comes back with the answer.
+    pub state: &'a str,
 }
 
 /// One way to sign in.

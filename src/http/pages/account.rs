@@ -12,7 +12,7 @@ use super::frame;
 use super::sign_in::NoFields;
 use crate::app::App;
 use crate::app::administer::AdministerError;
-use crate::app::sign_in::{SignIn, workstation_name};
+use crate::app::sign_in::{Confirmed, workstation_name};
 use crate::auth::password::Password;
 use crate::auth::password_rules::BadPassword;
 use crate::domain::lease::{Lease, LeaseId, LeaseState as State_};
@@ -123,7 +123,8 @@ fn page(
         workstations: &workstation_rows,
         sessions: &session_rows,
         can_release: app.estate().is_none(),
-        can_change_password: true,
+        second_factors: app.ledger().factors(&person.id)?.len(),
+        can_change_password: app.ledger().has_password(&person.id)?,
     };
     Ok(respond(status, &page))
 }
@@ -277,11 +278,8 @@ async fn change_password(
     let name = &info.person.name;
     let current = Password::from(fields.current_password);
     match app.confirm_password(name, current, client).await? {
-        SignIn::Done(_) => {}
-        SignIn::Failed => return refuse(notices.password_wrong),
-        other => {
-            other.into_result(app.now())?;
-        }
+        Confirmed::Wrong => return refuse(notices.password_wrong),
+        other => other.into_result(Problem::SignInFailed, app.now())?,
     }
     let new = Password::from(fields.new_password);
     let (keep, actor) = (Some(info.hash.clone()), visitor.signed.actor());

@@ -4,10 +4,12 @@ mod access_point;
 mod account;
 mod lease_outcome;
 mod open;
+mod second_factors;
+mod second_step;
 mod sign_in;
 mod tiles;
 
-pub(super) use sign_in::with_workstation;
+pub(super) use sign_in::{enter, with_workstation};
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -48,7 +50,17 @@ pub(super) fn routes(app: &App) -> Router<App> {
                 .layer(session.clone())
                 .get(sign_in::show),
         )
-        .route("/logout", post(sign_in::sign_out).layer(session))
+        .route("/logout", post(sign_in::sign_out).layer(session.clone()))
+        .route(
+            "/login/second-factor",
+            post(second_step::submit)
+                .layer(session.clone())
+                .get(second_step::show),
+        )
+        .route(
+            "/login/passkey",
+            post(sign_in::submit_passkey).layer(session),
+        )
         .route("/documents/{id}/open", post(open::open))
         .route(
             "/documents/{id}/favourite",
@@ -57,6 +69,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .route("/desktop", get(desktop))
         .route("/account/lease", get(lease_outcome::show))
         .merge(account::routes())
+        .merge(second_factors::routes())
 }
 
 /// What stands at no other path.

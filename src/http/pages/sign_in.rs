@@ -10,17 +10,18 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{add_cookie, frame, host_cookie, kept_cookie};
+use super::{add_cookie, frame, host_cookie, kept_cookie, second_step};
 use crate::app::App;
-use crate::app::sign_in::{Attempt, SignedIn, WORKSTATION_COOKIE_LIFE};
+use crate::app::second_factor::NextStep;
+use crate::app::sign_in::{Attempt, Client, SignedIn, WORKSTATION_COOKIE_LIFE};
 use crate::config::SourceKind;
 use crate::http::edge::see_other;
 use crate::http::extract::{
-    Asked, CheckedForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
+    Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
 };
 use crate::http::failure::{self, Failure};
 use crate::http::oidc::SIGN_OUT_COOKIE;
-use crate::http::page::{SignInPage, SignInWay, respond};
+use crate::http::page::{PasskeyAlone, SignInPage, SignInWay, respond};
 use crate::http::return_to::ReturnTo;
 use crate::http::session;
 use crate::text::{Language, Problem};
@@ -76,17 +77,13 @@ pub(super) async fn submit(
         return Err(Problem::CsrfTokenInvalid.into());
     }
     let (token, fields) = read_form::<SignInForm>(request).await?;
-    let mut shown = Shown {
+    let shown = Shown {
         username: &fields.username,
         return_to: &fields.return_to,
         ..Shown::default()
     };
-    let cookie = asked.cookie(SIGN_IN_COOKIE);
-    let fits = cookie.is_some_and(|cookie| app.csrf().accepts(&form_secret(cookie), &token));
-    if !fits {
-        let problem = problem_text(asked.language(), &Problem::CsrfTokenInvalid);
-        shown.failure = Some(&problem);
-        return Ok(form(&app, &asked, StatusCode::FORBIDDEN, &shown));
+    if fitting_cookie(&app, &asked, &token).is_none() {
+        return Ok(refused(&app, &asked, &Problem::CsrfTokenInvalid, shown));
     }
     let attempt = Attempt {
         name: fields.username.clone(),
@@ -99,16 +96,88 @@ pub(super) async fn submit(
         .into_result(app.now())
     {
         Ok(signed_in) => {
-            session::begin(&app, &session, &signed_in, &client).await?;
             let to = ReturnTo::parse(&fields.return_to).location();
-            return Ok(with_workstation(&app, see_other(&to), &signed_in));
+            return enter(&app, &asked, &session, &client, &signed_in, &to).await;
         }
         Err(problem) => problem,
     };
-    let text = problem_text(asked.language(), &problem);
-    shown.failure = Some(&text);
-    let page = form(&app, &asked, failure::status(&problem), &shown);
-    Ok(failure::with_retry_after(page, &problem))
+    Ok(refused(&app, &asked, &problem, shown))
+}
+
+#[derive(Deserialize)]
+struct PasskeyForm {
+    #[serde(default)]
+    return_to: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    answer: String,
+}
+
+/// `POST /login/passkey`: a passkey that is used alone.
+pub(super) async fn submit_passkey(
+    State(app): State<App>,
+    asked: Asked,
+    session: Session,
+    From(client): From,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Failure> {
+    if is_foreign(&app, &headers) {
+        return Err(Problem::CsrfTokenInvalid.into());
+    }
+    let (token, fields) = read_form::<PasskeyForm>(request).await?;
+    let shown = Shown {
+        return_to: &fields.return_to,
+        ..Shown::default()
+    };
+    let Some(cookie) = fitting_cookie(&app, &asked, &token) else {
+        return Ok(refused(&app, &asked, &Problem::CsrfTokenInvalid, shown));
+    };
+    let signed_in = app
+        .sign_in_with_passkey(cookie, &fields.state, &fields.answer, &client)
+        .await?;
+    match signed_in {
+        Ok(signed_in) => {
+            let to = ReturnTo::parse(&fields.return_to).location();
+            enter(&app, &asked, &session, &client, &signed_in, &to).await
+        }
+        Err(problem) => Ok(refused(&app, &asked, &problem, shown)),
+    }
+}
+
+/// Lets somebody in whose first step was right: with a session, or on to the second step.
+pub(in crate::http) async fn enter(
+    app: &App,
+    asked: &Asked,
+    session: &Session,
+    client: &Client,
+    signed_in: &SignedIn,
+    wanted: &str,
+) -> Result<Response, Failure> {
+    let answer = match app.next_step(signed_in, client).await? {
+        NextStep::Ask(challenge) => second_step::ask(app, asked, challenge, wanted)?,
+        NextStep::Enter => {
+            session::begin(app, session, signed_in, client, None).await?;
+            see_other(wanted)
+        }
+        NextStep::Enrol => {
+            session::begin(app, session, signed_in, client, Some(wanted)).await?;
+            see_other(failure::SECOND_FACTORS_PATH)
+        }
+    };
+    Ok(with_workstation(app, answer, signed_in))
+}
+
+/// The form again, with what went wrong.
+fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Response {
+    let text = problem_text(asked.language(), problem);
+    let shown = Shown {
+        failure: Some(&text),
+        ..shown
+    };
+    let page = form(app, asked, failure::status(problem), &shown);
+    failure::with_retry_after(page, problem)
 }
 
 /// `POST /logout`: the session ends here, and at the provider that it came from, where that offers
@@ -116,7 +185,7 @@ pub(super) async fn submit(
 pub(super) async fn sign_out(
     State(app): State<App>,
     session: Session,
-    form: CheckedForm<NoFields>,
+    EnrollingForm(form): EnrollingForm<NoFields>,
 ) -> Result<Response, Failure> {
     let ending = form.visitor.signed.info;
     let id_token = app.id_token(&ending);
@@ -163,11 +232,9 @@ struct Shown<'a> {
 }
 
 fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Response {
-    let known = asked
-        .cookie(SIGN_IN_COOKIE)
-        .filter(|value| value.len() >= 22);
-    let cookie = known.map_or_else(|| app.fresh().id(), str::to_owned);
-    let token = app.csrf().token(&form_secret(&cookie));
+    let browser = BrowserSecret::of(app, asked);
+    let token = browser.token(app);
+    let alone = app.ask_passkey_alone(&browser.secret);
     let silent = app.silent_sources();
     let providers = providers(app, shown.return_to);
     let page = SignInPage {
@@ -176,14 +243,53 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
         silent: &silent,
         username: shown.username,
         return_to: shown.return_to,
+        passkey: alone.as_ref().map(|asked| PasskeyAlone {
+            options: &asked.options,
+            state: &asked.state,
+        }),
         notice: shown.notice,
         failure: shown.failure,
     };
     let mut response = respond(status, &page);
-    if known.is_none() {
-        add_cookie(&mut response, &host_cookie(SIGN_IN_COOKIE, cookie));
-    }
+    browser.keep(&mut response);
     response
+}
+
+/// The secret that the forms of somebody who is not signed in belong to: the value of a cookie.
+pub(super) struct BrowserSecret {
+    pub(super) secret: String,
+    is_new: bool,
+}
+
+impl BrowserSecret {
+    pub(super) fn of(app: &App, asked: &Asked) -> Self {
+        let known = asked
+            .cookie(SIGN_IN_COOKIE)
+            .filter(|value| value.len() >= 22);
+        Self {
+            secret: known.map_or_else(|| app.fresh().id(), str::to_owned),
+            is_new: known.is_none(),
+        }
+    }
+
+    pub(super) fn token(&self, app: &App) -> String {
+        app.csrf().token(&form_secret(&self.secret))
+    }
+
+    /// Sets the cookie where the browser has none.
+    pub(super) fn keep(self, response: &mut Response) {
+        if self.is_new {
+            add_cookie(response, &host_cookie(SIGN_IN_COOKIE, self.secret));
+        }
+    }
+}
+
+/// The cookie's value that a form with this token belongs to.
+pub(super) fn fitting_cookie<'a>(app: &App, asked: &'a Asked, token: &str) -> Option<&'a str> {
+    let cookie = asked.cookie(SIGN_IN_COOKIE)?;
+    app.csrf()
+        .accepts(&form_secret(cookie), token)
+        .then_some(cookie)
 }
 
 /// The ways in, in the order of the configuration; the form stands at the first source that takes
@@ -225,7 +331,7 @@ fn form_secret(cookie: &str) -> String {
     format!("sign-in:{cookie}")
 }
 
-fn problem_text(language: Language, problem: &Problem) -> String {
+pub(super) fn problem_text(language: Language, problem: &Problem) -> String {
     let text = (language.text().problem)(problem);
     match problem {
         Problem::SignInFailed => text.happened.into_owned(),

@@ -204,6 +204,8 @@ impl Ledger {
             address: "192.0.2.7".to_owned(),
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,
+            most: 20,
+            enrol_for: None,
         };
         self.store().begin_session(new).await.unwrap();
     }

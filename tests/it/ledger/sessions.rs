@@ -242,6 +242,8 @@ async fn nobody_who_is_disabled_begins_a_session() {
         address: String::new(),
         agent: String::new(),
         life: SESSION_LIFE,
+        most: 20,
+        enrol_for: None,
     };
     assert!(ledger.store().begin_session(new).await.is_err());
     assert!(ledger.store().session("late").unwrap().is_none());

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, put};
+use axum::routing::{delete, get, patch, put};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -24,6 +24,10 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/admin/users", get(users).post(add))
         .route("/api/v1/admin/users/{user}", patch(change))
         .route("/api/v1/admin/users/{user}/password", put(set_password))
+        .route(
+            "/api/v1/admin/users/{user}/second-factors",
+            delete(reset_second_factors),
+        )
 }
 
 #[derive(Serialize)]
@@ -161,5 +165,14 @@ async fn set_password(
 ) -> Result<StatusCode, Failure> {
     app.set_user_password(&user, set.password.into(), None, actor)
         .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset_second_factors(
+    State(app): State<App>,
+    Path(user): Path<String>,
+    MayManagePeople(actor): MayManagePeople,
+) -> Result<StatusCode, Failure> {
+    app.reset_factors(&user, actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,167 @@
+//! The second step of a sign-in.
+//!
+//! The address of the page holds which challenge it is for, sealed for this browser: each tab has a
+//! step of its own, and the address is worth nothing elsewhere.
+
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::sign_in::{BrowserSecret, fitting_cookie, problem_text, with_workstation};
+use super::{Frame, frame};
+use crate::app::App;
+use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
+use crate::http::edge::see_other;
+use crate::http::extract::{Asked, From, is_foreign, read_form};
+use crate::http::failure::{self, Failure, with_return_to};
+use crate::http::page::{SecondStepPage, respond};
+use crate::http::session;
+use crate::text::Problem;
+
+/// The page.
+const PATH: &str = "/login/second-factor";
+
+#[derive(Deserialize)]
+pub(super) struct StepQuery {
+    #[serde(default)]
+    step: String,
+}
+
+#[derive(Deserialize)]
+struct StepForm {
+    #[serde(default)]
+    step: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    answer: String,
+}
+
+/// Sends a browser on to the page that asks for the second factor.
+pub(super) fn ask(
+    app: &App,
+    asked: &Asked,
+    challenge: String,
+    wanted: &str,
+) -> Result<Response, Failure> {
+    let browser = BrowserSecret::of(app, asked);
+    let step = StepPage {
+        challenge,
+        wanted: wanted.to_owned(),
+    };
+    let hidden = app
+        .hide_step(&browser.secret, &step)
+        .ok_or(Problem::Internal)?;
+    let mut response = see_other(&address(&hidden));
+    browser.keep(&mut response);
+    Ok(response)
+}
+
+/// `GET /login/second-factor`.
+pub(super) async fn show(
+    State(app): State<App>,
+    asked: Asked,
+    Query(query): Query<StepQuery>,
+) -> Result<Response, Failure> {
+    let browser = BrowserSecret::of(&app, &asked);
+    let Some(step) = app.hidden_step(&browser.secret, &query.step) else {
+        return Ok(see_other("/login"));
+    };
+    let Some(second) = app.second_step(&step.challenge)? else {
+        return Err(ended(&step));
+    };
+    let shown = Shown {
+        step: &query.step,
+        second: &second,
+        failure: None,
+    };
+    Ok(page(&app, &asked, StatusCode::OK, &shown))
+}
+
+/// `POST /login/second-factor`: a code, or the browser's answer for a passkey.
+pub(super) async fn submit(
+    State(app): State<App>,
+    asked: Asked,
+    session: Session,
+    From(client): From,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Failure> {
+    if is_foreign(&app, &headers) {
+        return Err(Problem::CsrfTokenInvalid.into());
+    }
+    let (token, fields) = read_form::<StepForm>(request).await?;
+    let cookie = fitting_cookie(&app, &asked, &token);
+    let step = cookie.and_then(|cookie| app.hidden_step(cookie, &fields.step));
+    let Some(step) = step else {
+        return Err(Failure::start_again(
+            Problem::CsrfTokenInvalid,
+            "/login".to_owned(),
+        ));
+    };
+    let Some(second) = app.second_step(&step.challenge)? else {
+        return Err(ended(&step));
+    };
+    let proof = match fields.answer {
+        answer if answer.is_empty() => Proof::Code(fields.code),
+        answer => Proof::Passkey(answer),
+    };
+    let finished = app
+        .finish_second_step(&step.challenge, &proof, &client)
+        .await?;
+    if matches!(finished, Finished::Ended) {
+        return Err(ended(&step));
+    }
+    match finished.into_result(app.now()) {
+        Ok(signed_in) => {
+            session::begin(&app, &session, &signed_in, &client, None).await?;
+            Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
+        }
+        Err(problem) => {
+            let text = problem_text(asked.language(), &problem);
+            let shown = Shown {
+                step: &fields.step,
+                second: &second,
+                failure: Some(&text),
+            };
+            let page = page(&app, &asked, failure::status(&problem), &shown);
+            Ok(failure::with_retry_after(page, &problem))
+        }
+    }
+}
+
+/// What the page shows.
+struct Shown<'a> {
+    step: &'a str,
+    second: &'a SecondStep,
+    failure: Option<&'a str>,
+}
+
+fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Response {
+    let browser = BrowserSecret::of(app, asked);
+    let token = browser.token(app);
+    let path = address(shown.step);
+    let page = SecondStepPage {
+        frame: Frame {
+            path: &path,
+            ..frame(app, asked, None, &token)
+        },
+        step: shown.step,
+        totp: shown.second.totp,
+        passkey: shown.second.passkey.as_deref(),
+        failure: shown.failure,
+    };
+    respond(status, &page)
+}
+
+/// The step has ended; what was wanted is kept.
+fn ended(step: &StepPage) -> Failure {
+    let again = with_return_to("/login", &step.wanted);
+    Failure::start_again(Problem::ChallengeEnded, again)
+}
+
+fn address(hidden: &str) -> String {
+    format!("{PATH}?step={hidden}")
+}
