@@ -13,7 +13,7 @@ use crate::domain::person::{Person, Role};
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::{
     Actor, Added, CalRow, Explanation, LeaseFilter, LeaseRow, LicenseNow, NewPerson, PersonChange,
-    PersonChanged, Renamed, StoreError, Unassigned,
+    PersonChanged, Renamed, Setting, StoreError, Unassigned,
 };
 
 /// Rows of one page of a list at most.
@@ -282,6 +282,21 @@ impl App {
             None => self.ledger().license(),
             Some(_) => self.ledger().estate_license(),
         }
+    }
+
+    /// Sets a switch of the licence; setting it to what it is changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The estate's server owns it, or the ledger fails.
+    pub async fn set(
+        &self,
+        setting: Setting,
+        on: bool,
+        actor: Actor,
+    ) -> Result<(), AdministerError> {
+        self.must_own()?;
+        Ok(self.ledger().set(setting, on, actor).await?)
     }
 
     /// Assigns a named CAL; a refusal is an answer.

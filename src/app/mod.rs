@@ -37,7 +37,7 @@ use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, LicenseServer};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
@@ -137,6 +137,7 @@ impl App {
             clock: clock.clone(),
             fresh: fresh.clone(),
             policy: config.license.policy.clone(),
+            owns_cals: config.license.server == LicenseServer::Embedded,
             session_idle: config.session.idle,
             launch_life: config.launch.ticket,
             audit_key: AuditKey::of_server(&server_key),

@@ -124,7 +124,8 @@ impl App {
         let (opened, prediction) = match self.estate() {
             None => (self.ledger().open_document(command).await?, None),
             Some(estate) => {
-                let predicted = estate.predict(&session.person, command).await?;
+                // On the heap: an open of the gateway's own ledger must not carry its size.
+                let predicted = Box::pin(estate.predict(&session.person, command)).await?;
                 let unpredicted = predicted.unpredicted;
                 (predicted.opened, Some(Prediction { unpredicted }))
             }

@@ -76,6 +76,8 @@ pub struct StoreOptions {
     pub fresh: Fresh,
     /// The numbers of the rules.
     pub policy: Policy,
+    /// Whether CALs are the ledger's own, and not a server's behind the gateway.
+    pub owns_cals: bool,
     /// How long a session lives without a request.
     pub session_idle: Millis,
     /// How long a launch ticket lives.

@@ -1,6 +1,6 @@
 //! Assigning named CALs through the management service, where the site allows it.
 
-use super::{Estate, EstateError};
+use super::{Estate, EstateError, patiently};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::open::{Access, CalStep};
 use crate::domain::person::{AutomaticCal, Person};
@@ -23,9 +23,12 @@ impl Estate {
         if !self.needs_cal(person, command)? {
             return Ok(());
         }
-        let server = self.qms.server().await?;
         let user = self.name_there(&person.name);
-        let outcome = self.qms.assign(&server.id, &user, self.store.now()).await?;
+        let outcome = patiently(async {
+            let server = self.qms.server().await?;
+            self.qms.assign(&server.id, &user, self.store.now()).await
+        })
+        .await?;
         self.sync().await?;
         match outcome {
             Assigned::Held => self.note_assigned(person).await,

@@ -1,21 +1,54 @@
 //! `accesspoint check`: the way to the management service, step by step, and the settings of the
 //! server that must be right. Each line says what to change and where in the QMC.
 
-use super::Estate;
+use crate::app::App;
 use crate::app::check::{CheckFinding, fault, ok, warning};
 use crate::app::providers::certificate_finding;
 use crate::causes;
+use crate::config::QlikView;
 use crate::domain::time::Timestamp;
 use crate::qlikview::qms::{
-    CalConfiguration, QmsError, ServerLicense, ServerSecurity, Service, WebServerSettings,
+    CalConfiguration, Qms, QmsError, ServerLicense, ServerSecurity, Service, WebServerSettings,
 };
 
 const SUBJECT: &str = "qlikview";
 
-impl Estate {
-    /// Walks the chain until it breaks; every step that holds is a line too.
-    pub async fn check(&self, now: Timestamp) -> Vec<CheckFinding> {
-        self.qms.forget_server();
+/// The management service of a configuration, looked at; a ledger is not needed.
+struct Chain<'a> {
+    qms: &'a Qms,
+    settings: &'a QlikView,
+}
+
+/// Walks the chain of a configuration until it breaks; every step that holds is a line too.
+pub async fn check(settings: &QlikView, now: Timestamp) -> Vec<CheckFinding> {
+    match Qms::new(settings) {
+        Ok(qms) => {
+            let qms = &qms;
+            Chain { qms, settings }.walk(now).await
+        }
+        Err(error) => vec![line(fault, causes::in_one_line(&error))],
+    }
+}
+
+impl App {
+    /// How old the picture of the estate is that pages and lists show; nothing without an estate.
+    #[must_use]
+    pub fn check_picture(&self) -> Option<CheckFinding> {
+        self.estate()?;
+        Some(match self.ledger().estate_read_at() {
+            Ok(Some(at)) => line(ok, format!("CALs and leases were read last at {at}")),
+            Ok(None) => line(
+                warning,
+                "CALs and leases were not read yet; the running gateway reads them every minute"
+                    .to_owned(),
+            ),
+            Err(error) => line(fault, causes::in_one_line(&error)),
+        })
+    }
+}
+
+impl Chain<'_> {
+    async fn walk(&self, now: Timestamp) -> Vec<CheckFinding> {
         let mut found = Vec::new();
         match self.qms.contract().await {
             Ok(contract) => {
@@ -24,6 +57,9 @@ impl Estate {
                 found.push(line(ok, format!("QMS speaks {label}")));
             }
             Err(error) => {
+                if !error.is_silence() {
+                    found.push(self.answers());
+                }
                 found.push(self.broken(&error));
                 return found;
             }
@@ -42,27 +78,18 @@ impl Estate {
             }
             Err(error) => found.push(self.broken(&error)),
         }
-        found.push(self.picture_finding());
         found
     }
 
-    /// How old the picture is that pages and lists show.
-    fn picture_finding(&self) -> CheckFinding {
-        match self.store.estate_read_at() {
-            Ok(Some(at)) => line(ok, format!("CALs and leases were read last at {at}")),
-            Ok(None) => line(
-                warning,
-                "CALs and leases were not read yet; the running gateway reads them every minute"
-                    .to_owned(),
-            ),
-            Err(error) => line(fault, causes::in_one_line(&error)),
-        }
+    /// Name, port and TLS hold.
+    fn answers(&self) -> CheckFinding {
+        let address = self.qms.address();
+        line(ok, format!("QMS answers at {address}"))
     }
 
     /// Name, port, TLS and NTLM hold where QMS has answered.
     fn way_findings(&self, now: Timestamp) -> Vec<CheckFinding> {
-        let address = self.qms.address();
-        let mut found = vec![line(ok, format!("QMS answers at {address}"))];
+        let mut found = vec![self.answers()];
         let certificate = self.qms.certificate();
         found.extend(certificate.map(|der| CheckFinding {
             subject: SUBJECT,

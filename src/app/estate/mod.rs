@@ -2,12 +2,13 @@
 //! management service, predicts with its own rules, explains, and shows what really happened.
 
 mod assign;
-mod check;
+pub mod check;
 mod predict;
 mod sync;
 mod watch;
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -47,6 +48,15 @@ pub enum EstateError {
     /// The ledger.
     #[error("the ledger failed")]
     Store(#[from] StoreError),
+}
+
+/// How long somebody waits for several questions to the management service, at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Several questions to the management service, given up where they take too long together.
+async fn patiently<T>(asking: impl Future<Output = Result<T, QmsError>>) -> Result<T, EstateError> {
+    let answered = tokio::time::timeout(PATIENCE, asking).await;
+    Ok(answered.unwrap_or(Err(QmsError::TimedOut(PATIENCE)))?)
 }
 
 impl From<QmsError> for EstateError {

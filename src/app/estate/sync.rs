@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Estate, EstateError, lock};
+use super::{Estate, EstateError, lock, patiently};
 use crate::domain::open::Switches;
 use crate::domain::time::{Millis, Timestamp};
 use crate::qlikview::qms::{Cal, CalConfiguration, LeasedCal, QmsError, ServerLicense, Service};
@@ -114,7 +114,7 @@ impl Estate {
 
     /// Makes the picture anew; the caller holds the turn.
     async fn sync_in_turn(&self) -> Result<(), EstateError> {
-        let read = self.read().await;
+        let read = patiently(self.read()).await;
         let now = self.store.now();
         lock(&self.health).failure = read.as_ref().err().map(|error| Failure {
             at: now,
@@ -125,7 +125,7 @@ impl Estate {
         Ok(())
     }
 
-    async fn read(&self) -> Result<EstateTold, EstateError> {
+    async fn read(&self) -> Result<EstateTold, QmsError> {
         self.qms.forget_server();
         let server = self.qms.server().await?;
         self.qms.clear_cache().await?;
@@ -137,7 +137,7 @@ impl Estate {
                 tracing::debug!(%fault, "the licence of the server is not told");
                 None
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         Ok(self.told(server, &cals, license.as_ref()))
     }

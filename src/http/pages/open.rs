@@ -129,7 +129,7 @@ fn lease_outcome(opened: &DocumentOpened, language: Language) -> LeaseOutcome<'_
         },
         Outcome::Refused(refusal) => LeaseOutcome::Refused {
             refusal,
-            lease_ended: opened.opened.lease_ended,
+            lease_ended: opened.opened.lease_ended && opened.prediction.is_none(),
         },
         Outcome::NotApplicable => LeaseOutcome::NotApplicable,
     }

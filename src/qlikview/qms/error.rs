@@ -105,6 +105,7 @@ impl QmsError {
                 | Self::Tls(_)
                 | Self::TimedOut(_)
                 | Self::Broken(_)
+                | Self::Status(502..=504)
         )
     }
 

@@ -136,6 +136,10 @@ impl Qms {
         for query in ["?wsdl", ""] {
             let answer = self.0.link.call(&get(query)).await?;
             let text = String::from_utf8_lossy(&answer.body);
+            if answer.status.is_server_error() {
+                // It may only be starting: nothing is concluded from that.
+                return Err(QmsError::Status(answer.status.as_u16()));
+            }
             if answer.status == StatusCode::OK {
                 found = Contract::newest_in(&text);
             }

@@ -1,6 +1,7 @@
 //! The gateway in front of an estate: its picture, its predictions, what it assigns and watches for.
 
 use accesspoint::app::check::Level;
+use accesspoint::app::estate::check::check;
 use accesspoint::clock::Clock;
 use accesspoint::domain::client::ClientKind;
 use accesspoint::domain::open::{Access, CalStep, LeaseOutcome, RequestedDocument};
@@ -8,6 +9,7 @@ use accesspoint::domain::refusal::RefusalCode;
 use accesspoint::domain::time::Millis;
 use accesspoint::domain::workstation::{Workstation, WorkstationId};
 use accesspoint::store::{OpenCommand, Predicted, Scope, Unpredicted};
+use reqwest::Method;
 use serde_json::json;
 
 use super::qms::{StandIn, Wrong};
@@ -175,6 +177,17 @@ async fn leases_over_direct_qvp_count() {
         assigned.body["detail"].to_string().contains("QMC"),
         "{assigned:?}"
     );
+    let switch = json!({ "allow_license_lease": false });
+    let request = writer.request(Method::PATCH, "/api/v1/admin/settings");
+    let switched = writer.send(request.json(&switch)).await;
+    assert_eq!(switched.status, 422, "{switched:?}");
+    let metrics = gateway.with_token(&[Scope::Metrics]).await;
+    let metrics = String::from_utf8(metrics.get("/metrics").await.bytes).unwrap();
+    assert!(
+        metrics.contains("accesspoint_estate_age_seconds 0\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("accesspoint_cals_held 5\n"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -443,8 +456,9 @@ async fn ten_thousand_cals_become_a_picture_that_follows_changes() {
 async fn check_walks_the_chain_and_says_what_to_change() {
     let stand_in = StandIn::start().await;
     let gateway = gateway(&stand_in, "").await;
+    let settings = gateway.app.config().qlikview.clone();
     let found = async || {
-        let findings = gateway.app.estate().unwrap().check(gateway.app.now()).await;
+        let findings = check(&settings, gateway.app.now()).await;
         let lines = findings.into_iter();
         lines
             .map(|line| (line.level, line.text))

@@ -123,7 +123,7 @@ async fn change_settings(
     ];
     for (setting, value) in changes {
         if let Some(on) = value {
-            app.ledger().set(setting, on, actor.clone()).await?;
+            app.set(setting, on, actor.clone()).await?;
         }
     }
     current_settings(&app)
