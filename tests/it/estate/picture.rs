@@ -1,18 +1,21 @@
 //! The gateway in front of an estate: its picture, its predictions, what it assigns and watches for.
 
 use accesspoint::app::check::Level;
+use accesspoint::app::estate::EstateError;
 use accesspoint::app::estate::check::check;
 use accesspoint::clock::Clock;
 use accesspoint::domain::client::ClientKind;
 use accesspoint::domain::open::{Access, CalStep, LeaseOutcome, RequestedDocument};
+use accesspoint::domain::person::{AutomaticCal, Person};
 use accesspoint::domain::refusal::RefusalCode;
 use accesspoint::domain::time::Millis;
 use accesspoint::domain::workstation::{Workstation, WorkstationId};
 use accesspoint::store::{OpenCommand, Predicted, Scope, Unpredicted};
 use reqwest::Method;
 use serde_json::json;
+use tempfile::TempDir;
 
-use super::qms::{StandIn, Wrong};
+use super::qms::{StandIn, Wrong, settings};
 use crate::gateway::Gateway;
 
 const NEVER: &str = "0001-01-01T00:00:00";
@@ -36,10 +39,8 @@ fn ann_holds_a_cal(stand_in: &StandIn) {
     stand_in.known().assigned = vec![("CUSTOM\\ANN".to_owned(), "2026-11-20T00:00:00", NEVER)];
 }
 
-/// What opens on a workstation by ann are predicted to become.
-async fn predicted(gateway: &Gateway, client: ClientKind, on: &str) -> Predicted {
-    let person = gateway.app.user("ann").unwrap();
-    let command = OpenCommand {
+fn command(person: &Person, client: ClientKind, on: &str) -> OpenCommand {
+    OpenCommand {
         person: person.id.clone(),
         workstation: workstation(on),
         document: RequestedDocument {
@@ -48,9 +49,23 @@ async fn predicted(gateway: &Gateway, client: ClientKind, on: &str) -> Predicted
         },
         client,
         session_hash: "a session".to_owned(),
-    };
+    }
+}
+
+/// What an open on a workstation by ann is predicted to become.
+async fn try_to_predict(
+    gateway: &Gateway,
+    client: ClientKind,
+    on: &str,
+) -> Result<Predicted, EstateError> {
+    let person = gateway.app.user("ann").unwrap();
+    let open = command(&person, client, on);
     let estate = gateway.app.estate().unwrap();
-    estate.predict(&person, command).await.unwrap()
+    estate.predict(&person, open).await
+}
+
+async fn predicted(gateway: &Gateway, client: ClientKind, on: &str) -> Predicted {
+    try_to_predict(gateway, client, on).await.unwrap()
 }
 
 async fn lease(gateway: &Gateway, on: &str) -> LeaseOutcome {
@@ -456,9 +471,9 @@ async fn ten_thousand_cals_become_a_picture_that_follows_changes() {
 async fn check_walks_the_chain_and_says_what_to_change() {
     let stand_in = StandIn::start().await;
     let gateway = gateway(&stand_in, "").await;
-    let settings = gateway.app.config().qlikview.clone();
+    let qlikview = gateway.app.config().qlikview.clone();
     let found = async || {
-        let findings = check(&settings, gateway.app.now()).await;
+        let findings = check(&qlikview, gateway.app.now()).await;
         let lines = findings.into_iter();
         lines
             .map(|line| (line.level, line.text))
@@ -523,4 +538,67 @@ async fn check_walks_the_chain_and_says_what_to_change() {
     says(&found().await, Level::Warning, "QlikView Administrators");
     stand_in.does(Wrong::Status(404));
     says(&found().await, Level::Fault, "/QMS/Service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_assigns_nothing_while_somebody_else_changes_the_cals() {
+    let stand_in = StandIn::start().await;
+    stand_in.known().in_license = 500;
+    let gateway = gateway(&stand_in, "assign_cals = true\n").await;
+    gateway.app.estate().unwrap().sync().await.unwrap();
+    stand_in.does(Wrong::Contends(100));
+    let error = try_to_predict(&gateway, ClientKind::Plugin, "here").await;
+    assert!(matches!(error, Err(EstateError::Contended)), "{error:?}");
+    assert_eq!(stand_in.known().saved, 0);
+    stand_in.does(Wrong::Nothing);
+    let answer = predicted(&gateway, ClientKind::Plugin, "here").await;
+    assert_eq!(answer.opened.answer.access, Access::Granted(CalStep::Held));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_cal_through_the_gateway_whose_mapping_says_never() {
+    let stand_in = StandIn::start().await;
+    let gateway = gateway(&stand_in, "assign_cals = true\n").await;
+    let mut person = gateway.app.user("ann").unwrap();
+    person.automatic_cal = AutomaticCal::Never;
+    let estate = gateway.app.estate().unwrap();
+    let open = command(&person, ClientKind::Plugin, "here");
+    estate.predict(&person, open).await.unwrap();
+    assert_eq!(stand_in.known().saved, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_checks_an_estate_that_was_never_started_in_front_of() {
+    let stand_in = StandIn::start().await;
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("documents")).unwrap();
+    let file = folder.path().join("accesspoint.toml");
+    let run = async |settings: String| {
+        std::fs::write(&file, settings).unwrap();
+        let file = file.clone();
+        let output = tokio::task::spawn_blocking(move || {
+            std::process::Command::new(env!("CARGO_BIN_EXE_accesspoint"))
+                .args(["check", "--config"])
+                .arg(file)
+                .output()
+        });
+        let output = output.await.unwrap().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, said) = run(stand_in.settings("")).await;
+    assert!(
+        said.contains("QMS manages the server QVS@cluster"),
+        "{said}"
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(settings("http://127.0.0.1:9/QMS/Service", "")).await;
+    assert!(said.contains("port 4799 open from here"), "{said}");
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = run("license.server = 'qlikview'\n".to_owned()).await;
+    assert!(
+        said.contains("web_server") && said.contains("management_service"),
+        "{said}"
+    );
+    assert_eq!(code, Some(1), "{said}");
 }
