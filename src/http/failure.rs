@@ -321,6 +321,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::PasskeyRefused => StatusCode::UNAUTHORIZED,
         Problem::SecondFactorNeeded | Problem::PasskeyTaken => StatusCode::CONFLICT,
         Problem::CsrfTokenInvalid
+        | Problem::NoCookies
         | Problem::Forbidden
         | Problem::SignInAgain
         | Problem::SecondFactorMissing

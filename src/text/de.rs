@@ -1052,6 +1052,11 @@ fn request_problem(problem: &Problem) -> Words {
                 .into(),
             "Gehen Sie zurück, laden Sie die Seite neu, und schicken Sie das Formular noch einmal ab.".into(),
         ),
+        Problem::NoCookies => (
+            "Keine Cookies",
+            "Dieser Browser hat keines der Cookies behalten, die das Anmelden braucht.".into(),
+            "Erlauben Sie Cookies für diese Adresse, laden Sie die Seite neu, und melden Sie sich an.".into(),
+        ),
         Problem::Forbidden => (
             "Nicht erlaubt",
             "Ihr Konto darf das nicht.".into(),

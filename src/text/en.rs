@@ -1012,6 +1012,11 @@ fn request_problem(problem: &Problem) -> Words {
                 .into(),
             "Go back, load the page again, and send the form once more.".into(),
         ),
+        Problem::NoCookies => (
+            "No cookies",
+            "This browser kept none of the cookies that signing in needs.".into(),
+            "Allow cookies for this address, load the page again, and sign in.".into(),
+        ),
         Problem::Forbidden => (
             "Not allowed",
             "Your account is not allowed to do this.".into(),

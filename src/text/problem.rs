@@ -29,6 +29,8 @@ pub enum Problem {
     PasskeyTaken,
     /// 403: the form is too old or was made elsewhere.
     CsrfTokenInvalid,
+    /// 403: the browser sent none of the cookies that go with the form.
+    NoCookies,
     /// 403: the person may not do this.
     Forbidden,
     /// 403: a fresh sign-in is wanted.
@@ -153,6 +155,7 @@ impl Problem {
             Self::SecondFactorNeeded => "SECOND_FACTOR_NEEDED",
             Self::PasskeyTaken => "PASSKEY_TAKEN",
             Self::CsrfTokenInvalid => "CSRF_TOKEN_INVALID",
+            Self::NoCookies => "NO_COOKIES",
             Self::Forbidden => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",

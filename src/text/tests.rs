@@ -291,6 +291,7 @@ fn problems() -> Vec<Problem> {
         Problem::SecondFactorNeeded,
         Problem::PasskeyTaken,
         Problem::CsrfTokenInvalid,
+        Problem::NoCookies,
         Problem::Forbidden,
         Problem::SignInAgain,
         Problem::SignInRefused {

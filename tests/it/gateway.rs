@@ -19,6 +19,7 @@ use accesspoint::http::tls::{CertificateSource, ServerTls};
 use accesspoint::store::{Actor, LeaseFilter, Scope};
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -32,7 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) app: App,
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -86,19 +87,36 @@ impl Gateway {
                 .await;
             assert_eq!(loaded.unwrap(), (cals, 0));
         }
-        let (stop, stopped) = oneshot::channel::<()>();
-        let routes = router(app.clone());
-        tokio::spawn(async move {
-            let stopped = async { drop(stopped.await) };
-            serve(listener, tls, routes, ServerLimits::default(), stopped)
-                .await
-                .unwrap();
-        });
+        let stop = serving(listener, tls, app.clone());
         Self {
             app,
             clock,
             address,
-            folder,
+            folder: Arc::new(folder),
+            _stop: stop,
+        }
+    }
+
+    /// Another gateway on the same ledger and keys.
+    pub(crate) async fn beside(&self) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = self.app.config().clone();
+        config.public_url.port = address.port();
+        let source = CertificateSource::SelfSigned {
+            data_dir: self.folder.path().to_owned(),
+            names: vec!["127.0.0.1".to_owned()],
+        };
+        let tls = ServerTls::open(source, self.clock.now())
+            .unwrap()
+            .server_config();
+        let app = App::open(config, &self.clock, &Fresh::seeded(8)).unwrap();
+        let stop = serving(listener, tls, app.clone());
+        Self {
+            app,
+            clock: self.clock.clone(),
+            address,
+            folder: Arc::clone(&self.folder),
             _stop: stop,
         }
     }
@@ -174,6 +192,19 @@ impl Gateway {
     }
 }
 
+/// Serves until what is answered is dropped.
+fn serving(listener: TcpListener, tls: Arc<ServerConfig>, app: App) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let routes = router(app);
+    tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        serve(listener, tls, routes, ServerLimits::default(), stopped)
+            .await
+            .unwrap();
+    });
+    stop
+}
+
 /// A client with cookies of its own.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -228,6 +259,14 @@ impl Client {
             token.clone_into(&mut self.csrf_token);
         }
         answer
+    }
+
+    /// The same client, with the same cookies, at another gateway.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            base: format!("https://{address}"),
+            ..self.clone()
+        }
     }
 
     /// The same client with another CSRF token.

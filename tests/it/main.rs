@@ -16,6 +16,7 @@ mod pki;
 mod provider;
 mod receiver;
 mod second_factor;
+mod sessions;
 mod slapd;
 mod support;
 mod tidy;
