@@ -180,6 +180,9 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
     let (stop, stopping) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(app.clone().upkeep());
+    if let Some(estate) = app.estate() {
+        tasks.spawn(Arc::clone(estate).keep_current());
+    }
     tasks.spawn(keep_current(Arc::clone(&tls), clock_of(&app)));
     if let Some(listener) = listeners.metrics {
         let routes = metrics_router(app.clone());

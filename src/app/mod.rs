@@ -39,10 +39,11 @@ use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, LicenseServer};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
+use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
 use estate::Estate;
 use keys::{KeyError, LeaseKeys};
@@ -105,6 +106,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The management service of the estate cannot be called.
+    #[error("the estate cannot be asked")]
+    Estate(#[source] QmsSetUpError),
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
     Seal,
@@ -135,6 +139,7 @@ impl App {
             clock: clock.clone(),
             fresh: fresh.clone(),
             policy: config.license.policy.clone(),
+            owns_cals: config.license.server == LicenseServer::Embedded,
             session_idle: config.session.idle,
             launch_life: config.launch.ticket,
             audit_key: AuditKey::of_server(&server_key),
@@ -151,8 +156,8 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
+        let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
         let passkeys = Passkeys::of_site(&config.public_url);
-        let estate = Estate::of(&config).map(Arc::new);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
@@ -247,6 +252,9 @@ impl App {
     /// Waits until everything that was asked is written. Call it on the last clone.
     pub fn close(self) {
         let store = self.0.store.clone();
+        if let Some(estate) = self.estate() {
+            estate.stop();
+        }
         drop(self);
         store.close();
     }

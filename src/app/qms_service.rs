@@ -216,6 +216,7 @@ impl App {
     fn assigned_cal(&self, person: Person) -> Result<Option<CalRow>, StoreError> {
         let cal = self.ledger().cal_of(&person.id)?;
         Ok(cal.filter(NamedCal::is_assigned).map(|cal| CalRow {
+            assigned_at: Some(cal.assigned_at),
             cal,
             user: person.name,
             display_name: person.display_name,

@@ -103,6 +103,8 @@ pub enum EventKind {
     CalAssigned,
     /// A CAL was unassigned.
     CalUnassigned,
+    /// After a launch in front of an estate: its server leased to a machine, or to none.
+    LeaseWatched,
     /// A lease was revoked by an administrator.
     LeaseRevoked,
     /// A lease was released by its person.
@@ -174,6 +176,7 @@ impl EventKind {
             Self::DocumentLaunched => "document_launched",
             Self::CalAssigned => "cal_assigned",
             Self::CalUnassigned => "cal_unassigned",
+            Self::LeaseWatched => "lease_watched",
             Self::LeaseRevoked => "lease_revoked",
             Self::LeaseReleased => "lease_released",
             Self::WorkstationLifted => "workstation_lifted",

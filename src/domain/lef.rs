@@ -129,6 +129,27 @@ impl License {
         if text.len() > LEF_BYTES_MAX {
             return Err(vec![LefError::TooLarge]);
         }
+        let (license, errors) = Self::read(text, attributes);
+        if errors.is_empty() {
+            Ok(license)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The licence of the customer's server: the lines of its LEF that can be read, and the number
+    /// of named CALs that the server itself counts, which needs no table of attribute names.
+    #[must_use]
+    pub fn of_server(text: &str, attributes: &LefAttributes, named_cals: u32) -> Self {
+        let (license, _) = Self::read(text, attributes);
+        Self {
+            named_cals: vec![(named_cals, Validity::default())],
+            ..license
+        }
+    }
+
+    /// What can be read, and every line that cannot.
+    fn read(text: &str, attributes: &LefAttributes) -> (Self, Vec<LefError>) {
         let mut license = Self {
             text: text.to_owned(),
             named_cals: Vec::new(),
@@ -148,11 +169,7 @@ impl License {
         if attribute_lines == 0 {
             errors.push(LefError::NoAttributes);
         }
-        if errors.is_empty() {
-            Ok(license)
-        } else {
-            Err(errors)
-        }
+        (license, errors)
     }
 
     /// The text as it was loaded.
@@ -429,6 +446,18 @@ mod tests {
         assert_eq!(names, ["PRODUCTLEVEL", "CHECK"]);
         let without = License::parse("PRODUCTLEVEL;10;;\n", &LefAttributes::default()).unwrap();
         assert_eq!(without.masked_text(), "PRODUCTLEVEL;10;;\n");
+    }
+
+    #[test]
+    fn the_licence_of_a_server_is_what_can_be_read_and_its_own_count() {
+        let names = LefAttributes::default();
+        let now = Timestamp(1_800_000_000_000);
+        let text = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;many;;\nLICENSE_LEASE;NO;;";
+        assert!(License::parse(text, &names).is_err());
+        let license = License::of_server(text, &names, 7);
+        assert_eq!(license.named_cals(now), 7);
+        assert!(license.forbids_lease(now) && license.in_force(now));
+        assert_eq!(License::of_server("", &names, 3).named_cals(now), 3);
     }
 
     fn at(text: &str) -> Timestamp {

@@ -11,6 +11,7 @@ mod challenges;
 mod change_person;
 mod checkpoint;
 mod db;
+mod estate;
 mod factors;
 mod identities;
 mod leases;
@@ -42,6 +43,7 @@ pub use challenges::{
 };
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
+pub use estate::{EstateCal, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched};
 pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
@@ -77,6 +79,8 @@ pub struct StoreOptions {
     pub fresh: Fresh,
     /// The numbers of the rules.
     pub policy: Policy,
+    /// Whether CALs are the ledger's own, and not a server's behind the gateway.
+    pub owns_cals: bool,
     /// How long a session lives without a request.
     pub session_idle: Millis,
     /// How long a launch ticket lives.

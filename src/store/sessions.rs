@@ -534,7 +534,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         .with("session", id);
     batch.record(&event, &Actor::person(&person.name))?;
     // `named_cal = "assign"`: where none is free the sign-in goes on, and an open says why.
-    if person.automatic_cal == AutomaticCal::Assign {
+    if batch.options.owns_cals && person.automatic_cal == AutomaticCal::Assign {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
     Ok(())

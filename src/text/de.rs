@@ -76,6 +76,8 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     license_missing: "Auf diesem Server ist keine Lizenz geladen, deshalb öffnet sich kein Dokument. Ihre Administration kann eine laden.",
     cal_assigned,
     cal_quarantined,
+    cal_assigned_there: "Sie haben eine Named CAL im QlikView Server.",
+    left_to_server: "Das entscheidet QlikView Server; wie, ist vorher nicht bekannt.",
     cal_assigned_by_opening: "Noch keine Named CAL. Beim Öffnen eines Dokuments bekommen Sie eine.",
     cal_missing: "Keine Named CAL. Ihre Administration kann Ihnen eine zuweisen.",
     lease_live,
@@ -112,6 +114,15 @@ const HAND_OVER: HandOverText = HandOverText {
     opens_now: "Öffnet sich jetzt.",
     granted,
     renewed,
+    expected,
+    signed_key: "QlikView Server läuft mit einem signierten Lizenzschlüssel. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
+    machine_names: "QlikView Server führt Named CALs nach Rechnern. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
+    look_at_outcome: "In einem neuen Fenster ansehen, ob QlikView Server ausgeliehen hat",
+    outcome_title: "Was aus der Ausleihe wurde",
+    nothing_opened: "Von hier wurde noch nichts in Desktop oder im Plug-in geöffnet.",
+    still_watching: "QlikView Server wird gefragt. Diese Seite sieht von selbst wieder nach.",
+    leased_to,
+    not_leased: "QlikView Server hat seit dem Öffnen an keinen Ihrer Rechner ausgeliehen.",
     lease_not_needed: "Entfällt: ausgeliehen wird nur beim Öffnen in Desktop oder im Plug-in.",
     lease_ended: "Die Ausleihe, die dieser Arbeitsplatz noch hatte, ist mit diesem Öffnen beendet.",
     goes_on,
@@ -430,6 +441,21 @@ fn document_count(count: usize) -> String {
 fn granted(on: Dates, until: Timestamp) -> Sentence {
     let left = format!(" ({}).", left(on, until));
     sentence!["Erteilt bis ", on.minute(until), left]
+}
+
+fn expected(on: Dates, until: Timestamp) -> Sentence {
+    let left = format!(" ({}).", left(on, until));
+    sentence![
+        "QlikView Server wird voraussichtlich ausleihen bis ",
+        on.minute(until),
+        left
+    ]
+}
+
+fn leased_to(on: Dates, machine: &str, until: Timestamp) -> Sentence {
+    let to = format!("QlikView Server hat an {machine} ausgeliehen bis ");
+    let left = format!(" ({}).", left(on, until));
+    sentence![to, on.minute(until), left]
 }
 
 fn renewed(on: Dates, until: Timestamp) -> Sentence {
@@ -838,6 +864,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -1021,6 +1048,15 @@ fn server_problem(problem: &Problem) -> Words {
             "Ein Server antwortet nicht",
             format!("{name} antwortet nicht.").into(),
             "Versuchen Sie es in ein paar Minuten noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
+        ),
+        Problem::UpstreamChanging { name } => (
+            "Die CALs werden gerade geändert",
+            format!(
+                "Jemand anderes ändert gerade die CALs in {name}. Darum wurde Ihnen keine zugewiesen: \
+                 Jene Änderung soll nicht verloren gehen."
+            )
+            .into(),
+            "Versuchen Sie es in einer Minute noch einmal.".into(),
         ),
         Problem::Busy { wait } => (
             "Gerade ist viel los",

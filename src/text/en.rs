@@ -74,6 +74,8 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     license_missing: "No licence is loaded on this server, so no document opens. Your administrator can load one.",
     cal_assigned,
     cal_quarantined,
+    cal_assigned_there: "You hold a named CAL in QlikView Server.",
+    left_to_server: "QlikView Server decides; it is not known beforehand how.",
     cal_assigned_by_opening: "No named CAL yet. Opening a document assigns you one.",
     cal_missing: "No named CAL. Your administrator can assign you one.",
     lease_live,
@@ -110,6 +112,15 @@ const HAND_OVER: HandOverText = HandOverText {
     opens_now: "Opening now.",
     granted,
     renewed,
+    expected,
+    signed_key: "QlikView Server runs under a signed licence key. Whether it leases to this workstation is not known beforehand.",
+    machine_names: "QlikView Server knows named CALs by machine. Whether it leases to this workstation is not known beforehand.",
+    look_at_outcome: "See in a new window whether QlikView Server has leased",
+    outcome_title: "What became of the lease",
+    nothing_opened: "Nothing was opened in Desktop or the plug-in from here yet.",
+    still_watching: "QlikView Server is being asked. This page looks again by itself.",
+    leased_to,
+    not_leased: "QlikView Server has leased to none of your machines since the document was opened.",
     lease_not_needed: "Not applicable: only opens in Desktop or the plug-in lease.",
     lease_ended: "The lease that this workstation still had has ended with this open.",
     goes_on,
@@ -412,6 +423,21 @@ fn document_count(count: usize) -> String {
 fn granted(on: Dates, until: Timestamp) -> Sentence {
     let left = format!(" ({}).", left(on, until));
     sentence!["Granted until ", on.minute(until), left]
+}
+
+fn expected(on: Dates, until: Timestamp) -> Sentence {
+    let left = format!(" ({}).", left(on, until));
+    sentence![
+        "QlikView Server is expected to lease until ",
+        on.minute(until),
+        left
+    ]
+}
+
+fn leased_to(on: Dates, machine: &str, until: Timestamp) -> Sentence {
+    let to = format!("QlikView Server has leased to {machine} until ");
+    let left = format!(" ({}).", left(on, until));
+    sentence![to, on.minute(until), left]
 }
 
 fn renewed(on: Dates, until: Timestamp) -> Sentence {
@@ -800,6 +826,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -981,6 +1008,15 @@ fn server_problem(problem: &Problem) -> Words {
             "A server does not answer",
             format!("{name} does not answer.").into(),
             "Try again in a few minutes. If it stays so, tell your administrator.".into(),
+        ),
+        Problem::UpstreamChanging { name } => (
+            "The CALs are being changed",
+            format!(
+                "Somebody else is changing the CALs in {name}, so none was assigned to you: their \
+                 change must not be lost."
+            )
+            .into(),
+            "Try again in a minute.".into(),
         ),
         Problem::Busy { wait } => (
             "Much is going on",

@@ -90,6 +90,8 @@ pub struct AccessPointText {
     pub cal_assigned: fn(Dates, Timestamp) -> Sentence,
     /// Taken back at, rests until.
     pub cal_quarantined: fn(Dates, Timestamp, Timestamp) -> Sentence,
+    pub cal_assigned_there: &'static str,
+    pub left_to_server: &'static str,
     pub cal_assigned_by_opening: &'static str,
     pub cal_missing: &'static str,
     pub lease_live: fn(Dates, Timestamp) -> Sentence,
@@ -130,6 +132,17 @@ pub struct HandOverText {
     pub opens_now: &'static str,
     pub granted: fn(Dates, Timestamp) -> Sentence,
     pub renewed: fn(Dates, Timestamp) -> Sentence,
+    /// In front of an estate: its server is expected to lease until then.
+    pub expected: fn(Dates, Timestamp) -> Sentence,
+    pub signed_key: &'static str,
+    pub machine_names: &'static str,
+    pub look_at_outcome: &'static str,
+    pub outcome_title: &'static str,
+    pub nothing_opened: &'static str,
+    pub still_watching: &'static str,
+    /// The machine as the server calls it, and the end of its lease.
+    pub leased_to: fn(Dates, &str, Timestamp) -> Sentence,
+    pub not_leased: &'static str,
     pub lease_not_needed: &'static str,
     /// Said where R14 took a running lease.
     pub lease_ended: &'static str,

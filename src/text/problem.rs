@@ -114,6 +114,11 @@ pub enum Problem {
         /// The name of the server or source, as people know it.
         name: String,
     },
+    /// 503: somebody else kept changing the CALs behind the gateway while it wanted to assign one.
+    UpstreamChanging {
+        /// The name of the server, as people know it.
+        name: String,
+    },
     /// 503: more work is waiting than can be done soon.
     Busy {
         /// How long to wait.
@@ -173,6 +178,7 @@ impl Problem {
             Self::Internal => "INTERNAL",
             Self::UpstreamAnswer { .. } => "UPSTREAM_ANSWER",
             Self::UpstreamSilent { .. } => "UPSTREAM_SILENT",
+            Self::UpstreamChanging { .. } => "UPSTREAM_CHANGING",
             Self::Busy { .. } => "BUSY",
         }
     }

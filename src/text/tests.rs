@@ -323,6 +323,7 @@ fn problems() -> Vec<Problem> {
         Problem::Internal,
         Problem::UpstreamAnswer { name: name() },
         Problem::UpstreamSilent { name: name() },
+        Problem::UpstreamChanging { name: name() },
         Problem::Busy { wait },
     ]
 }

@@ -79,11 +79,14 @@ impl Gateway {
             .unwrap()
             .server_config();
         let app = App::open(config, &clock, &Fresh::seeded(7)).unwrap();
-        let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
-        let loaded = app
-            .load_license(&lef, Force::No, Actor::command_line())
-            .await;
-        assert_eq!(loaded.unwrap(), (cals, 0));
+        // In front of an estate the licence is its server's.
+        if app.estate().is_none() {
+            let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
+            let loaded = app
+                .load_license(&lef, Force::No, Actor::command_line())
+                .await;
+            assert_eq!(loaded.unwrap(), (cals, 0));
+        }
         let stop = serving(listener, tls, app.clone());
         Self {
             app,

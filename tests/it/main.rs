@@ -7,6 +7,7 @@ mod cli;
 mod compat;
 mod directory;
 mod door;
+mod estate;
 mod gateway;
 mod ldap;
 mod ledger;

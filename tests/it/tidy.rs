@@ -225,7 +225,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 15] = [
+const UNIQUE_ENDINGS: [&str; 16] = [
     "id",
     "lease.id",
     "session.id",
@@ -240,6 +240,7 @@ const UNIQUE_ENDINGS: [&str; 15] = [
     "subject",
     "identity.subject",
     "api_token.id",
+    "estate_cal.id",
     "state_hash",
     "hash",
     // The column by which the rows are grouped.

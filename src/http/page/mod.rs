@@ -9,6 +9,7 @@ mod ask;
 mod desktop;
 mod error;
 mod hand_over;
+mod lease_outcome;
 mod mark;
 mod refused;
 mod second_factor;
@@ -22,6 +23,7 @@ pub use ask::AskPage;
 pub use desktop::DesktopPage;
 pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};
+pub use lease_outcome::{LeaseOutcomePage, LeaseSeen};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
 pub use second_factor::{

@@ -349,6 +349,7 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         },
         launch_url: "/documents/d0/content?launch=abc&x=1",
         leads_on_after: Millis::seconds(3),
+        told_later: false,
         rules: &[],
     };
     let limited = HandOverPage {
@@ -366,6 +367,33 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         lease: LeaseOutcome::NotApplicable,
         ..granted
     };
+    let expected = HandOverPage {
+        client: ClientKind::Desktop,
+        lease: LeaseOutcome::Expected {
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        told_later: true,
+        ..granted
+    };
+    let left_to_server = HandOverPage {
+        lease: LeaseOutcome::LeftToServer {
+            why: language.text().hand_over.signed_key,
+        },
+        ..expected
+    };
+    let leased = LeaseOutcomePage {
+        frame: named_frame(language, name),
+        seen: LeaseSeen::Leased {
+            machine: name,
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        refusal: None,
+    };
+    let not_leased = LeaseOutcomePage {
+        seen: LeaseSeen::NotLeased,
+        refusal: Some(&limit),
+        ..leased
+    };
     let refused = RefusedPage {
         frame: named_frame(language, name),
         document_title: Some(name),
@@ -374,6 +402,10 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
     };
     vec![
         ("hand-over-granted", granted.render().unwrap()),
+        ("hand-over-expected", expected.render().unwrap()),
+        ("hand-over-left", left_to_server.render().unwrap()),
+        ("lease-outcome", leased.render().unwrap()),
+        ("lease-outcome-none", not_leased.render().unwrap()),
         ("hand-over-limited", limited.render().unwrap()),
         ("hand-over-download", not_leasing.render().unwrap()),
         ("refused", refused.render().unwrap()),
@@ -528,6 +560,7 @@ fn account_page(language: Language, name: &str) -> String {
                 is_this: false,
             },
         ],
+        can_release: true,
         second_factors: 1,
         can_change_password: true,
     };

@@ -86,7 +86,7 @@ fn page(
     let Visitor { asked, signed } = visitor;
     let (person, here) = (&signed.info.person, &signed.info.workstation);
     let standing = app.standing(person, here)?;
-    let leases = app.ledger().leases_of(&person.id)?;
+    let leases = app.leases_of(person)?;
     let workstations = app.ledger().workstations_of(&person.id)?;
     let sessions = app.ledger().sessions(Some(&person.id), "", SESSIONS_MAX)?;
     let labels: Vec<String> = sessions.iter().map(session_label).collect();
@@ -122,6 +122,7 @@ fn page(
         leases: &lease_rows,
         workstations: &workstation_rows,
         sessions: &session_rows,
+        can_release: app.estate().is_none(),
         second_factors: app.ledger().factors(&person.id)?.len(),
         can_change_password: app.ledger().has_password(&person.id)?,
     };

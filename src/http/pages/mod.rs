@@ -2,6 +2,7 @@
 
 mod access_point;
 mod account;
+mod lease_outcome;
 mod open;
 mod second_factors;
 mod second_step;
@@ -67,6 +68,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
             post(access_point::set_favourite),
         )
         .route("/desktop", get(desktop))
+        .route("/account/lease", get(lease_outcome::show))
         .merge(account::routes())
         .merge(second_factors::routes())
 }

@@ -317,6 +317,7 @@ pub(super) fn options(clock: &Clock, seed: u64) -> StoreOptions {
         clock: clock.clone(),
         fresh: Fresh::seeded(seed),
         policy: Policy::default(),
+        owns_cals: true,
         session_idle: IDLE,
         launch_life: LAUNCH_LIFE,
     }
