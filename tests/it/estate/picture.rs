@@ -591,7 +591,12 @@ async fn the_command_checks_an_estate_that_was_never_started_in_front_of() {
         said.contains("QMS manages the server QVS@cluster"),
         "{said}"
     );
-    assert_eq!(code, Some(0), "{said}");
+    let faults: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("fault"))
+        .collect();
+    assert_eq!((code, faults.len()), (Some(1), 1), "{said}");
+    assert!(faults[0].contains("cannot serve yet"), "{said}");
     let (code, said) = run(settings("http://127.0.0.1:9/QMS/Service", "")).await;
     assert!(said.contains("port 4799 open from here"), "{said}");
     assert_eq!(code, Some(1), "{said}");
