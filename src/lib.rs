@@ -1,6 +1,6 @@
 //! The AccessPoint gateway for QlikView.
 //!
-//! Layers point one way: `domain <- text, store, documents, auth <- app <- http, cli`. `clock` and
+//! Layers point one way: `domain <- text, store, documents, auth, qlikview <- app <- http, cli`. `clock` and
 //! `fresh` are the only sources of time and chance.
 
 pub mod app;
@@ -14,6 +14,7 @@ pub mod domain;
 pub mod fresh;
 pub mod http;
 pub mod openapi;
+pub mod qlikview;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -23,7 +24,7 @@ use crate::http::server::{self, ServerLimits};
 use crate::http::tls::{
     CertificateError, CertificateSource, ServerTls, host_name, keep_current, self_signed_names,
 };
-use crate::http::{metrics_router, router};
+use crate::http::{metrics_router, router, web_ticket_router};
 
 /// Threads for work that waits for the disk (documents, certificates), at most. Each that was used
 /// keeps some memory of its own.
@@ -72,6 +73,7 @@ pub enum ServeError {
 pub struct Listeners {
     https: TcpListener,
     metrics: Option<TcpListener>,
+    web_tickets: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -92,7 +94,15 @@ impl Listeners {
             None => None,
             Some(address) => Some(listen("listen.metrics", address).await?),
         };
-        Ok(Self { https, metrics })
+        let web_tickets = match config.compat.http_listen {
+            None => None,
+            Some(address) => Some(listen("compat.http_listen", address).await?),
+        };
+        Ok(Self {
+            https,
+            metrics,
+            web_tickets,
+        })
     }
 }
 
@@ -170,9 +180,22 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
     let (stop, stopping) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(app.clone().upkeep());
+    if let Some(estate) = app.estate() {
+        tasks.spawn(Arc::clone(estate).keep_current());
+    }
     tasks.spawn(keep_current(Arc::clone(&tls), clock_of(&app)));
     if let Some(listener) = listeners.metrics {
-        tasks.spawn(serve_metrics(listener, app.clone(), stopping.clone()));
+        let routes = metrics_router(app.clone());
+        tasks.spawn(serve_plain("metrics", listener, routes, stopping.clone()));
+    }
+    if let Some(listener) = listeners.web_tickets {
+        let routes = web_ticket_router(app.clone());
+        tasks.spawn(serve_plain(
+            "web ticket",
+            listener,
+            routes,
+            stopping.clone(),
+        ));
     }
     tasks.spawn(stop_when_told(signals, app.clone(), stop));
     tracing::info!(
@@ -213,11 +236,16 @@ fn clock_of(app: &App) -> impl Fn() -> Timestamp + use<> {
     move || app.now()
 }
 
-async fn serve_metrics(listener: TcpListener, app: App, stopping: watch::Receiver<()>) {
+/// Serves a listener without TLS.
+async fn serve_plain(
+    name: &'static str,
+    listener: TcpListener,
+    routes: Router,
+    stopping: watch::Receiver<()>,
+) {
     let limits = ServerLimits::default();
-    let routes = metrics_router(app);
     if let Err(error) = server::serve_plain(listener, routes, limits, told(stopping)).await {
-        tracing::error!(%error, "the metrics listener broke");
+        tracing::error!(%error, name, "a listener without TLS broke");
     }
 }
 

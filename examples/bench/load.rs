@@ -86,6 +86,27 @@ pub(crate) fn each_once(address: SocketAddr, requests: &[Vec<u8>]) -> usize {
     })
 }
 
+/// Sends each request once over one connection, in order; answers how many microseconds each took.
+/// Every answer must be `401`.
+pub(crate) fn refused_micros(address: SocketAddr, requests: &[Vec<u8>]) -> Vec<u32> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("the generator starts").block_on(async {
+        let mut stream = connect(address).await.expect("a connection");
+        let mut buffer = Vec::with_capacity(64 * 1024);
+        let mut micros = Vec::with_capacity(requests.len());
+        for request in requests {
+            let sent = Instant::now();
+            let status = exchange(&mut stream, request, &mut buffer).await;
+            let took = sent.elapsed().as_micros();
+            assert_eq!(status.expect("an answer"), 401, "a try must be refused");
+            micros.push(u32::try_from(took).unwrap_or(u32::MAX));
+        }
+        micros
+    })
+}
+
 fn summary(seen: Seen, time: Duration) -> Measured {
     let mut micros = seen.micros;
     micros.sort_unstable();

@@ -14,11 +14,13 @@
     reason = "a program to measure with: it ends where something is wrong, and counts in floats"
 )]
 
+mod apache;
 mod limits;
 mod load;
 mod scale;
 mod site;
 mod table;
+mod timing;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -79,6 +81,8 @@ enum Section {
     Opens,
     /// Sign-ins with a password
     SignIns,
+    /// Whether time tells a known name from an unknown one
+    Timing,
     /// Opens while sign-ins flood
     Flood,
     /// Start to first answer
@@ -118,7 +122,7 @@ struct Load {
 impl Bench {
     fn new(arguments: &Arguments) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let site = runtime().block_on(Site::new(folder.path()));
+        let site = runtime().block_on(Site::new(folder.path(), ""));
         Self {
             time: Duration::from_secs(arguments.seconds),
             only: arguments.only.clone(),
@@ -152,6 +156,7 @@ impl Bench {
             Section::Page => self.page(print),
             Section::Opens => self.opens(print),
             Section::SignIns => self.sign_ins(print),
+            Section::Timing => self.timing(print),
             Section::Flood => self.flood(print),
             Section::Start => self.start(print),
             Section::Memory => self.memory(print),
@@ -165,6 +170,31 @@ impl Bench {
         let [measured, limit] = self.best([&gateway, &bare], MANY);
         let row = Row::rate("session-checked requests, 64 connections", &measured);
         print(share(row, &measured, &limit, 0.60));
+        if apache::is_installed() {
+            self.sessions_beside_apache(&gateway, print);
+        } else {
+            let missing = "not installed: apache2, libapache2-mod-auth-openidc";
+            print(Row::number(
+                "... against Apache + mod_auth_openidc",
+                missing.to_owned(),
+            ));
+        }
+    }
+
+    fn sessions_beside_apache(&self, gateway: &Load, print: &mut dyn FnMut(Row)) {
+        // Its provider is asked while somebody signs in, and no more.
+        let runtime = runtime();
+        let (server, cookie) = runtime.block_on(apache::start(&self.folder_for("apache")));
+        let requests = vec![get(server.address, "/ok", &cookie)];
+        let apache = Load { server, requests };
+        let [measured, peer] = self.best([gateway, &apache], MANY);
+        let ratio = measured.rate / peer.rate;
+        let row = Row::rate("... against Apache + mod_auth_openidc", &measured)
+            .limit(per_second(peer.rate), ratio)
+            .bar("at least 5 times".to_owned(), ratio >= 5.0);
+        print(row);
+        let row = Row::rate("... Apache + mod_auth_openidc itself", &peer);
+        print(row);
     }
 
     fn page(&self, print: &mut dyn FnMut(Row)) {
@@ -221,6 +251,27 @@ impl Bench {
             .limit(per_second(ceiling), ratio)
             .bar("at least 85 % of argon2id".to_owned(), ratio >= 0.85);
         print(row.bar("none refused".to_owned(), best.refused == 0));
+    }
+
+    fn timing(&self, print: &mut dyn FnMut(Row)) {
+        let trusting = "[proxy]\ntrusted = [\"127.0.0.1\"]\n";
+        let runtime = runtime();
+        let site = runtime.block_on(Site::new(&self.folder_for("timing"), trusting));
+        runtime.block_on(site.more_people("known", timing::KNOWN));
+        let gateway = Server::gateway(&site);
+        let compared = timing::compare(gateway.address);
+        let what = format!("a refused sign-in, {} known names' tries", timing::TRIES);
+        let ratio = compared.known_ms / compared.unknown_ms;
+        print(
+            Row::number(&what, milliseconds(compared.known_ms))
+                .limit(milliseconds(compared.unknown_ms), ratio),
+        );
+        let row = Row::number(
+            "... against as many unknown ones",
+            format!("z = {:.2}", compared.z),
+        );
+        let bar = format!("|z| at most {} (Mann-Whitney)", timing::Z_MAX);
+        print(row.bar(bar, compared.z.abs() <= timing::Z_MAX));
     }
 
     fn flood(&self, print: &mut dyn FnMut(Row)) {

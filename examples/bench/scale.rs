@@ -66,6 +66,7 @@ pub(crate) fn store(path: &Path) -> Store {
         clock: Clock::system(),
         fresh: Fresh::system(),
         policy: Policy::default(),
+        owns_cals: true,
         session_idle: Millis::hours(8),
         launch_life: Millis::seconds(90),
         audit_key: AuditKey::of_server(&[7; 32]),

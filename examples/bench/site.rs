@@ -41,6 +41,8 @@ pub(crate) struct Site {
 /// A server process; it ends when this is dropped.
 pub(crate) struct Server {
     child: Child,
+    /// Ends it together with processes of its own, where it has any.
+    stop: Option<Command>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
 }
@@ -61,7 +63,11 @@ impl Server {
             .read_line(&mut line)
             .expect("its address");
         let address = line.trim().parse().expect("the address of a child");
-        Self { child, address }
+        Self {
+            child,
+            stop: None,
+            address,
+        }
     }
 
     /// Starts this program again as `accesspoint serve`, and waits until it accepts connections.
@@ -72,11 +78,26 @@ impl Server {
             .env("ACCESSPOINT_LOG", GATEWAY_LOGS)
             .spawn()
             .expect("a child");
-        let address = site.address;
+        Self::listening(child, None, site.address)
+    }
+
+    /// Starts a program of others, and waits until it accepts connections; `stop` ends it.
+    pub(crate) fn peer(mut start: Command, stop: Command, address: SocketAddr) -> Self {
+        let child = start.spawn().expect("a peer");
+        Self::listening(child, Some(stop), address)
+    }
+
+    fn listening(mut child: Child, stop: Option<Command>, address: SocketAddr) -> Self {
         while TcpStream::connect(address).is_err() {
+            let ended = child.try_wait().expect("the state of the child");
+            assert!(ended.is_none(), "a server ended before it listened");
             std::thread::sleep(Duration::from_millis(1));
         }
-        Self { child, address }
+        Self {
+            child,
+            stop,
+            address,
+        }
     }
 
     /// Resident memory in MiB.
@@ -93,7 +114,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        match &mut self.stop {
+            Some(stop) => drop(stop.status()),
+            None => drop(self.child.kill()),
+        }
         drop(self.child.wait());
     }
 }
@@ -103,14 +127,14 @@ fn program() -> Command {
 }
 
 /// An address of this machine on which nobody listens.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")
 }
 
 impl Site {
-    /// Makes a site in a new folder.
-    pub(crate) async fn new(folder: &Path) -> Self {
+    /// Makes a site in a new folder; `more` is added to its configuration.
+    pub(crate) async fn new(folder: &Path, more: &str) -> Self {
         for number in 0..DOCUMENTS {
             let category = ["Sales", "Finance", "Operations"][number % 3];
             let path = folder.join(format!(
@@ -121,25 +145,14 @@ impl Site {
         }
         let config = folder.join("accesspoint.toml");
         let address = free_address();
-        let text = format!("[listen]\nhttps = \"{address}\"\n");
+        let text = format!("[listen]\nhttps = \"{address}\"\n{more}");
         fs::write(&config, text).expect("a configuration");
         let app = open(&config);
         let lef = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;4000000;;\n";
         app.load_license(lef, Force::No, Actor::command_line())
             .await
             .expect("a licence");
-        for number in 0..PEOPLE {
-            let add = AddUser {
-                name: format!("person-{number}"),
-                display_name: None,
-                roles: Vec::new(),
-                groups: Vec::new(),
-                password: PASSWORD.to_owned().into(),
-            };
-            app.add_user(add, Actor::command_line())
-                .await
-                .expect("a user");
-        }
+        add_people(&app, "person", PEOPLE).await;
         let mut sessions = Vec::new();
         for number in 0..PEOPLE {
             sessions.push(session(&app, number).await);
@@ -155,6 +168,13 @@ impl Site {
             sessions,
             document,
         }
+    }
+
+    /// Adds so many more people, whose names begin with `prefix`.
+    pub(crate) async fn more_people(&self, prefix: &str, count: usize) {
+        let app = open(&self.config);
+        add_people(&app, prefix, count).await;
+        app.close();
     }
 
     /// Begins so many more sessions, and answers their secrets.
@@ -180,6 +200,21 @@ fn open(config: &Path) -> App {
     App::open(config, &Clock::system(), &Fresh::system()).expect("a site")
 }
 
+async fn add_people(app: &App, prefix: &str, count: usize) {
+    for number in 0..count {
+        let add = AddUser {
+            name: format!("{prefix}-{number}"),
+            display_name: None,
+            roles: Vec::new(),
+            groups: Vec::new(),
+            password: PASSWORD.to_owned().into(),
+        };
+        app.add_user(add, Actor::command_line())
+            .await
+            .expect("a user");
+    }
+}
+
 /// A session without a password hashed for it: its secret and CSRF token.
 async fn session(app: &App, number: usize) -> (String, String) {
     let name = format!("person-{number}");
@@ -197,6 +232,7 @@ async fn session(app: &App, number: usize) -> (String, String) {
         workstation_cookie: None,
         source: "local".to_owned(),
         provider: None,
+        ticket: None,
     };
     let client = Client {
         address: [127, 0, 0, 1].into(),

@@ -12,8 +12,8 @@ use crate::domain::name::{BadUserName, UserName};
 use crate::domain::person::{Person, Role};
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::{
-    Actor, Added, CalRow, Explanation, NewPerson, PersonChange, PersonChanged, Renamed, StoreError,
-    Unassigned,
+    Actor, Added, CalRow, Explanation, LeaseFilter, LeaseRow, LicenseNow, NewPerson, PersonChange,
+    PersonChanged, Renamed, Setting, StoreError, Unassigned,
 };
 
 /// Rows of one page of a list at most.
@@ -21,7 +21,7 @@ pub const LIST_ROWS_MAX: u32 = 500;
 /// Characters of the name that pages show.
 const DISPLAY_NAME_CHARACTERS_MAX: usize = 128;
 /// Characters of the name of a group; whole distinguished names fit.
-const GROUP_CHARACTERS_MAX: usize = 512;
+pub(super) const GROUP_CHARACTERS_MAX: usize = 512;
 
 /// Why an administrative command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,9 @@ pub enum AdministerError {
     /// Too many password hashes at once.
     #[error("{0}")]
     Busy(#[from] Busy),
+    /// The estate's server owns it.
+    #[error("QlikView Server owns CALs, leases and the licence here: change them in the QMC")]
+    OwnedByServer,
     /// The ledger.
     #[error("the ledger failed")]
     Store(#[from] StoreError),
@@ -231,6 +234,71 @@ impl App {
         }
     }
 
+    /// Whether CALs, leases and licence are the gateway's own to change.
+    fn must_own(&self) -> Result<(), AdministerError> {
+        match self.estate() {
+            None => Ok(()),
+            Some(_) => Err(AdministerError::OwnedByServer),
+        }
+    }
+
+    /// CALs that are taken, by user name: the estate's, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn cals(&self, cursor: &str, limit: u32) -> Result<Vec<CalRow>, StoreError> {
+        match self.estate() {
+            None => self.ledger().cals(cursor, limit),
+            Some(_) => self.ledger().estate_cals(cursor, limit),
+        }
+    }
+
+    /// Leases of everybody or of one person, by id: the estate's, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn leases(&self, filter: &LeaseFilter) -> Result<Vec<LeaseRow>, StoreError> {
+        if self.estate().is_none() {
+            return self.ledger().leases(filter);
+        }
+        let person = filter.person.as_ref();
+        let person = person
+            .map(|id| self.ledger().person_by_id(id))
+            .transpose()?;
+        let name = person.map(|found| found.map(|person| person.name).unwrap_or_default());
+        self.ledger()
+            .estate_leases(&filter.after, name.as_deref(), filter.limit)
+    }
+
+    /// The licence, the switches and the CALs: the estate's, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn license(&self) -> Result<LicenseNow, StoreError> {
+        match self.estate() {
+            None => self.ledger().license(),
+            Some(_) => self.ledger().estate_license(),
+        }
+    }
+
+    /// Sets a switch of the licence; setting it to what it is changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The estate's server owns it, or the ledger fails.
+    pub async fn set(
+        &self,
+        setting: Setting,
+        on: bool,
+        actor: Actor,
+    ) -> Result<(), AdministerError> {
+        self.must_own()?;
+        Ok(self.ledger().set(setting, on, actor).await?)
+    }
+
     /// Assigns a named CAL; a refusal is an answer.
     ///
     /// # Errors
@@ -241,6 +309,7 @@ impl App {
         name: &str,
         actor: Actor,
     ) -> Result<AssignAnswer, AdministerError> {
+        self.must_own()?;
         Ok(self
             .ledger()
             .assign_cal(self.user_name(name)?, actor)
@@ -257,6 +326,7 @@ impl App {
         name: &str,
         actor: Actor,
     ) -> Result<Unassigned, AdministerError> {
+        self.must_own()?;
         let unassigned = self
             .ledger()
             .unassign_cal(self.user_name(name)?, actor)
@@ -275,6 +345,7 @@ impl App {
         force: Force,
         actor: Actor,
     ) -> Result<(u32, u32), AdministerError> {
+        self.must_own()?;
         let attributes = &self.config().license.policy.lef;
         let license = License::parse(lef, attributes).map_err(AdministerError::Lef)?;
         match self.ledger().load_license(license, force, actor).await? {

@@ -123,6 +123,7 @@ impl App {
             workstation_cookie,
             source: arrival.source,
             provider: arrival.provider,
+            ticket: None,
         })))
     }
 

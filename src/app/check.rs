@@ -43,8 +43,10 @@ impl App {
                 .into_iter()
                 .map(|w| warning("configuration", w)),
         );
-        found.push(self.check_documents());
-        found.extend(or_fault("license", self.check_license()));
+        if self.estate().is_none() {
+            found.push(self.check_documents());
+            found.extend(or_fault("license", self.check_license()));
+        }
         found.extend(or_fault("invariants", self.check_invariants()));
         found.extend(or_fault("audit", self.check_audit()));
         found
@@ -62,7 +64,7 @@ impl App {
 
     fn check_license(&self) -> Result<Vec<CheckFinding>, StoreError> {
         let now = self.now();
-        let state = self.ledger().license()?;
+        let state = self.license()?;
         let Some(license) = &state.license else {
             let text = "no LEF is loaded; load one with: accesspoint license load FILE";
             return Ok(vec![warning("license", text.to_owned())]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::App;
-use crate::documents::{Document, Snapshot};
+use crate::documents::{Document, Snapshot, document_id};
 use crate::domain::document::DocumentId;
 use crate::domain::open::RequestedDocument;
 use crate::domain::person::Person;
@@ -97,6 +97,25 @@ impl App {
             categories,
             visible,
         })
+    }
+
+    /// The id of the document that a link of `QlikView` names for somebody: by `HOST|PATH`, by its
+    /// path alone, with either slash and in any case, or by its id. There is one server here, so the
+    /// host does not matter. For a name that nothing has, the id that it would have.
+    #[must_use]
+    pub fn linked_document(&self, person: &Person, link: &str) -> String {
+        let snapshot = self.library().snapshot();
+        let path = link.rsplit('|').next().unwrap_or(link).replace('\\', "/");
+        let visible = || snapshot.visible_to(&person.name, &person.groups);
+        if let Some(document) = visible().find(|document| document.id.as_str() == link) {
+            return document.id.as_str().to_owned();
+        }
+        let folded = path.to_lowercase();
+        let found = visible()
+            .find(|document| document.name == path)
+            .or_else(|| visible().find(|document| document.name.to_lowercase() == folded));
+        let id = found.map_or_else(|| document_id(&path), |document| document.id.clone());
+        id.as_str().to_owned()
     }
 
     /// A document as an open asks for it: its name only where the person may see it (R8).

@@ -7,6 +7,7 @@ pub mod arrive;
 pub mod check;
 mod check_sources;
 pub mod documents;
+pub mod estate;
 pub mod factors;
 pub mod identities;
 pub mod keys;
@@ -14,12 +15,14 @@ pub mod mapping;
 pub mod oidc;
 pub mod open;
 mod providers;
+pub mod qms_service;
 pub mod second_factor;
 pub mod sign_in;
 mod sources;
 pub mod tokens;
 mod under_way;
 pub mod upkeep;
+pub mod web_ticket;
 mod workstation_name;
 
 use std::collections::BTreeMap;
@@ -36,11 +39,13 @@ use crate::auth::password::Passwords;
 use crate::auth::seal::SealKey;
 use crate::auth::secret::{AuditKey, CsrfKey};
 use crate::clock::Clock;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, LicenseServer};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
+use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
+use estate::Estate;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -63,6 +68,7 @@ struct Inner {
     seal: SealKey,
     passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
+    estate: Option<Arc<Estate>>,
     under_way: UnderWay,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -100,6 +106,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The management service of the estate cannot be called.
+    #[error("the estate cannot be asked")]
+    Estate(#[source] QmsSetUpError),
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
     Seal,
@@ -130,6 +139,7 @@ impl App {
             clock: clock.clone(),
             fresh: fresh.clone(),
             policy: config.license.policy.clone(),
+            owns_cals: config.license.server == LicenseServer::Embedded,
             session_idle: config.session.idle,
             launch_life: config.launch.ticket,
             audit_key: AuditKey::of_server(&server_key),
@@ -146,6 +156,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
+        let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
         let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
@@ -160,6 +171,7 @@ impl App {
             seal,
             passkeys,
             oidc,
+            estate,
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         })))
@@ -181,6 +193,12 @@ impl App {
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.0.library
+    }
+
+    /// The estate that the gateway stands in front of; none where it owns CALs and leases itself.
+    #[must_use]
+    pub fn estate(&self) -> Option<&Arc<Estate>> {
+        self.0.estate.as_ref()
     }
 
     /// The keys that sign lease tokens.
@@ -234,6 +252,9 @@ impl App {
     /// Waits until everything that was asked is written. Call it on the last clone.
     pub fn close(self) {
         let store = self.0.store.clone();
+        if let Some(estate) = self.estate() {
+            estate.stop();
+        }
         drop(self);
         store.close();
     }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::App;
+use super::estate::EstateError;
 use super::keys::KeyError;
 use crate::documents::OpenFile;
 use crate::domain::client::ClientKind;
 use crate::domain::document::DocumentId;
+use crate::domain::lease::Lease;
 use crate::domain::open::{LeaseOutcome, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
 use crate::store::{
-    Explanation, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError, WhatIf,
+    Explanation, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError,
+    Unpredicted, WhatIf,
 };
 
 /// The longest document id that is looked at; a longer one is no id of ours.
@@ -36,6 +39,15 @@ pub struct DocumentOpened {
     pub opened: Opened,
     /// The signed lease, where one was granted or renewed.
     pub lease_token: Option<String>,
+    /// Set in front of an estate, where the lease is its server's and the outcome predicted.
+    pub prediction: Option<Prediction>,
+}
+
+/// How far an outcome is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// Why nothing is said of the lease, if nothing is.
+    pub unpredicted: Option<Unpredicted>,
 }
 
 /// What became of a launch.
@@ -60,6 +72,9 @@ pub enum OpenError {
     /// The signing keys.
     #[error("the lease could not be signed")]
     Keys(#[from] KeyError),
+    /// The estate.
+    #[error(transparent)]
+    Estate(#[from] EstateError),
     /// The documents.
     #[error("the document could not be read")]
     Content(#[from] io::Error),
@@ -69,9 +84,7 @@ impl DocumentOpened {
     /// The title of the document; none where the person may not know of it.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
-        let name = self.document.name.as_deref()?;
-        let file = name.rsplit('/').next().unwrap_or(name);
-        Some(file.rsplit_once('.').map_or(file, |(title, _)| title))
+        self.document.title()
     }
 
     /// The path that leads on to the document, where access was granted.
@@ -99,18 +112,24 @@ impl App {
     ) -> Result<DocumentOpened, OpenError> {
         let id = document.get(..DOCUMENT_ID_BYTES_MAX).unwrap_or(document);
         let document = self.requested(&session.person, id);
-        let opened = self
-            .ledger()
-            .open_document(OpenCommand {
-                person: session.person.id.clone(),
-                workstation: session.workstation.clone(),
-                document: document.clone(),
-                client,
-                session_hash: session.hash.clone(),
-            })
-            .await?;
+        let command = OpenCommand {
+            person: session.person.id.clone(),
+            workstation: session.workstation.clone(),
+            document: document.clone(),
+            client,
+            session_hash: session.hash.clone(),
+        };
+        let (opened, prediction) = match self.estate() {
+            None => (self.ledger().open_document(command).await?, None),
+            Some(estate) => {
+                // On the heap: an open of the gateway's own ledger must not carry its size.
+                let predicted = Box::pin(estate.predict(&session.person, command)).await?;
+                let unpredicted = predicted.unpredicted;
+                (predicted.opened, Some(Prediction { unpredicted }))
+            }
+        };
         let lease_token = match &opened.answer.lease {
-            LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) => {
+            LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) if prediction.is_none() => {
                 let issuer = self.config().public_url.origin();
                 Some(self.keys().sign(lease, &opened.user, &issuer, opened.at)?)
             }
@@ -123,6 +142,7 @@ impl App {
             workstation,
             opened,
             lease_token,
+            prediction,
         })
     }
 
@@ -138,12 +158,30 @@ impl App {
         document: &str,
         client: ClientKind,
     ) -> Result<Explanation, StoreError> {
-        self.ledger().explain(WhatIf {
+        let what_if = WhatIf {
             person,
             workstation,
             document: &self.requested(person, document),
             client,
-        })
+        };
+        if let Some(estate) = self.estate()
+            && let Some(explained) = estate.explain(what_if)?
+        {
+            return Ok(explained);
+        }
+        self.ledger().explain(what_if)
+    }
+
+    /// A person's leases, the latest first: those of the estate's server, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn leases_of(&self, person: &Person) -> Result<Vec<Lease>, StoreError> {
+        match self.estate() {
+            None => self.ledger().leases_of(&person.id),
+            Some(_) => self.ledger().estate_leases_of(person),
+        }
     }
 
     /// Where a person stands on a workstation, whatever they open.
@@ -156,6 +194,9 @@ impl App {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
+        if let Some(estate) = self.estate() {
+            return estate.standing(person, workstation);
+        }
         self.ledger().standing(WhatIf {
             person,
             workstation,

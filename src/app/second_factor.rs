@@ -248,10 +248,10 @@ impl App {
     }
 
     /// Whether the person of a session proved who they are lately enough to change what guards
-    /// their account.
+    /// their account. A web ticket proves nothing of the kind.
     #[must_use]
     pub fn is_confirmed(&self, session: &SessionInfo) -> bool {
-        self.now() < session.confirmed_at + CONFIRMED_FOR
+        !session.by_ticket && self.now() < session.confirmed_at + CONFIRMED_FOR
     }
 
     /// Whether a code is one of this person's; counted like the second step of a sign-in.
@@ -348,6 +348,7 @@ impl App {
             workstation_cookie,
             source: PASSKEY_SOURCE.to_owned(),
             provider: None,
+            ticket: None,
         })))
     }
 
@@ -404,6 +405,7 @@ impl App {
             workstation_cookie,
             source: challenge.source,
             provider,
+            ticket: None,
         })))
     }
 

@@ -16,7 +16,7 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{Actor, LOCAL_SOURCE, NewSession, StoreError, WorkstationSeen};
+use crate::store::{Actor, LOCAL_SOURCE, NewSession, StoreError, TicketSession, WorkstationSeen};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -106,6 +106,8 @@ pub struct SignedIn {
     pub source: String,
     /// What the provider knows the session by, for logout.
     pub provider: Option<ProviderSession>,
+    /// What a web ticket gives the session, where one signed them in.
+    pub ticket: Option<TicketSession>,
 }
 
 /// Whether somebody who is signed in proved who they are again.
@@ -296,6 +298,7 @@ impl App {
             workstation_cookie: cookie,
             source: LOCAL_SOURCE.to_owned(),
             provider: None,
+            ticket: None,
         })))
     }
 
@@ -335,6 +338,7 @@ impl App {
             source: signed_in.source.clone(),
             provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
             id_token: signed_in.provider.as_ref().map(|p| p.id_token.clone()),
+            ticket: signed_in.ticket.clone(),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: self.config().session.absolute,

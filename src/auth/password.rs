@@ -125,7 +125,8 @@ pub struct Busy {
     pub retry_after_s: u32,
 }
 
-/// The threads that hash passwords. They end by themselves once this is dropped.
+/// The threads that hash passwords. They end by themselves once this is dropped and their memory
+/// is given back.
 #[derive(Debug)]
 pub struct Passwords {
     pool: Arc<Pool>,
@@ -298,7 +299,8 @@ impl Pool {
     fn next(&self, holds_memory: bool) -> Next {
         let mut queue = self.locked();
         loop {
-            if queue.closed {
+            // Its memory is given back first: the allocator keeps what an ended thread left.
+            if queue.closed && !holds_memory {
                 return Next::End;
             }
             while let Some(job) = queue.jobs.pop_front() {

@@ -32,6 +32,8 @@ pub enum SecretKind {
     AttemptState,
     /// The cookie of a browser that signs in at a provider.
     AttemptBrowser,
+    /// The key that a program sends with each call of the management service.
+    ServiceKey,
 }
 
 impl SecretKind {
@@ -47,6 +49,7 @@ impl SecretKind {
             Self::PasskeyAnswer => "passkey-answer",
             Self::AttemptState => "attempt-state",
             Self::AttemptBrowser => "attempt-browser",
+            Self::ServiceKey => "service-key",
         }
     }
 }

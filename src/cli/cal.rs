@@ -100,7 +100,7 @@ async fn unassign(user: &str, app: &App, output: Output) -> anyhow::Result<Outco
 fn list(app: &App, output: Output) -> anyhow::Result<Outcome> {
     let rows = taken(app)?;
     let items: Vec<Value> = rows.iter().map(item).collect();
-    let held = app.ledger().license()?.held;
+    let held = app.license()?.held;
     output.print_list(&items, || table(&rows, held, app.now()))?;
     Ok(Outcome::Done)
 }
@@ -109,7 +109,7 @@ fn taken(app: &App) -> Result<Vec<CalRow>, StoreError> {
     let mut cals: Vec<CalRow> = Vec::new();
     loop {
         let last = cals.last().map(|row| row.user.clone()).unwrap_or_default();
-        let page = app.ledger().cals(&last, LIST_ROWS_MAX)?;
+        let page = app.cals(&last, LIST_ROWS_MAX)?;
         let is_last = page.len() < LIST_ROWS_MAX as usize;
         cals.extend(page);
         if is_last {
@@ -123,7 +123,7 @@ fn item(row: &CalRow) -> Value {
     json!({
         "user": row.user,
         "state": state,
-        "assigned_at": row.cal.assigned_at,
+        "assigned_at": row.assigned_at,
         "last_used_at": row.cal.last_used_at,
         "until": until,
     })
@@ -143,7 +143,7 @@ fn table(rows: &[CalRow], held: u32, now: Timestamp) -> Table {
         table.row([
             row.user.clone(),
             state.to_owned(),
-            moment(row.cal.assigned_at, now),
+            moment_or_none(row.assigned_at, now),
             moment_or_none(row.cal.last_used_at, now),
             moment_or_none(until, now),
         ]);

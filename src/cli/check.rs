@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use crate::app::check::{CheckFinding, Level, fault, ok, warning};
-use crate::app::{App, StartError};
+use crate::app::{App, StartError, estate};
 use crate::clock::Clock;
-use crate::config::{self, Config, Database, SourceKind};
+use crate::config::{self, Config, Database, LicenseServer, QlikView, SourceKind};
 use crate::documents::{Library, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
@@ -66,12 +66,30 @@ fn line(finding: &CheckFinding) -> String {
 
 fn check_site(config: Config, clock: &Clock) -> Vec<CheckFinding> {
     let certificate = check_certificate(&config, clock.now());
+    let in_front = config.license.server == LicenseServer::QlikView;
+    let qlikview = in_front.then(|| config.qlikview.clone());
+    let unserved = config.not_yet_served();
     let mut findings = match &config.database {
         Database::Sqlite(file) if !file.exists() => check_unopened(&config, file),
         _ => check_opened(config, clock),
     };
     findings.push(certificate);
+    findings.extend(unserved.map(|why| fault("configuration", why.to_owned())));
+    if let Some(qlikview) = qlikview {
+        findings.extend(check_estate(&qlikview, clock.now()));
+    }
     findings
+}
+
+/// Walks to the management service, whether the gateway was ever started or not.
+fn check_estate(qlikview: &QlikView, now: Timestamp) -> Vec<CheckFinding> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(estate::check::check(qlikview, now)),
+        Err(error) => vec![fault("qlikview", error.to_string())],
+    }
 }
 
 fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
@@ -81,6 +99,7 @@ fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
             findings.extend(app.check());
             findings.extend(check_sign_in(&app));
             findings.extend(check_peers(&app));
+            findings.extend(app.check_picture());
             app.close();
             findings
         }
@@ -132,6 +151,7 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
         StartError::Source { .. } => "sign-in",
         StartError::Rule(_) => "documents",
         StartError::Store(_) => "ledger",
+        StartError::Estate(_) => "qlikview",
         StartError::Keys(_) | StartError::Seal => "keys",
     };
     vec![fault(subject, chain(&error.into()))]

@@ -160,7 +160,7 @@ fn leases(person: Option<&PersonId>, app: &App) -> Result<Vec<LeaseRow>, StoreEr
     let mut leases: Vec<LeaseRow> = Vec::new();
     loop {
         let last = leases.last().map(|row| row.lease.id.0.clone());
-        let page = app.ledger().leases(&LeaseFilter {
+        let page = app.leases(&LeaseFilter {
             after: last.unwrap_or_default(),
             person: person.cloned(),
             limit: LIST_ROWS_MAX,

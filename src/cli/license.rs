@@ -110,7 +110,7 @@ fn too_small(held: u32, taken: u32, people: &[String], output: Output) -> anyhow
 }
 
 fn show(app: &App, output: Output) -> anyhow::Result<Outcome> {
-    let state = app.ledger().license()?;
+    let state = app.license()?;
     let now = app.now();
     let Some(license) = state.license.clone() else {
         output.print(&json!({ "loaded": false }), || {

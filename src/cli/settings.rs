@@ -27,9 +27,9 @@ pub(super) enum Command {
 /// Runs it.
 pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::Result<Outcome> {
     if let Command::Set { key, value } = command {
-        app.ledger().set(key, value, Actor::command_line()).await?;
+        app.set(key, value, Actor::command_line()).await?;
     }
-    let switches = app.ledger().license()?.switches;
+    let switches = app.license()?.switches;
     let members: Map<String, Value> = Setting::ALL
         .into_iter()
         .map(|setting| {

@@ -5,6 +5,7 @@
 //! and is parsed by a test.
 
 mod address;
+mod compat;
 mod error;
 mod mapping;
 mod network;
@@ -20,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use address::PublicUrl;
+pub use compat::Compat;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
-pub use qlikview::{Compat, QlikView};
+pub use qlikview::{ManagementAccount, QlikView};
 pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
@@ -109,22 +111,21 @@ impl Config {
     #[must_use]
     pub fn not_yet_built(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if self.license.server == LicenseServer::QlikView {
-            sentences.push(
-                "license.server = \"qlikview\" is not built yet; use \"embedded\".".to_owned(),
-            );
-        }
         if matches!(self.database, Database::Postgres(_)) {
             sentences
                 .push("database.url: PostgreSQL is not built yet; use sqlite://PATH.".to_owned());
         }
-        if self.compat.qms {
-            sentences.push("compat.qms is not built yet; leave it false.".to_owned());
-        }
-        if self.compat.http_listen.is_some() {
-            sentences.push("compat.http_listen is not built yet; leave it out.".to_owned());
-        }
         sentences
+    }
+
+    /// Why a gateway with this configuration cannot serve yet, though all else works with it.
+    #[must_use]
+    pub fn not_yet_served(&self) -> Option<&'static str> {
+        (self.license.server == LicenseServer::QlikView).then_some(
+            "license.server: a gateway in front of a QlikView Server cannot serve yet, because opens \
+             do not lead to its web server. `check` walks the way to the management service; to serve, \
+             set \"embedded\".",
+        )
     }
 
     /// What is valid but probably not meant, or worth knowing: one sentence each, which names the
@@ -148,6 +149,15 @@ impl Config {
             if url.starts_with("http:") {
                 sentences.push(format!("qlikview.web_server: {url} is not encrypted."));
             }
+        }
+        if let Some(url) = &self.qlikview.management_service
+            && url.starts_with("http:")
+            && self.license.server == LicenseServer::QlikView
+        {
+            sentences.push(format!(
+                "qlikview.management_service: {url} is not encrypted; the password is not sent in \
+                 clear, everything else is."
+            ));
         }
         if self.qlikview.tunnel {
             sentences.push(

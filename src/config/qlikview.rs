@@ -1,25 +1,27 @@
-//! The customer's `QlikView` Server, and what the gateway offers to clients written for it.
+//! The customer's `QlikView` Server.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::address::parse_url;
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::Section;
-use super::site::{LicenseServer, parse_http_url, parse_listener};
+use super::site::LicenseServer;
 use crate::domain::time::Millis;
+
+/// Where every management service answers unless somebody moved it. CONFIRMED
+const SERVICE_PATH: &str = "/QMS/Service";
 
 /// `[qlikview]`: used with `license.server = "qlikview"`, but for the prefix.
 #[derive(Clone, Debug)]
 pub struct QlikView {
-    /// URLs of the web servers; several hold the same documents.
+    /// Origins of the web servers, without a slash at their ends, in the order in which they are
+    /// tried; several hold the same documents.
     pub web_servers: Vec<String>,
     /// The URL of the management service.
     pub management_service: Option<String>,
-    /// Who asks the management service; `DOMAIN\name`.
-    pub management_user: Option<String>,
-    /// The password of that account.
-    pub management_password: Option<Secret>,
+    /// Who asks the management service where it asks back; absent for one that never does.
+    pub management_account: Option<ManagementAccount>,
     /// Which server, where the management service knows several.
     pub server_name: Option<String>,
     /// Put before user names that go out, taken off those that come in whatever its case.
@@ -43,17 +45,19 @@ impl QlikView {
             section.demand("web_server");
             section.demand("management_service");
         }
-        let web_servers = section.one_or_list("web_server", parse_http_url);
+        let web_servers = section.one_or_list("web_server", parse_origin);
         if web_servers.as_ref().is_some_and(Vec::is_empty) {
             section.mistake("web_server", "expected at least one URL");
+        }
+        if let Some(twice) = web_servers.as_deref().and_then(first_repeated) {
+            section.mistake("web_server", format!("{twice} stands there twice"));
         }
         let any_text = |text: &str| Ok::<_, &str>(text.to_owned());
         let tunnel_minutes = section.integer("tunnel_minutes", &(1..=30 * 24 * 60));
         let qlikview = Self {
             web_servers: web_servers.unwrap_or_default(),
-            management_service: section.parsed("management_service", parse_http_url),
-            management_user: section.text("management_user"),
-            management_password: section.secret("management_password", "management_password_file"),
+            management_service: section.parsed("management_service", parse_service),
+            management_account: ManagementAccount::read(&mut section),
             server_name: section.text("server_name"),
             user_prefix: section
                 .parsed("user_prefix", any_text)
@@ -69,40 +73,73 @@ impl QlikView {
     }
 }
 
-/// `[compat]`: for clients written for `QlikView`, with either licence server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compat {
-    /// TCP peers that may ask for web tickets without a token.
-    pub web_ticket_trusted: Networks,
-    /// Plain HTTP on loopback, for web tickets alone.
-    pub http_listen: Option<SocketAddr>,
-    /// Whether the gateway itself answers as a management service.
-    pub qms: bool,
+/// A Windows account that asks the management service.
+#[derive(Clone, Debug)]
+pub struct ManagementAccount {
+    /// `DOMAIN\name` or `name@domain`.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
 }
 
-impl Compat {
-    /// No peer may be both a trusted proxy and trusted with web tickets: what comes from a proxy
-    /// was sent by somebody else.
-    pub(super) fn read(mut section: Section<'_>, proxies: &Networks) -> Self {
-        let compat = Self {
-            web_ticket_trusted: section.networks("web_ticket_trusted"),
-            http_listen: section.parsed("http_listen", parse_loopback_listener),
-            qms: section.flag("qms").unwrap_or(false),
-        };
-        if let Some((peer, proxy)) = compat.web_ticket_trusted.first_overlap(proxies) {
-            section.mistake(
-                "web_ticket_trusted",
-                format!("{peer} overlaps with {proxy} in proxy.trusted"),
-            );
+impl ManagementAccount {
+    /// One half without the other is a mistake.
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let secret_keys = ["management_password", "management_password_file"];
+        if section.has("management_user") {
+            section.demand_any(&secret_keys);
+        } else if secret_keys.iter().any(|key| section.has(key)) {
+            section.demand("management_user");
         }
-        section.finish();
-        compat
+        let user = section.parsed("management_user", parse_account);
+        let password = section.secret("management_password", "management_password_file");
+        Some(Self {
+            user: user?,
+            password: password?,
+        })
     }
 }
 
-fn parse_loopback_listener(text: &str) -> Result<SocketAddr, &'static str> {
-    parse_listener(text)
-        .ok()
-        .filter(|address| address.ip().is_loopback())
-        .ok_or("expected a loopback address and a port such as \"127.0.0.1:8081\"")
+/// The address of a web server, without the slash at its end: everything below it is `QlikView`'s.
+/// Credentials in it are refused as in every URL.
+fn parse_origin(text: &str) -> Result<String, &'static str> {
+    let uri = parse_url(text, &["http", "https"]);
+    uri.filter(|uri| uri.path() == "/" && !text.contains('?'))
+        .map(|_| text.trim_end_matches('/').to_owned())
+        .ok_or("expected a URL without path and credentials such as \"https://qvws.internal\"")
+}
+
+/// The address of the management service; the usual path where none is written.
+fn parse_service(text: &str) -> Result<String, &'static str> {
+    let uri = parse_url(text, &["http", "https"]).filter(|_| !text.contains('?'));
+    let uri = uri.ok_or(
+        "expected a URL without credentials such as \"http://qms.internal:4799/QMS/Service\"",
+    )?;
+    let bare = uri.path() == "/";
+    let origin = text.trim_end_matches('/');
+    Ok(if bare {
+        format!("{origin}{SERVICE_PATH}")
+    } else {
+        text.to_owned()
+    })
+}
+
+/// An account of Windows; the mixed form `DOMAIN\name@domain` has no meaning there.
+fn parse_account(text: &str) -> Result<String, &'static str> {
+    let parts: Vec<&str> = text.split('\\').collect();
+    let filled = parts.iter().all(|part| !part.trim().is_empty());
+    let fits = match parts.as_slice() {
+        [_] => true,
+        [_, name] => !name.contains('@'),
+        _ => false,
+    };
+    (filled && fits)
+        .then(|| text.to_owned())
+        .ok_or("expected an account such as \"DOMAIN\\svc\"")
+}
+
+fn first_repeated(urls: &[String]) -> Option<&String> {
+    let same = |one: &String, other: &String| one.eq_ignore_ascii_case(other);
+    let repeated = |&(at, url): &(usize, &String)| urls[..at].iter().any(|one| same(one, url));
+    urls.iter().enumerate().find(repeated).map(|(_, url)| url)
 }

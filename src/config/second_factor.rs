@@ -100,14 +100,16 @@ mod tests {
         }
     }
 
-    fn required(rules: &[SecondFactorRule], roles: &[Role], source: &str, address: &str) -> bool {
-        let rules = rules.to_vec();
-        SecondFactor { rules }.is_required(roles, source, address.parse().unwrap())
+    fn is_asked(table: &[SecondFactorRule], roles: &[Role], source: &str, address: &str) -> bool {
+        let needs = SecondFactor {
+            rules: table.to_vec(),
+        };
+        needs.is_required(roles, source, address.parse().unwrap())
     }
 
     #[test]
     fn nobody_needs_one_without_a_rule() {
-        assert!(!required(&[], &[Role::Administrator], "local", "192.0.2.1"));
+        assert!(!is_asked(&[], &[Role::Administrator], "local", "192.0.2.1"));
     }
 
     #[test]
@@ -122,7 +124,7 @@ mod tests {
             (&[], "local", "192.0.3.1", false),
             (&[], "corp", "192.0.2.1", false),
         ] {
-            let found = required(&rules, roles, source, address);
+            let found = is_asked(&rules, roles, source, address);
             assert_eq!(found, expected, "{roles:?} {source} {address}");
         }
     }
@@ -134,7 +136,7 @@ mod tests {
             ..rule(None, None, Some("10.0.0.0/8"))
         };
         let rules = [inside, rule(None, None, None)];
-        assert!(!required(&rules, &[], "local", "10.1.2.3"));
-        assert!(required(&rules, &[], "local", "192.0.2.1"));
+        assert!(!is_asked(&rules, &[], "local", "10.1.2.3"));
+        assert!(is_asked(&rules, &[], "local", "192.0.2.1"));
     }
 }

@@ -342,7 +342,18 @@ fn parse_node<T, E: Display>(
     parse: &impl Fn(&str) -> Result<T, E>,
 ) -> Result<T, String> {
     let text = node.into_any_text()?;
-    parse(&text).map_err(|expected| format!("{expected}, found {text:?}"))
+    parse(&text).map_err(|expected| {
+        if holds_credentials(&text) {
+            return format!("{expected}, found a URL with credentials");
+        }
+        format!("{expected}, found {text:?}")
+    })
+}
+
+/// Whether a text may be a URL with a user and a password, which no message repeats.
+fn holds_credentials(text: &str) -> bool {
+    let rest = text.split_once("://").map(|(_, rest)| rest);
+    rest.is_some_and(|rest| rest.contains('@'))
 }
 
 /// Reads a secret from a file, without the line end that editors leave.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobBuilder};
 use http::HeaderName;
 
-use super::address::parse_url;
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::{Section, one_of};
@@ -297,13 +296,6 @@ impl Proxy {
 pub(super) fn parse_listener(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "expected an address and a port such as \"127.0.0.1:8443\"")
-}
-
-/// An absolute http or https URL, kept as it was written.
-pub(super) fn parse_http_url(text: &str) -> Result<String, &'static str> {
-    parse_url(text, &["http", "https"])
-        .map(|_| text.to_owned())
-        .ok_or("expected a URL that begins with https:// or http://")
 }
 
 /// A path pattern. People of this estate write `\` between folders too; no file is named with it.

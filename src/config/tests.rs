@@ -131,7 +131,7 @@ fn the_example_is_valid_with_every_example_line_activated() {
     assert_eq!(config.sign_in.webhook["hr"].mapping.rules.len(), 1);
     assert_eq!(config.documents.rules[0].users, ["alice"]);
     assert_eq!(config.sign_in.sources.len(), 4);
-    assert_eq!(config.not_yet_built().len(), 1);
+    assert_eq!(config.not_yet_built(), [""; 0]);
 }
 
 #[test]
@@ -842,7 +842,7 @@ fn the_plain_listener_is_on_loopback() {
 }
 
 #[test]
-fn an_estate_needs_its_services_and_is_not_built_yet() {
+fn an_estate_needs_its_services() {
     assert_eq!(mistakes("license.server = 'qlikview'").len(), 2);
     let config = load(
         "license.server = 'qlikview'\ndatabase.url = 'postgres://u@h/n'\n[qlikview]\n\
@@ -850,15 +850,61 @@ fn an_estate_needs_its_services_and_is_not_built_yet() {
     );
     assert_eq!(config.qlikview.web_servers, ["http://a"]);
     let sentences = config.not_yet_built();
-    assert!(sentences[0].contains("license.server"), "{sentences:?}");
-    assert!(sentences[1].contains("database.url"), "{sentences:?}");
+    assert!(sentences[0].contains("database.url"), "{sentences:?}");
+    assert_eq!(sentences.len(), 1);
+    let warnings = config.warnings();
     assert_eq!(
-        config.warnings(),
-        ["qlikview.web_server: http://a is not encrypted."]
+        warnings[0],
+        "qlikview.web_server: http://a is not encrypted."
     );
+    assert!(
+        warnings[1].starts_with("qlikview.management_service: http://b:4799"),
+        "{warnings:?}"
+    );
+    assert_eq!(warnings.len(), 2);
     let several = load("qlikview.web_server = ['https://a', 'https://b']");
     assert_eq!(several.qlikview.web_servers.len(), 2);
     assert_eq!(load("qlikview.user_prefix = ''").qlikview.user_prefix, "");
+}
+
+#[test]
+fn addresses_of_the_estate_are_read_strictly() {
+    let qlikview = |text: &str| load(&format!("[qlikview]\n{text}")).qlikview;
+    assert_eq!(
+        qlikview("web_server = 'https://a/'").web_servers,
+        ["https://a"]
+    );
+    let service = |url: &str| qlikview(&format!("management_service = '{url}'")).management_service;
+    let usual = Some("http://q:4799/QMS/Service".to_owned());
+    assert_eq!(service("http://q:4799"), usual);
+    assert_eq!(service("http://q:4799/"), usual);
+    assert_eq!(service("http://q:4799/QMS/Service"), usual);
+    let account = qlikview("management_user = 'D\\svc'\nmanagement_password = 'p'");
+    let account = account.management_account.unwrap();
+    assert_eq!(
+        (account.user.as_str(), account.password.expose()),
+        ("D\\svc", "p")
+    );
+    for wrong in [
+        "web_server = 'https://u:p@a'",
+        "web_server = 'https://u@a'",
+        "web_server = 'https://a/path'",
+        "web_server = 'https://a?q'",
+        "web_server = ['https://a', 'https://A/']",
+        "web_server = []",
+        "web_server = 'ftp://a'",
+        "management_service = 'https://u:p@a/QMS/Service'",
+        "management_service = 'https://a/QMS/Service?wsdl'",
+        "management_user = 'D\\svc'",
+        "management_password = 'p'",
+        "management_user = 'D\\svc@d'\nmanagement_password = 'p'",
+        "management_user = '\\svc'\nmanagement_password = 'p'",
+        "management_user = 'A\\D\\svc'\nmanagement_password = 'p'",
+    ] {
+        let found = mistakes(&format!("[qlikview]\n{wrong}"));
+        assert!(found[0].contains("qlikview"), "{wrong}: {found:?}");
+        assert!(found.iter().all(|line| !line.contains(":p@")), "{found:?}");
+    }
 }
 
 #[test]

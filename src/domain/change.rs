@@ -103,6 +103,8 @@ pub enum EventKind {
     CalAssigned,
     /// A CAL was unassigned.
     CalUnassigned,
+    /// After a launch in front of an estate: its server leased to a machine, or to none.
+    LeaseWatched,
     /// A lease was revoked by an administrator.
     LeaseRevoked,
     /// A lease was released by its person.
@@ -119,6 +121,8 @@ pub enum EventKind {
     SettingChanged,
     /// Somebody signed in.
     SignedIn,
+    /// A web ticket was issued.
+    WebTicketIssued,
     /// A sign-in was refused.
     SignInRefused,
     /// Somebody signed out.
@@ -172,6 +176,7 @@ impl EventKind {
             Self::DocumentLaunched => "document_launched",
             Self::CalAssigned => "cal_assigned",
             Self::CalUnassigned => "cal_unassigned",
+            Self::LeaseWatched => "lease_watched",
             Self::LeaseRevoked => "lease_revoked",
             Self::LeaseReleased => "lease_released",
             Self::WorkstationLifted => "workstation_lifted",
@@ -180,6 +185,7 @@ impl EventKind {
             Self::LicenseLoaded => "license_loaded",
             Self::SettingChanged => "setting_changed",
             Self::SignedIn => "signed_in",
+            Self::WebTicketIssued => "web_ticket_issued",
             Self::SignInRefused => "sign_in_refused",
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",

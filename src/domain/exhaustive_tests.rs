@@ -328,6 +328,7 @@ impl Naive<'_> {
                 person: person(),
                 at: now,
             }],
+            CalStep::LeftToServer => panic!("the ledger leaves nothing to a server"),
         };
         changes.push(Change::CalUsed {
             person: person(),

@@ -129,6 +129,27 @@ impl License {
         if text.len() > LEF_BYTES_MAX {
             return Err(vec![LefError::TooLarge]);
         }
+        let (license, errors) = Self::read(text, attributes);
+        if errors.is_empty() {
+            Ok(license)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The licence of the customer's server: the lines of its LEF that can be read, and the number
+    /// of named CALs that the server itself counts, which needs no table of attribute names.
+    #[must_use]
+    pub fn of_server(text: &str, attributes: &LefAttributes, named_cals: u32) -> Self {
+        let (license, _) = Self::read(text, attributes);
+        Self {
+            named_cals: vec![(named_cals, Validity::default())],
+            ..license
+        }
+    }
+
+    /// What can be read, and every line that cannot.
+    fn read(text: &str, attributes: &LefAttributes) -> (Self, Vec<LefError>) {
         let mut license = Self {
             text: text.to_owned(),
             named_cals: Vec::new(),
@@ -148,11 +169,7 @@ impl License {
         if attribute_lines == 0 {
             errors.push(LefError::NoAttributes);
         }
-        if errors.is_empty() {
-            Ok(license)
-        } else {
-            Err(errors)
-        }
+        (license, errors)
     }
 
     /// The text as it was loaded.
@@ -164,14 +181,42 @@ impl License {
     /// The serial number with all but its last four digits hidden, where the LEF begins with one.
     #[must_use]
     pub fn masked_serial(&self) -> Option<String> {
+        let digits: String = self
+            .serial()?
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        Some(format!("************{}", &digits[digits.len() - 4..]))
+    }
+
+    /// The serial number as it is written, where the LEF begins with one.
+    fn serial(&self) -> Option<&str> {
         let first = self
             .text
             .trim_start_matches('\u{feff}')
             .lines()
             .find(|l| !l.trim().is_empty())?;
-        let serial = first.split(';').find(|part| is_serial(part.trim()))?.trim();
+        let serial = first.split(';').find(|part| is_serial(part.trim()))?;
+        Some(serial.trim())
+    }
+
+    /// The text with the serial number masked wherever it stands.
+    #[must_use]
+    pub fn masked_text(&self) -> String {
+        let (Some(serial), Some(masked)) = (self.serial(), self.masked_serial()) else {
+            return self.text.clone();
+        };
         let digits: String = serial.chars().filter(char::is_ascii_digit).collect();
-        Some(format!("************{}", &digits[digits.len() - 4..]))
+        self.text.replace(serial, &masked).replace(&digits, &masked)
+    }
+
+    /// Attributes and values of its lines, in order; a line that holds the serial number is none.
+    #[must_use]
+    pub fn features(&self) -> Vec<(String, String)> {
+        lines(&self.text)
+            .filter(|line| !is_serial(line.attribute) && !is_serial(line.value))
+            .map(|line| (line.attribute.to_owned(), line.value.to_owned()))
+            .collect()
     }
 
     /// Named user CALs that the licence holds at this instant: its CAL lines that count, added up.
@@ -387,6 +432,33 @@ fn is_serial(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_serial_number_is_masked_wherever_it_stands() {
+        let text = "1234 5678 9012 3456\nOwner;1234567890123456\nPRODUCTLEVEL;10;;\nCHECK;AB12\n";
+        let license = License::parse(text, &LefAttributes::default()).unwrap();
+        assert_eq!(
+            license.masked_text(),
+            "************3456\nOwner;************3456\nPRODUCTLEVEL;10;;\nCHECK;AB12\n"
+        );
+        let features = license.features();
+        let names: Vec<&str> = features.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PRODUCTLEVEL", "CHECK"]);
+        let without = License::parse("PRODUCTLEVEL;10;;\n", &LefAttributes::default()).unwrap();
+        assert_eq!(without.masked_text(), "PRODUCTLEVEL;10;;\n");
+    }
+
+    #[test]
+    fn the_licence_of_a_server_is_what_can_be_read_and_its_own_count() {
+        let names = LefAttributes::default();
+        let now = Timestamp(1_800_000_000_000);
+        let text = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;many;;\nLICENSE_LEASE;NO;;";
+        assert!(License::parse(text, &names).is_err());
+        let license = License::of_server(text, &names, 7);
+        assert_eq!(license.named_cals(now), 7);
+        assert!(license.forbids_lease(now) && license.in_force(now));
+        assert_eq!(License::of_server("", &names, 3).named_cals(now), 3);
+    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -88,6 +88,13 @@ impl UserName {
     }
 }
 
+/// A user name as it goes out to `QlikView`, with the configured prefix (`CUSTOM\`) in front. The
+/// other way is [`UserName::parse`].
+#[must_use]
+pub fn with_prefix(name: &str, prefix: &str) -> String {
+    format!("{prefix}{name}")
+}
+
 /// A name that was stored or sent by ourselves, without a prefix.
 impl TryFrom<String> for UserName {
     type Error = BadUserName;
@@ -221,6 +228,19 @@ mod tests {
 
     fn folded(text: &str) -> Result<String, BadUserName> {
         UserName::parse(text, PREFIX).map(|name| name.folded().to_owned())
+    }
+
+    #[test]
+    fn what_goes_out_comes_in_again() {
+        for name in ["alice", "o'neil & sons", "domain\\bob", "müller"] {
+            for prefix in [PREFIX, "", "Ext-"] {
+                let outside = with_prefix(name, prefix);
+                for spelling in [outside.clone(), outside.to_uppercase()] {
+                    let back = UserName::parse(&spelling, prefix).unwrap();
+                    assert_eq!(back.folded(), name, "{spelling}");
+                }
+            }
+        }
     }
 
     #[test]

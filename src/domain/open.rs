@@ -41,9 +41,35 @@ pub struct RequestedDocument {
     pub name: Option<String>,
 }
 
+impl RequestedDocument {
+    /// The title; none where the person may not know of the document.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        let name = self.name.as_deref()?;
+        let file = name.rsplit('/').next().unwrap_or(name);
+        Some(file.rsplit_once('.').map_or(file, |(title, _)| title))
+    }
+}
+
+/// Who owns CALs and leases, as far as the rules ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// The gateway's own ledger: the rules decide.
+    #[default]
+    Ledger,
+    /// The customer's `QlikView` Server: the rules predict what it will do.
+    Estate {
+        /// Whether its licence holds CALs of another kind: somebody without a named CAL may then
+        /// have access by one of them, which is the server's affair.
+        other_cals: bool,
+    },
+}
+
 /// Everything that the decision looks at.
 #[derive(Clone, Debug)]
 pub struct OpenView<'a> {
+    /// Who owns CALs and leases.
+    pub owner: Owner,
     /// The licence that is loaded.
     pub license: Option<&'a License>,
     /// The switches.
@@ -96,8 +122,8 @@ pub enum Rule {
     R13,
 }
 
-/// The rules that refuse the lease, in the order in which they are asked.
-const LEASE_RULES: [Rule; 8] = [
+/// The rules that refuse the lease before R13, in the order in which they are asked.
+const LEASE_RULES: [Rule; 7] = [
     Rule::R1,
     Rule::R2,
     Rule::R3,
@@ -105,7 +131,6 @@ const LEASE_RULES: [Rule; 8] = [
     Rule::R5,
     Rule::R6,
     Rule::R7,
-    Rule::R13,
 ];
 
 /// How many other workstations of a person may have leased within the window (R13).
@@ -149,6 +174,8 @@ pub enum CalStep {
     Assigned,
     /// Their own came back from quarantine.
     GivenBack,
+    /// On none that the rules know: the customer's server finds one of another kind, or not.
+    LeftToServer,
 }
 
 /// Whether the workstation leases.
@@ -201,7 +228,7 @@ pub fn decide_open(
         Err(refusal) => (Access::Refused(refusal), Vec::new()),
     };
     let lease = match access {
-        Access::Granted(_) if client.leases() => lease(view, now, fresh, &mut changes),
+        Access::Granted(step) if client.leases() => lease(view, step, now, fresh, &mut changes),
         _ => LeaseOutcome::NotApplicable,
     };
     let answer = OpenAnswer { access, lease };
@@ -209,6 +236,29 @@ pub fn decide_open(
     Decision {
         answer,
         changes,
+        event,
+    }
+}
+
+/// The answer where an estate's licence is of a kind that nobody outside can predict: R8 alone is
+/// asked, everything else is the server's affair.
+#[must_use]
+pub fn leave_to_server(
+    view: &OpenView<'_>,
+    client: ClientKind,
+    now: Timestamp,
+) -> Decision<OpenAnswer> {
+    let answer = OpenAnswer {
+        access: match Rule::R8.refusal(view, now) {
+            None => Access::Granted(CalStep::LeftToServer),
+            Some(refusal) => Access::Refused(refusal),
+        },
+        lease: LeaseOutcome::NotApplicable,
+    };
+    let event = Some(opened_event(view, client, &answer));
+    Decision {
+        answer,
+        changes: Vec::new(),
         event,
     }
 }
@@ -350,9 +400,18 @@ fn access(view: &OpenView<'_>, now: Timestamp) -> Result<CalStep, Refusal> {
     if own_cal(view, now).is_none()
         && let Some(refusal) = Rule::R6.refusal(view, now)
     {
-        return Err(refusal);
+        return without_named_cal(view, refusal);
     }
-    cal_step(view, now)
+    cal_step(view, now).or_else(|refusal| without_named_cal(view, refusal))
+}
+
+/// In front of an estate a missing named CAL refuses access only where its licence holds no CALs of
+/// another kind.
+fn without_named_cal(view: &OpenView<'_>, refusal: Refusal) -> Result<CalStep, Refusal> {
+    match view.owner {
+        Owner::Estate { other_cals: true } => Ok(CalStep::LeftToServer),
+        _ => Err(refusal),
+    }
 }
 
 /// R6.
@@ -481,12 +540,14 @@ fn cal_changes(view: &OpenView<'_>, step: CalStep, now: Timestamp) -> Vec<Change
         CalStep::Held => vec![used],
         CalStep::Assigned => vec![Change::CalAssigned { person, at: now }, used],
         CalStep::GivenBack => vec![Change::CalGivenBack { person }, used],
+        CalStep::LeftToServer => Vec::new(),
     }
 }
 
 /// The lease of an open with access: refused, renewed or granted.
 fn lease(
     view: &OpenView<'_>,
+    step: CalStep,
     now: Timestamp,
     fresh: LeaseId,
     changes: &mut Vec<Change>,
@@ -495,10 +556,7 @@ fn lease(
         .leases
         .iter()
         .find(|lease| lease.workstation.id == view.workstation.id && lease.is_live(now));
-    if let Some(refusal) = LEASE_RULES
-        .into_iter()
-        .find_map(|rule| rule.refusal(view, now))
-    {
+    if let Some(refusal) = lease_refusal(view, step, now) {
         // R14: only the workstation limit touches a running lease.
         if let (Refusal::WorkstationLimit { .. }, Some(lease)) = (&refusal, live) {
             let id = lease.id.clone();
@@ -540,7 +598,16 @@ fn lease(
     LeaseOutcome::Granted(granted)
 }
 
-/// R18: one event for each open, granted or refused.
+/// The first that refuses of R1 to R7, a missing named CAL where access stands without one, R13.
+fn lease_refusal(view: &OpenView<'_>, step: CalStep, now: Timestamp) -> Option<Refusal> {
+    LEASE_RULES
+        .into_iter()
+        .find_map(|rule| rule.refusal(view, now))
+        .or_else(|| (step == CalStep::LeftToServer).then_some(Refusal::NoCalAssigned))
+        .or_else(|| Rule::R13.refusal(view, now))
+}
+
+/// R18: one event for each open, granted or refused. What is predicted has no lease of ours.
 fn opened_event(view: &OpenView<'_>, client: ClientKind, answer: &OpenAnswer) -> Event {
     let mut event = Event::new(EventKind::DocumentOpened)
         .about(&view.person.id, &view.person.name)
@@ -554,15 +621,20 @@ fn opened_event(view: &OpenView<'_>, client: ClientKind, answer: &OpenAnswer) ->
         Access::Granted(CalStep::Held) => "granted",
         Access::Granted(CalStep::Assigned) => "granted, CAL assigned",
         Access::Granted(CalStep::GivenBack) => "granted, CAL given back",
+        Access::Granted(CalStep::LeftToServer) => "granted, CAL left to the server",
         Access::Refused(_) => "refused",
     };
     event = event
         .with("access", access)
         .with("lease", answer.lease.word());
     if let LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) = &answer.lease {
-        event = event
-            .with("lease_id", lease.id.as_str())
-            .with("expires_at", lease.expires_at.to_string());
+        if view.owner == Owner::Ledger {
+            event = event.with("lease_id", lease.id.as_str());
+        }
+        event = event.with("expires_at", lease.expires_at.to_string());
+    }
+    if view.owner != Owner::Ledger {
+        event = event.with("predicted", "true");
     }
     match answer.refusal() {
         Some(refusal) => event.refused(refusal.code()),

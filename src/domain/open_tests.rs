@@ -5,7 +5,7 @@ use super::change::{Change, EventKind};
 use super::client::ClientKind;
 use super::lease::{Lease, LeaseState};
 use super::lef::Edition;
-use super::open::{Access, CalStep, LeaseOutcome, Rule, Switches, examine};
+use super::open::{Access, CalStep, LeaseOutcome, Owner, Rule, Switches, examine, leave_to_server};
 use super::person::AutomaticCal;
 use super::refusal::{EndsBy, Refusal, RefusalCode};
 use super::samples::*;
@@ -435,9 +435,61 @@ fn r9_where_the_cal_of_an_open_comes_from() {
                 let given_back = Change::CalGivenBack { person };
                 assert_eq!(changes, [given_back, used_now()], "{what}");
             }
-            Err(_) => assert_eq!(changes, [], "{what}"),
+            Ok(CalStep::LeftToServer) | Err(_) => assert_eq!(changes, [], "{what}"),
         }
     }
+}
+
+#[test]
+fn in_front_of_an_estate_another_kind_of_cal_may_give_access_and_never_a_lease() {
+    let estate = |other_cals| Owner::Estate { other_cals };
+    let without = |owner| Case {
+        owner,
+        ..Case::sound().without_cal().without_dynamic_assignment()
+    };
+    let code = |case: &Case| case.access(NOW).map_err(|refusal| refusal.code());
+    assert_eq!(
+        code(&without(estate(false))),
+        Err(RefusalCode::NoCalAssigned)
+    );
+    assert_eq!(code(&without(estate(true))), Ok(CalStep::LeftToServer));
+    let decision = without(estate(true)).open_with_desktop(NOW);
+    let lease = LeaseOutcome::Refused(Refusal::NoCalAssigned);
+    assert_eq!(
+        (decision.answer.lease, decision.changes),
+        (lease, Vec::new())
+    );
+    // R1 to R7 come before the missing CAL, and that before R13.
+    let switched_off = without(estate(true)).without_leasing();
+    let refused = switched_off.open_with_desktop(NOW).answer.lease;
+    assert_eq!(refused, LeaseOutcome::Refused(Refusal::LeasingSwitchedOff));
+    let limited = without(estate(true)).limit_reached();
+    let refused = limited.open_with_desktop(NOW).answer.lease;
+    assert_eq!(refused, LeaseOutcome::Refused(Refusal::NoCalAssigned));
+    let held = Case {
+        owner: estate(true),
+        ..Case::sound()
+    };
+    let decision = held.open_with_desktop(NOW);
+    assert!(matches!(decision.answer.lease, LeaseOutcome::Granted(_)));
+    let event = decision.event.unwrap();
+    assert!(format!("{event:?}").contains("predicted"), "{event:?}");
+}
+
+#[test]
+fn what_is_left_to_the_server_asks_r8_alone() {
+    let mut case = Case::sound().without_license().without_cal();
+    case.owner = Owner::Estate { other_cals: false };
+    let left = leave_to_server(&case.view(), ClientKind::Desktop, NOW);
+    assert_eq!(left.answer.access, Access::Granted(CalStep::LeftToServer));
+    assert_eq!(left.answer.lease, LeaseOutcome::NotApplicable);
+    assert_eq!((left.changes, left.event.is_some()), (Vec::new(), true));
+    case.person.active = false;
+    let left = leave_to_server(&case.view(), ClientKind::Desktop, NOW);
+    assert_eq!(
+        left.answer.access,
+        Access::Refused(Refusal::DocumentNotFound)
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::client::ClientKind;
 use super::lease::{Lease, LeaseId, LeaseState};
 use super::lef::License;
 use super::open::{
-    Access, CalStep, LeaseOutcome, OpenAnswer, OpenView, RequestedDocument, Rule, Switches,
+    Access, CalStep, LeaseOutcome, OpenAnswer, OpenView, Owner, RequestedDocument, Rule, Switches,
     decide_open,
 };
 use super::person::{AutomaticCal, Person};
@@ -128,6 +128,7 @@ pub(super) fn lifted(lease: Lease) -> Lease {
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) license: Option<License>,
+    pub(super) owner: Owner,
     pub(super) switches: Switches,
     pub(super) policy: Policy,
     pub(super) person: Person,
@@ -144,6 +145,7 @@ impl Case {
     pub(super) fn sound() -> Self {
         Self {
             license: Some(license_with("")),
+            owner: Owner::Ledger,
             switches: Switches::default(),
             policy: Policy::default(),
             person: person(ALICE),
@@ -237,6 +239,7 @@ impl Case {
 
     pub(super) fn view(&self) -> OpenView<'_> {
         OpenView {
+            owner: self.owner,
             license: self.license.as_ref(),
             switches: self.switches,
             policy: &self.policy,

@@ -19,7 +19,7 @@ use super::client::ClientKind;
 use super::lease::{Lease, LeaseId};
 use super::lef::License;
 use super::open::{
-    Access, CalStep, LeaseOutcome, OpenAnswer, OpenView, RequestedDocument, Rule, Switches,
+    Access, CalStep, LeaseOutcome, OpenAnswer, OpenView, Owner, RequestedDocument, Rule, Switches,
     decide_open, workstations_in_use,
 };
 use super::person::{AutomaticCal, Person, PersonId};
@@ -626,6 +626,7 @@ impl Seen {
     fn view<'a>(&'a self, site: &'a Site, request: &'a Request) -> OpenView<'a> {
         let person = &site.people[request.person];
         OpenView {
+            owner: Owner::Ledger,
             license: Some(&site.license),
             switches: site.switches,
             policy: &site.policy,
@@ -658,7 +659,7 @@ fn opened(decision: &Decision<OpenAnswer>) -> Vec<&'static str> {
         Access::Granted(CalStep::Held) => seen.push("open: held"),
         Access::Granted(CalStep::Assigned) => seen.push("open: assigned"),
         Access::Granted(CalStep::GivenBack) => seen.push("open: given back"),
-        Access::Refused(_) => {}
+        Access::Granted(CalStep::LeftToServer) | Access::Refused(_) => {}
     }
     match &decision.answer.lease {
         LeaseOutcome::Granted(_) => seen.push("open: lease granted"),

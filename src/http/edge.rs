@@ -56,11 +56,30 @@ const HEADERS: [(HeaderName, HeaderValue); 9] = [
 const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The outermost layer.
-pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+    let refused = refuse(&app, &request);
+    pass_unless(refused, &app, request, next).await
+}
+
+/// The outermost layer of a listener that answers whatever host it is asked for.
+pub(super) async fn pass_for_any_host(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    pass_unless(None, &app, request, next).await
+}
+
+async fn pass_unless(
+    refused: Option<Problem>,
+    app: &App,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = app.fresh().id();
     join_cookies(request.headers_mut());
     let asked = Asked::new(&request, &id);
-    let mut response = if let Some(problem) = refuse(&app, &request) {
+    let mut response = if let Some(problem) = refused {
         Failure::from(problem).into_response()
     } else {
         let method = request.method().clone();
@@ -73,7 +92,7 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         response
     };
     if let Some(failure) = failure_of(&mut response) {
-        response = in_place_of(&response, failure.render(&app, &asked));
+        response = in_place_of(&response, failure.render(app, &asked));
     }
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 1);
@@ -89,7 +108,7 @@ pub(super) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     if let Some(language) = asked.chosen_language() {
-        headers.append(header::SET_COOKIE, keep_language(&app, language));
+        headers.append(header::SET_COOKIE, keep_language(app, language));
     }
     protect_cookies(headers);
     response
@@ -118,7 +137,10 @@ fn failure_of(response: &mut Response) -> Option<Failure> {
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
-    let ours = kind.is_some_and(|kind| kind.starts_with("text/html") || kind.contains("json"));
+    // The faults of the management service are XML.
+    let ours = kind.is_some_and(|kind| {
+        kind.starts_with("text/html") || kind.starts_with("text/xml") || kind.contains("json")
+    });
     let empty = status == StatusCode::RANGE_NOT_SATISFIABLE;
     (!ours && !empty).then(|| Failure::status(status))
 }

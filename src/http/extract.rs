@@ -149,6 +149,15 @@ impl Signed {
         app.csrf().accepts(&self.secret, token)
     }
 
+    /// Refuses changes of password, factors and other sessions to a session that a web ticket opened:
+    /// the gateway itself has checked nothing of its person.
+    pub(super) fn may_change_account(&self) -> Result<(), Failure> {
+        if self.info.by_ticket {
+            return Err(Problem::SignInAgain.into());
+        }
+        Ok(())
+    }
+
     /// This person, as the audit names who caused something.
     pub(super) fn actor(&self) -> Actor {
         Actor::person(&self.info.person.name)
@@ -283,6 +292,14 @@ pub(super) fn is_foreign(app: &App, headers: &HeaderMap) -> bool {
         }
         Some(Err(_)) => true,
     }
+}
+
+/// Whether a page of another site may make this request, where no token of ours speaks for it:
+/// `null` is then as foreign as any name, unless the browser vouches for it.
+pub(super) fn may_be_foreign(app: &App, headers: &HeaderMap) -> bool {
+    let holds = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    let null = holds("origin", "null") && !holds("sec-fetch-site", "same-origin");
+    null || is_foreign(app, headers)
 }
 
 /// Who calls the API: a person with a session, or a program with a token.
@@ -423,8 +440,9 @@ impl FromRequestParts<App> for EnrollingCaller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
-            return Ok(Self(Caller::Token(token(app, authorization)?)));
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let token = bearer_token(app, &parts.headers)?;
+            return Ok(Self(Caller::Token(token.ok_or(Problem::SignInRequired)?)));
         }
         let asked = Asked::from_request_parts(parts, app).await?;
         let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
@@ -445,15 +463,17 @@ impl FromRequestParts<App> for EnrollingCaller {
     }
 }
 
-/// The live token of an `Authorization: Bearer` header.
-fn token(app: &App, authorization: &HeaderValue) -> Result<ApiToken, Failure> {
-    let text = authorization.to_str().unwrap_or_default();
-    let (scheme, secret) = text.split_once(' ').unwrap_or_default();
+/// The live token of an `Authorization: Bearer` header, where there is one.
+pub(super) fn bearer_token(app: &App, headers: &HeaderMap) -> Result<Option<ApiToken>, Failure> {
+    let authorization = headers.get(header::AUTHORIZATION);
+    let text = authorization.and_then(|value| value.to_str().ok());
+    let (scheme, secret) = text
+        .and_then(|text| text.split_once(' '))
+        .unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Problem::SignInRequired.into());
+        return Ok(None);
     }
-    app.token(secret.trim())?
-        .ok_or_else(|| Problem::SignInRequired.into())
+    Ok(app.token(secret.trim())?)
 }
 
 /// The person who calls the API.

@@ -22,6 +22,7 @@ use super::return_to::ReturnTo;
 use super::session::BeginError;
 use crate::app::App;
 use crate::app::administer::AdministerError;
+use crate::app::estate::EstateError;
 use crate::app::keys::KeyError;
 use crate::app::open::OpenError;
 use crate::causes;
@@ -29,6 +30,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::{Millis, SECOND_MS};
 use crate::store::StoreError;
 use crate::text::{Language, Problem, Touches};
+
+/// What people know the management service as.
+const QMS_NAME: &str = "QlikView Management Service";
 
 /// How long to wait when the ledger's queue is full.
 const BUSY_WAIT: Millis = Millis::seconds(1);
@@ -105,7 +109,26 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Store(error) => error.into(),
+            OpenError::Estate(error) => error.into(),
             error => Self::fault(&error),
+        }
+    }
+}
+
+impl From<EstateError> for Failure {
+    fn from(error: EstateError) -> Self {
+        let name = QMS_NAME.to_owned();
+        match error {
+            EstateError::Store(error) => error.into(),
+            EstateError::Silent(why) => {
+                tracing::warn!(%why, "QMS cannot be asked");
+                Problem::UpstreamSilent { name }.into()
+            }
+            EstateError::Answer(why) => {
+                tracing::warn!(%why, "QMS gave no answer that can be used");
+                Problem::UpstreamAnswer { name }.into()
+            }
+            EstateError::Contended => Problem::UpstreamChanging { name }.into(),
         }
     }
 }
@@ -120,6 +143,7 @@ impl From<AdministerError> for Failure {
             | AdministerError::Text { .. }
             | AdministerError::Source(_)
             | AdministerError::Password(_)
+            | AdministerError::OwnedByServer
             | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
             AdministerError::LastAdministrator(_) => {
                 Self(Box::new(Reason::LastAdministrator(error.to_string())))
@@ -297,6 +321,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::PasskeyRefused => StatusCode::UNAUTHORIZED,
         Problem::SecondFactorNeeded | Problem::PasskeyTaken => StatusCode::CONFLICT,
         Problem::CsrfTokenInvalid
+        | Problem::NoCookies
         | Problem::Forbidden
         | Problem::SignInAgain
         | Problem::SecondFactorMissing
@@ -315,9 +340,10 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Problem::UpstreamAnswer { .. } => StatusCode::BAD_GATEWAY,
-        Problem::SourceSilent { .. } | Problem::UpstreamSilent { .. } | Problem::Busy { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Problem::SourceSilent { .. }
+        | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
+        | Problem::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::extract::Caller;
 use super::failure::Failure;
 use crate::app::App;
+use crate::domain::time::SECOND_MS;
 use crate::store::Scope;
 use crate::text::Problem;
 
@@ -43,8 +44,35 @@ async fn ready(State(app): State<App>) -> Response {
         tracing::warn!(%error, "not ready");
         return not_ready("the ledger cannot commit");
     }
-    let ill: Vec<String> = app.library().problem().into_iter().collect();
+    let mut ill: Vec<String> = app.library().problem().into_iter().collect();
+    ill.extend(app.estate().and_then(|estate| match estate.problem() {
+        Ok(problem) => problem,
+        Err(error) => Some(error.to_string()),
+    }));
     Json(json!({ "ready": true, "ill": ill })).into_response()
+}
+
+/// How old the picture of the estate is, and the leases in it; nothing without an estate or a picture.
+fn estate_gauges(app: &App) -> Result<Vec<(&'static str, &'static str, u64)>, Failure> {
+    let now = match app.estate() {
+        Some(_) => app.ledger().estate_now()?,
+        None => None,
+    };
+    Ok(now.map_or_else(Vec::new, |estate| {
+        let age = (app.now() - estate.read_at).0.max(0) / SECOND_MS;
+        vec![
+            (
+                "accesspoint_estate_age_seconds",
+                "Seconds since CALs and leases were read from QlikView Server.",
+                age.unsigned_abs(),
+            ),
+            (
+                "accesspoint_estate_leases_live",
+                "Leases of QlikView Server that are live.",
+                u64::from(estate.live_leases),
+            ),
+        ]
+    }))
 }
 
 fn not_ready(why: &str) -> Response {
@@ -66,10 +94,10 @@ async fn metrics_with_token(State(app): State<App>, caller: Caller) -> Result<Re
 
 /// The state of the site in the Prometheus text format.
 async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
-    let license = app.ledger().license()?;
+    let license = app.license()?;
     let documents = app.library().snapshot().documents().len();
     let mut text = String::new();
-    let gauges = [
+    let mut gauges = vec![
         (
             "accesspoint_cals_held",
             "Named CALs that the licence holds.",
@@ -91,6 +119,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
             app.sign_ins_under_way() as u64,
         ),
     ];
+    gauges.extend(estate_gauges(&app)?);
     for (name, help, value) in gauges {
         let _ = write!(
             text,

@@ -5,6 +5,7 @@
 //! extractors (`extract`), call `app`, and answer with a page or JSON; what stops them is a `failure`.
 
 pub mod api;
+mod compat;
 pub mod content;
 mod edge;
 mod extract;
@@ -29,6 +30,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+pub use compat::web_ticket_router;
 pub use health::metrics_router;
 
 /// Bytes that a body may have where no route says otherwise.
@@ -36,16 +38,18 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that the gateway serves over HTTPS.
 pub fn router(app: App) -> Router {
+    let old_pages = compat::OldPages::new(&app);
     Router::new()
         .merge(pages::routes(&app))
         .merge(launch::routes())
         .merge(api::routes(&app))
         .merge(oidc::routes(&app))
+        .merge(compat::routes(&app))
         .merge(health::routes())
         .route("/.well-known/jwks.json", get(launch::public_keys))
         .route("/.well-known/lease-status", get(launch::lease_status))
         .route("/static/{name}", get(page::static_files::serve))
-        .fallback(pages::not_found)
+        .fallback(move |request| old_pages.clone().answer(request))
         .method_not_allowed_fallback(pages::method_not_allowed)
         // One layer for the router: it boxes the service of each route once for every layer.
         .layer(

@@ -26,6 +26,11 @@ const CLIENTS: [&str; 5] = [
     "Plugin",
 ];
 
+/// The parameters of an open link.
+const LINK_PARAMETERS: [&str; 7] = [
+    "open", "id", "document", "host", "client", "bookmark", "select",
+];
+
 /// A target that may follow a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReturnTo {
@@ -53,6 +58,30 @@ impl ReturnTo {
         }
     }
 
+    /// Recognises the target of an old client, which does not always encode its query: then parts of
+    /// an open link stand beside the target, as parameters of their own. CONFIRMED
+    #[must_use]
+    pub fn parse_with_strays(wanted: &str, strays: &[(String, String)]) -> Self {
+        let (path, query) = wanted.split_once('?').unwrap_or((wanted, ""));
+        if OpenPage::of(path).is_none() {
+            return Self::parse(wanted);
+        }
+        let inside = Parameters::read(query).unwrap_or_default();
+        let mut whole = format!("{path}?{query}");
+        for (name, value) in strays {
+            let known = LINK_PARAMETERS
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(name));
+            if let Some(known) = known
+                && inside.all(known).next().is_none()
+            {
+                whole.push('&');
+                push_parameter(&mut whole, known, value);
+            }
+        }
+        Self::parse(&whole)
+    }
+
     /// The path, with a query where there is one, for a `Location` header or a hidden field.
     #[must_use]
     pub fn location(&self) -> String {
@@ -76,6 +105,12 @@ pub enum OpenPage {
 }
 
 impl OpenPage {
+    fn of(path: &str) -> Option<Self> {
+        [Self::AccessPoint, Self::OpenDoc]
+            .into_iter()
+            .find(|page| path.eq_ignore_ascii_case(page.path()))
+    }
+
     const fn path(self) -> &'static str {
         match self {
             Self::AccessPoint => "/QvAJAXZfc/AccessPoint.aspx",
@@ -118,9 +153,7 @@ impl OpenLink {
             return None;
         }
         let (path, query) = path_and_query.split_once('?')?;
-        let page = [OpenPage::AccessPoint, OpenPage::OpenDoc]
-            .into_iter()
-            .find(|page| path.eq_ignore_ascii_case(page.path()))?;
+        let page = OpenPage::of(path)?;
         let parameters = Parameters::read(query)?;
         if page == OpenPage::AccessPoint {
             // Without `open` the page answers with pictures and lists, and opens nothing.
@@ -212,6 +245,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// The parameters of a query, decoded, in their order.
+#[derive(Default)]
 struct Parameters(Vec<(String, String)>);
 
 /// A parameter of which there may be one stands there twice; readers differ in which they take.
@@ -368,6 +402,64 @@ mod tests {
             "https://ap.example/QvAJAXZfc/opendoc.htm?document=x",
         ] {
             assert_eq!(location(wanted), START, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_link_that_stand_beside_it_belong_to_it() {
+        let open = "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%40x%7CA.qvw";
+        let strays = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        for (wanted, beside, expected) in [
+            // The whole query of a link that was not encoded.
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?open=",
+                strays(&[("id", "QVS@x|A.qvw"), ("client", "Ajax"), ("type", "html")]),
+                format!("{open}&client=Ajax"),
+            ),
+            // What some clients add outside of an encoded link.
+            (
+                "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS@x%7CA.qvw",
+                strays(&[
+                    ("select", "LB01,a b"),
+                    ("select", "LB02,c&d"),
+                    ("client", "Plugin"),
+                ]),
+                format!("{open}&client=Plugin&select=LB01,a%20b&select=LB02,c%26d"),
+            ),
+            // What the link says itself counts.
+            (
+                "/qvajaxzfc/accesspoint.aspx?open=&id=QVS@x|A.qvw&client=Ajax",
+                strays(&[("client", "Plugin"), ("ID", "B.qvw"), ("webticket", "0")]),
+                format!("{open}&client=Ajax"),
+            ),
+            (
+                "/QvAJAXZfc/opendoc.htm",
+                strays(&[("document", "A.qvw")]),
+                "/QvAJAXZfc/opendoc.htm?document=A.qvw".to_owned(),
+            ),
+            (
+                "/account",
+                strays(&[("client", "Ajax")]),
+                "/account".to_owned(),
+            ),
+            ("//evil.example", strays(&[("id", "x")]), START.to_owned()),
+            (
+                "/QvAJAXZfc/opendoc.htm",
+                strays(&[("document", "https://evil.example")]),
+                START.to_owned(),
+            ),
+        ] {
+            let found = ReturnTo::parse_with_strays(wanted, &beside).location();
+            assert_eq!(found, expected, "{wanted} {beside:?}");
+        }
+        for (id, wanted) in other_sites() {
+            let found = ReturnTo::parse_with_strays(&wanted, &strays(&[("client", "Ajax")]));
+            assert_eq!(found.location(), START, "{id}: {wanted:?}");
         }
     }
 

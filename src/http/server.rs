@@ -48,6 +48,11 @@ const PING_EVERY: Duration = Duration::from_mins(1);
 /// How long the accept loop waits where the system has no room for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// Who opened the TCP connection of a request: the proxy, where there is one in front. Handlers find
+/// it among the extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpPeer(pub SocketAddr);
+
 /// How many connections there may be, and how long they may take.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
@@ -273,6 +278,7 @@ async fn serve_connection(
     door: &Door,
     mut stopping: watch::Receiver<()>,
 ) {
+    let tcp_peer = TcpPeer(peer);
     if door.limits.proxies.contains(peer.ip()) {
         let header = take_header(&mut stream);
         match timeout(door.limits.handshake_timeout, header).await {
@@ -284,6 +290,7 @@ async fn serve_connection(
     let service = PeerRouter {
         router: door.router.clone(),
         peer,
+        tcp_peer,
     };
     let Some(tls) = &door.tls else {
         return serve_http1(stream, service, &door.limits, stopping).await;
@@ -375,10 +382,11 @@ async fn finish_at_shutdown<C: GracefulConnection>(
     connection.await
 }
 
-/// The router as hyper calls it, with the address of the client added to each request.
+/// The router as hyper calls it, with the addresses of client and peer added to each request.
 struct PeerRouter {
     router: Router,
     peer: SocketAddr,
+    tcp_peer: TcpPeer,
 }
 
 impl Service<Request<Incoming>> for PeerRouter {
@@ -388,6 +396,7 @@ impl Service<Request<Incoming>> for PeerRouter {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.tcp_peer);
         tower::Service::call(&mut self.router.clone(), request)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::open::{Access, Finding, OpenAnswer, Rule};
 use crate::domain::time::Timestamp;
+use crate::store::Unpredicted;
 use crate::text::{Language, Sentence, Touches};
 
 /// To whom a reason is told.
@@ -27,6 +28,15 @@ pub(super) fn reason(
         Reader::User => (text.to_user)(refusal, touches(finding, answer), now),
         Reader::Administrator => (text.to_administrator)(refusal, now),
     })
+}
+
+/// Why nothing is said of a lease in front of an estate.
+pub(super) fn unpredicted(reason: Unpredicted, language: Language) -> &'static str {
+    let text = &language.text().hand_over;
+    match reason {
+        Unpredicted::SignedKey => text.signed_key,
+        Unpredicted::MachineNames => text.machine_names,
+    }
 }
 
 /// Whether a rule that refused kept the document closed, or the lease alone (R16).

@@ -18,6 +18,8 @@ use crate::domain::time::Timestamp;
 pub struct CalRow {
     /// The CAL.
     pub cal: NamedCal,
+    /// When it was assigned; none where its server does not tell.
+    pub assigned_at: Option<Timestamp>,
     /// The user name.
     pub user: String,
     /// The name that pages show.
@@ -74,8 +76,10 @@ impl Store {
              ORDER BY person.name LIMIT $3";
         self.read_now(|db, now| {
             db.query(SQL, values![cursor, now, i64::from(limit)], |row| {
+                let cal = cal(row)?;
                 Ok(CalRow {
-                    cal: cal(row)?,
+                    assigned_at: Some(cal.assigned_at),
+                    cal,
                     user: row.text(6)?,
                     display_name: row.text(7)?,
                 })

@@ -5,22 +5,22 @@
 //! where it has grown, the thread holds the writer up for the moment that the rest takes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::db::{Checkpoint, Db, StoreError};
+use super::writer::Committed;
 
 /// How long commits stay in the log alone.
 const EVERY: Duration = Duration::from_secs(2);
 /// Pages in the log from which on it is made to begin anew: 32 MiB.
 const LOG_PAGES_MAX: i64 = 8192;
 
-/// Starts the thread. It ends when the `Sender` is gone. `committed` changes with every commit.
+/// Starts the thread. It ends when the `Sender` is gone.
 pub(super) fn start(
     db: Db,
-    committed: Arc<AtomicI64>,
+    committed: Arc<Committed>,
 ) -> std::io::Result<(Sender<()>, JoinHandle<()>)> {
     let (running, stopped) = channel();
     let thread = std::thread::Builder::new()
@@ -29,10 +29,10 @@ pub(super) fn start(
     Ok((running, thread))
 }
 
-fn run(db: &Db, committed: &AtomicI64, stopped: &Receiver<()>) {
-    let mut moved_until = committed.load(Ordering::Relaxed);
+fn run(db: &Db, committed: &Committed, stopped: &Receiver<()>) {
+    let mut moved_until = committed.at();
     while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        let committed_at = committed.load(Ordering::Relaxed);
+        let committed_at = committed.at();
         if committed_at == moved_until {
             continue;
         }

@@ -365,6 +365,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_identities.sql"),
     include_str!("migrations/0004_oidc.sql"),
     include_str!("migrations/0005_second_factors.sql"),
+    include_str!("migrations/0006_web_tickets.sql"),
+    include_str!("migrations/0007_estate.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

@@ -11,10 +11,12 @@ mod challenges;
 mod change_person;
 mod checkpoint;
 mod db;
+mod estate;
 mod factors;
 mod identities;
 mod leases;
 mod license;
+mod list_view;
 mod opens;
 mod people;
 mod provider_sessions;
@@ -23,10 +25,10 @@ mod sessions;
 mod tokens;
 mod tries;
 mod upkeep;
+mod web_tickets;
 mod workstations;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -41,6 +43,7 @@ pub use challenges::{
 };
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
+pub use estate::{EstateCal, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched};
 pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
@@ -51,9 +54,10 @@ pub use opens::{
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
-pub use sessions::{NewSession, SessionInfo, SessionRow};
+pub use sessions::{NewSession, SessionInfo, SessionRow, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
+pub use web_tickets::{NewWebTicket, WebTicketRefusal, WebTicketTaken};
 pub use workstations::{WorkstationRow, WorkstationSeen};
 pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
 
@@ -75,6 +79,8 @@ pub struct StoreOptions {
     pub fresh: Fresh,
     /// The numbers of the rules.
     pub policy: Policy,
+    /// Whether CALs are the ledger's own, and not a server's behind the gateway.
+    pub owns_cals: bool,
     /// How long a session lives without a request.
     pub session_idle: Millis,
     /// How long a launch ticket lives.
@@ -113,12 +119,8 @@ impl Store {
         };
         let (writer, writing) = Writer::start(tools).map_err(StoreError::Thread)?;
         let (checkpoints, checkpointing) =
-            checkpoint::start(place.checkpointer()?, writer.committed())
+            checkpoint::start(place.checkpointer()?, Arc::clone(writer.committed()))
                 .map_err(StoreError::Thread)?;
-        let remembered = sessions::Remembered {
-            epoch: 0,
-            by_hash: HashMap::new(),
-        };
         Ok(Self(Arc::new(Inner {
             place,
             writer,
@@ -126,7 +128,7 @@ impl Store {
             threads: Mutex::new(vec![writing, checkpointing]),
             readers: Mutex::new(Vec::new()),
             license: Mutex::new(LoadedLicense::default()),
-            sessions: RwLock::new(remembered),
+            sessions: RwLock::default(),
             options,
         })))
     }
@@ -171,7 +173,7 @@ impl Store {
     /// The time of the last decision that was committed here; the epoch before the first.
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
-        self.0.writer.committed_at()
+        self.0.writer.committed().at()
     }
 
     /// Waits until everything that was asked is written, and ends the writer.

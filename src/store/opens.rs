@@ -11,7 +11,7 @@ use crate::domain::change::{Change, Event, EventKind};
 use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId};
 use crate::domain::open::{
-    Access, Finding, OpenAnswer, OpenView, RequestedDocument, decide_open, examine,
+    Access, Finding, OpenAnswer, OpenView, Owner, RequestedDocument, decide_open, examine,
 };
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Policy;
@@ -88,6 +88,10 @@ pub enum Redemption {
 /// Where a person stands: what their page says of CAL, leases and workstations.
 #[derive(Clone, Debug)]
 pub struct Standing {
+    /// Who owns CALs and leases.
+    pub owner: Owner,
+    /// What the workstation is called by whoever leases to it.
+    pub here: WorkstationId,
     /// Their CAL, unless its quarantine has ended.
     pub cal: Option<NamedCal>,
     /// Their leases that are live or count in R13.
@@ -184,6 +188,7 @@ impl Store {
                 loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
             }
             let view = OpenView {
+                owner: Owner::Ledger,
                 license: license.as_deref(),
                 switches: gate.switches,
                 policy,
@@ -198,6 +203,8 @@ impl Store {
             let findings = examine(&view, what_if.client, now);
             let answer = ask(&view, now);
             let standing = Standing {
+                owner: Owner::Ledger,
+                here: what_if.workstation.id.clone(),
                 cal: loaded.cal.filter(|cal| cal.is_taken(now)),
                 leases: loaded.leases,
                 findings,
@@ -227,6 +234,7 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
         loaded.quarantine_ends = super::cals::quarantine_ends(batch.db, batch.now)?;
     }
     let view = OpenView {
+        owner: Owner::Ledger,
         license: license.as_deref(),
         switches: batch.gate.switches,
         policy: &batch.options.policy,
@@ -296,7 +304,7 @@ impl Batch<'_> {
     }
 }
 
-fn issue_ticket(
+pub(super) fn issue_ticket(
     batch: &mut Batch<'_>,
     command: &OpenCommand,
     life: Millis,

@@ -465,7 +465,7 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
             .split_whitespace()
             .filter_map(Role::from_word)
             .collect(),
-        groups: groups.lines().map(str::to_owned).collect(),
+        groups: groups_of(&groups),
         automatic_cal: AutomaticCal::from_word(&cal)
             .ok_or_else(|| StoreError::Corrupt(format!("the CAL policy {cal}")))?,
     })
@@ -475,6 +475,11 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
 pub(super) fn roles_text(roles: &[Role]) -> String {
     let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
     words.join(" ")
+}
+
+/// Groups as they are stored, read again.
+pub(super) fn groups_of(lines: &str) -> Vec<String> {
+    lines.lines().map(str::to_owned).collect()
 }
 
 /// Groups as they are stored: one a line; a name with a line break is no group name.

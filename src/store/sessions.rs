@@ -1,12 +1,15 @@
 //! Sessions: stored by hash, remembered in memory, ended from any process.
 //!
 //! A session that was read is remembered until the gate's session epoch moves; every transaction
-//! that ends sessions or changes people moves it, in whichever process it runs. One request
-//! therefore costs one small read, and a change counts from the next request on.
+//! that ends sessions or changes people moves it, in whichever process it runs. A glance at the
+//! gate holds for [`GLANCE_HOLDS`], and whoever moves the epoch replies only after as long
+//! (`writer`): so a change counts from the first request that comes after its reply, and a busy
+//! gateway does not read the gate for every request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
@@ -19,6 +22,9 @@ use crate::domain::workstation::{Workstation, WorkstationId};
 
 /// How old the stored "last seen" may be.
 const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
+
+/// How long a process may go on without looking at the gate again.
+pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);
 
 /// A session to begin.
 #[derive(Clone, Debug)]
@@ -35,6 +41,8 @@ pub struct NewSession {
     pub provider_sid: Option<String>,
     /// The provider's ID token, for its logout.
     pub id_token: Option<String>,
+    /// The web ticket that opens it, if one does.
+    pub ticket: Option<TicketSession>,
     /// The client's address.
     pub address: String,
     /// What the client calls itself.
@@ -45,6 +53,14 @@ pub struct NewSession {
     pub most: u32,
     /// The wanted path of somebody who has to enrol a second factor before anything else.
     pub enrol_for: Option<String>,
+}
+
+/// What a web ticket gives the session that it opens, for its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketSession {
+    /// The groups that came with the ticket; none where it told nothing of groups, so that those
+    /// of the person count.
+    pub groups: Option<Vec<String>>,
 }
 
 /// A live session.
@@ -60,6 +76,9 @@ pub struct SessionInfo {
     pub workstation: Workstation,
     /// By which source.
     pub source: String,
+    /// Whether a web ticket opened it: then its person has no role here, and its groups are those
+    /// of the ticket, where it told any.
+    pub by_ticket: bool,
     /// When it began.
     pub created_at: Timestamp,
     /// Its absolute end.
@@ -97,10 +116,12 @@ pub struct SessionRow {
     pub ends_at: Timestamp,
 }
 
-/// Sessions that were read since the epoch moved.
+/// Sessions that were read since the epoch moved, and the last glance at the gate.
+#[derive(Default)]
 pub(super) struct Remembered {
-    pub(super) epoch: i64,
-    pub(super) by_hash: HashMap<String, Arc<SessionInfo>>,
+    epoch: i64,
+    by_hash: HashMap<String, Arc<SessionInfo>>,
+    glance: Option<Glance>,
 }
 
 impl Store {
@@ -248,9 +269,9 @@ impl Store {
     }
 
     fn live_session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let glance = self.read(Glance::read)?;
+        let glance = self.glance()?;
         let now = self.now().max(glance.last_decision_at);
-        if let Some(session) = self.remembered(glance.session_epoch, hash)
+        if let Some(session) = self.remembered().of(glance.session_epoch, hash)
             && !self.has_ended(&session, now)
         {
             return Ok(Some(session));
@@ -266,24 +287,36 @@ impl Store {
         }
     }
 
-    fn remembered(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
-        let remembered = self
-            .0
-            .sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        (remembered.epoch == epoch)
-            .then(|| remembered.by_hash.get(hash).cloned())
-            .flatten()
+    /// What the gate says: at most [`GLANCE_HOLDS`] ago, or newer where this process wrote since.
+    fn glance(&self) -> Result<Glance, StoreError> {
+        let asked_at = Instant::now();
+        let last = self.remembered().glance;
+        let fresh = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS);
+        let mut glance = if let Some(glance) = fresh {
+            glance
+        } else {
+            let glance = self.read(|db| Glance::read(db, asked_at))?;
+            self.remembered_mut().glance = Some(glance);
+            glance
+        };
+        let written_here = self.0.writer.committed().session_epoch();
+        glance.session_epoch = glance.session_epoch.max(written_here);
+        Ok(glance)
+    }
+
+    fn remembered(&self) -> RwLockReadGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered_mut(&self) -> RwLockWriteGuard<'_, Remembered> {
+        let sessions = &self.0.sessions;
+        sessions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, epoch: i64, session: SessionInfo) -> Arc<SessionInfo> {
         let session = Arc::new(session);
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         if remembered.epoch < epoch {
             remembered.by_hash.clear();
             remembered.epoch = epoch;
@@ -300,11 +333,7 @@ impl Store {
     /// Forgets remembered sessions that have ended.
     pub(super) fn forget_ended_sessions(&self) {
         let now = self.now();
-        let mut remembered = self
-            .0
-            .sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered_mut();
         remembered
             .by_hash
             .retain(|_, session| !self.has_ended(session, now));
@@ -361,17 +390,28 @@ impl Store {
     }
 }
 
-/// What each request reads of the gate.
+impl Remembered {
+    fn of(&self, epoch: i64, hash: &str) -> Option<Arc<SessionInfo>> {
+        let current = self.epoch == epoch;
+        current.then(|| self.by_hash.get(hash).cloned()).flatten()
+    }
+}
+
+/// What requests need of the gate.
+#[derive(Clone, Copy)]
 struct Glance {
+    /// An instant before it was read.
+    asked_at: Instant,
     session_epoch: i64,
     last_decision_at: Timestamp,
 }
 
 impl Glance {
-    fn read(db: &Db) -> Result<Self, StoreError> {
+    fn read(db: &Db, asked_at: Instant) -> Result<Self, StoreError> {
         const SQL: &str = "SELECT session_epoch, last_decision_at FROM gate WHERE id = 1";
         let glance = db.query_one(SQL, &[], |row| {
             Ok(Self {
+                asked_at,
                 session_epoch: row.int(0)?,
                 last_decision_at: row.at(1)?,
             })
@@ -384,21 +424,31 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
          person.roles, person.user_groups, person.automatic_cal, session.id, \
          session.workstation_id, workstation.name, session.source, session.created_at, \
-         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for \
+         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for, \
+         session.by_ticket, session.ticket_groups \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
     db.query_one(SQL, values![hash], |row| {
         let last_seen_at = row.int(12)?;
+        let by_ticket = row.flag(16)?;
+        let mut person = people::person(row)?;
+        if by_ticket {
+            person.roles.clear();
+        }
+        if let Some(groups) = row.maybe_text(17)? {
+            person.groups = people::groups_of(&groups);
+        }
         Ok(SessionInfo {
             hash: hash.to_owned(),
             id: row.text(7)?,
-            person: people::person(row)?,
+            person,
             workstation: Workstation {
                 id: WorkstationId(row.text(8)?),
                 name: row.text(9)?,
             },
             source: row.text(10)?,
+            by_ticket,
             created_at: row.at(11)?,
             ends_at: row.at(13)?,
             confirmed_at: match row.maybe_at(14)? {
@@ -432,8 +482,9 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
-         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+         address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
+         by_ticket, ticket_groups) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -445,6 +496,11 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
     let now = batch.now;
+    let groups = new
+        .ticket
+        .as_ref()
+        .and_then(|ticket| ticket.groups.as_ref());
+    let ticket_groups = groups.map(|groups| people::groups_text(groups));
     batch.db.change_one(
         INSERT,
         values![
@@ -461,6 +517,8 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
             new.provider_sid.as_ref(),
             new.id_token.as_ref(),
             new.enrol_for.as_ref(),
+            new.ticket.is_some(),
+            ticket_groups.as_ref(),
         ],
     )?;
     end_beyond_most(batch, new, &person)?;
@@ -476,7 +534,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
         .with("session", id);
     batch.record(&event, &Actor::person(&person.name))?;
     // `named_cal = "assign"`: where none is free the sign-in goes on, and an open says why.
-    if person.automatic_cal == AutomaticCal::Assign {
+    if batch.options.owns_cals && person.automatic_cal == AutomaticCal::Assign {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
     Ok(())

@@ -34,6 +34,8 @@ pub struct Swept {
     pub attempts: usize,
     /// Second steps, and answers of passkeys, that have ended.
     pub challenges: usize,
+    /// Web tickets that ended long ago.
+    pub web_tickets: usize,
 }
 
 impl Store {
@@ -100,6 +102,7 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
         tries: batch.db.execute(TRIES, values![now - TRIES_KEPT])?,
         attempts: batch.forget_attempts()?,
         challenges: batch.forget_challenges()?,
+        web_tickets: batch.forget_web_tickets()?,
     })
 }
 
@@ -117,6 +120,7 @@ impl Batch<'_> {
         self.end_old_challenges()?;
         let issued = issued_at(earlier - TICKETS_KEPT);
         self.db.execute(TICKETS, values![earlier, &issued, last])?;
+        self.end_web_tickets(earlier, last)?;
         self.now = earlier;
         Ok(())
     }

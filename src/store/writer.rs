@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreOptions;
 use super::db::{Db, StoreError, values};
+use super::sessions::GLANCE_HOLDS;
 use crate::causes::in_one_line;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::lef::License;
@@ -234,7 +235,45 @@ where
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Command>>,
-    committed_at: Arc<AtomicI64>,
+    committed: Arc<Committed>,
+}
+
+/// What this writer's last commit left.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    at: AtomicI64,
+    session_epoch: AtomicI64,
+}
+
+impl Committed {
+    /// The time of the last decision; the epoch before the first.
+    pub(super) fn at(&self) -> Timestamp {
+        Timestamp(self.at.load(Ordering::Relaxed))
+    }
+
+    /// The session epoch; 0 before the first commit.
+    pub(super) fn session_epoch(&self) -> i64 {
+        self.session_epoch.load(Ordering::Acquire)
+    }
+
+    /// Notes a commit, before anybody gets its reply.
+    fn note(&self, commit: &Commit) {
+        self.at.store(commit.at.0, Ordering::Relaxed);
+        let epoch = commit.session_epoch;
+        self.session_epoch.store(epoch, Ordering::Release);
+        if commit.sessions_ended {
+            // Other processes may go on for as long without looking.
+            std::thread::sleep(GLANCE_HOLDS);
+        }
+    }
+}
+
+/// One commit.
+struct Commit {
+    at: Timestamp,
+    session_epoch: i64,
+    /// Whether it moved the session epoch.
+    sessions_ended: bool,
 }
 
 /// What the writer thread works with.
@@ -247,25 +286,19 @@ impl Writer {
     /// Starts the thread. It ends when the last `Writer` is gone and the queue is empty.
     pub(super) fn start(tools: Tools) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let committed_at = Arc::new(AtomicI64::new(0));
-        let committed = Arc::clone(&committed_at);
+        let committed = Arc::new(Committed::default());
+        let noted = Arc::clone(&committed);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
-                let work = std::panic::AssertUnwindSafe(|| run(tools, waiting, &committed));
+                let work = std::panic::AssertUnwindSafe(|| run(tools, waiting, &noted));
                 if std::panic::catch_unwind(work).is_err() {
                     // A restart is safer than a half-known state.
                     tracing::error!("the ledger's writer failed; the process ends");
                     std::process::abort();
                 }
             })?;
-        Ok((
-            Self {
-                queue,
-                committed_at,
-            },
-            thread,
-        ))
+        Ok((Self { queue, committed }, thread))
     }
 
     /// Runs a command in the next batch; the answer comes after its commit.
@@ -304,25 +337,20 @@ impl Writer {
         Ok(answer)
     }
 
-    /// The time of the last decision that was committed, as it moves on.
-    pub(super) fn committed(&self) -> Arc<AtomicI64> {
-        Arc::clone(&self.committed_at)
-    }
-
-    /// The time of the last decision that this writer committed.
-    pub(super) fn committed_at(&self) -> Timestamp {
-        Timestamp(self.committed_at.load(Ordering::Relaxed))
+    /// What the last commit left, as it moves on.
+    pub(super) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
     }
 }
 
 /// The thread: batches until the queue is closed and empty.
-fn run(mut tools: Tools, mut waiting: mpsc::Receiver<Box<dyn Command>>, committed: &AtomicI64) {
+fn run(mut tools: Tools, mut waiting: mpsc::Receiver<Box<dyn Command>>, committed: &Committed) {
     let mut license = LoadedLicense::default();
     let mut commands = Vec::with_capacity(BATCH_COMMANDS_MAX);
     while waiting.blocking_recv_many(&mut commands, BATCH_COMMANDS_MAX) > 0 {
         match transaction(&mut tools, &mut license, &mut commands) {
-            Ok(now) => {
-                committed.store(now.0, Ordering::Relaxed);
+            Ok(commit) => {
+                committed.note(&commit);
                 commands.drain(..).for_each(Command::reply);
             }
             Err(error) if commands.len() > 1 => {
@@ -342,12 +370,12 @@ fn one_by_one(
     tools: &mut Tools,
     license: &mut LoadedLicense,
     commands: &mut Vec<Box<dyn Command>>,
-    committed: &AtomicI64,
+    committed: &Committed,
 ) {
     for mut command in commands.drain(..) {
         match transaction(tools, license, std::slice::from_mut(&mut command)) {
-            Ok(now) => {
-                committed.store(now.0, Ordering::Relaxed);
+            Ok(commit) => {
+                committed.note(&commit);
                 command.reply();
             }
             Err(error) => fail(command, error),
@@ -370,7 +398,7 @@ fn transaction(
     tools: &mut Tools,
     license: &mut LoadedLicense,
     commands: &mut [Box<dyn Command>],
-) -> Result<Timestamp, StoreError> {
+) -> Result<Commit, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -387,11 +415,11 @@ fn attempt(
     tools: &mut Tools,
     license: &mut LoadedLicense,
     commands: &mut [Box<dyn Command>],
-) -> Result<Timestamp, StoreError> {
+) -> Result<Commit, StoreError> {
     tools.db.begin()?;
-    let outcome = fill(tools, license, commands).and_then(|now| {
+    let outcome = fill(tools, license, commands).and_then(|commit| {
         tools.db.commit()?;
-        Ok(now)
+        Ok(commit)
     });
     if outcome.is_err() {
         tools.db.rollback();
@@ -405,8 +433,9 @@ fn fill(
     tools: &mut Tools,
     license: &mut LoadedLicense,
     commands: &mut [Box<dyn Command>],
-) -> Result<Timestamp, StoreError> {
+) -> Result<Commit, StoreError> {
     let gate = Gate::read(&tools.db)?;
+    let epoch_before = gate.session_epoch;
     let mut batch = Batch {
         db: &tools.db,
         now: gate.last_decision_at,
@@ -419,5 +448,9 @@ fn fill(
         command.run(&mut batch)?;
     }
     batch.gate.write(batch.db)?;
-    Ok(batch.now)
+    Ok(Commit {
+        at: batch.now,
+        session_epoch: batch.gate.session_epoch,
+        sessions_ended: batch.gate.session_epoch != epoch_before,
+    })
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
+    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -29,6 +29,7 @@ pub(super) const TEXT: Text = Text {
     second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
+    ask: ASK,
     notice: NOTICE,
     refusal: RefusalText {
         to_user,
@@ -75,6 +76,8 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     license_missing: "Auf diesem Server ist keine Lizenz geladen, deshalb öffnet sich kein Dokument. Ihre Administration kann eine laden.",
     cal_assigned,
     cal_quarantined,
+    cal_assigned_there: "Sie haben eine Named CAL im QlikView Server.",
+    left_to_server: "Das entscheidet QlikView Server; wie, ist vorher nicht bekannt.",
     cal_assigned_by_opening: "Noch keine Named CAL. Beim Öffnen eines Dokuments bekommen Sie eine.",
     cal_missing: "Keine Named CAL. Ihre Administration kann Ihnen eine zuweisen.",
     lease_live,
@@ -111,6 +114,15 @@ const HAND_OVER: HandOverText = HandOverText {
     opens_now: "Öffnet sich jetzt.",
     granted,
     renewed,
+    expected,
+    signed_key: "QlikView Server läuft mit einem signierten Lizenzschlüssel. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
+    machine_names: "QlikView Server führt Named CALs nach Rechnern. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
+    look_at_outcome: "In einem neuen Fenster ansehen, ob QlikView Server ausgeliehen hat",
+    outcome_title: "Was aus der Ausleihe wurde",
+    nothing_opened: "Von hier wurde noch nichts in Desktop oder im Plug-in geöffnet.",
+    still_watching: "QlikView Server wird gefragt. Diese Seite sieht von selbst wieder nach.",
+    leased_to,
+    not_leased: "QlikView Server hat seit dem Öffnen an keinen Ihrer Rechner ausgeliehen.",
     lease_not_needed: "Entfällt: ausgeliehen wird nur beim Öffnen in Desktop oder im Plug-in.",
     lease_ended: "Die Ausleihe, die dieser Arbeitsplatz noch hatte, ist mit diesem Öffnen beendet.",
     goes_on,
@@ -265,6 +277,31 @@ const ERROR: ErrorText = ErrorText {
     start_again: "Noch einmal beginnen",
 };
 
+const ASK: AskText = AskText {
+    open_title: "Das Dokument öffnen?",
+    open: |title| match title {
+        Some(title) => format!(
+            "Ein Link auf einer anderen Seite führt zu {title}. Das Öffnen kann Ihre Named CAL \
+             benutzen und an diesem Arbeitsplatz ausleihen."
+        ),
+        None => {
+            "Ein Link auf einer anderen Seite führt zu einem Dokument. Das Öffnen kann Ihre Named \
+                 CAL benutzen und an diesem Arbeitsplatz ausleihen."
+                .to_owned()
+        }
+    },
+    open_button: "Öffnen",
+    sign_in_title: "Als jemand anderes anmelden?",
+    sign_in: |wanted, present| {
+        format!(
+            "Ein Link will Sie als {wanted} anmelden. Hier sind Sie als {present} angemeldet; diese \
+             Sitzung würde enden."
+        )
+    },
+    sign_in_button: |wanted| format!("Als {wanted} anmelden"),
+    leave: "Nein, zurück zu den Dokumenten",
+};
+
 const NOTICE: NoticeText = NoticeText {
     signed_out: "Sie sind abgemeldet.",
     session_ended: "Ihre Sitzung ist zu Ende. Melden Sie sich an, um fortzufahren.",
@@ -280,6 +317,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_long: "Das Passwort wurde nicht geändert: das neue hat mehr als 128 Zeichen.",
     password_too_common: "Das Passwort wurde nicht geändert: das neue gehört zu den verbreitetsten.",
     language_set: "Dieser Arbeitsplatz spricht jetzt Deutsch mit Ihnen.",
+    web_ticket_invalid: "Das Ticket, das Sie anmelden sollte, gilt nicht: Es wurde schon benutzt oder ist älter als eine Minute. Melden Sie sich hier an, oder beginnen Sie dort noch einmal, wo Sie herkamen.",
 };
 
 const RULES: [&str; 25] = [
@@ -403,6 +441,21 @@ fn document_count(count: usize) -> String {
 fn granted(on: Dates, until: Timestamp) -> Sentence {
     let left = format!(" ({}).", left(on, until));
     sentence!["Erteilt bis ", on.minute(until), left]
+}
+
+fn expected(on: Dates, until: Timestamp) -> Sentence {
+    let left = format!(" ({}).", left(on, until));
+    sentence![
+        "QlikView Server wird voraussichtlich ausleihen bis ",
+        on.minute(until),
+        left
+    ]
+}
+
+fn leased_to(on: Dates, machine: &str, until: Timestamp) -> Sentence {
+    let to = format!("QlikView Server hat an {machine} ausgeliehen bis ");
+    let left = format!(" ({}).", left(on, until));
+    sentence![to, on.minute(until), left]
 }
 
 fn renewed(on: Dates, until: Timestamp) -> Sentence {
@@ -811,6 +864,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -835,6 +889,11 @@ type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
 fn factor_problem(problem: &Problem) -> Words {
     match problem {
+        Problem::SecondFactorRequired => (
+            "Noch ein Schritt",
+            "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),
+            "Geben Sie den Code ein, den Ihr zweiter Faktor zeigt.".into(),
+        ),
         Problem::ChallengeEnded => (
             "Nicht angemeldet",
             "Der zweite Schritt hat zu lange gedauert, oder zu viele Codes waren falsch.".into(),
@@ -884,12 +943,8 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::PasskeyRefused
         | Problem::SecondFactorMissing
         | Problem::SecondFactorNeeded
-        | Problem::PasskeyTaken => factor_problem(problem),
-        Problem::SecondFactorRequired => (
-            "Noch ein Schritt",
-            "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),
-            "Geben Sie den Code ein, den Ihr zweiter Faktor zeigt.".into(),
-        ),
+        | Problem::PasskeyTaken
+        | Problem::SecondFactorRequired => factor_problem(problem),
         Problem::SignInAgain => (
             "Noch einmal anmelden",
             "Dafür ist eine frische Anmeldung nötig.".into(),
@@ -994,6 +1049,15 @@ fn server_problem(problem: &Problem) -> Words {
             format!("{name} antwortet nicht.").into(),
             "Versuchen Sie es in ein paar Minuten noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
         ),
+        Problem::UpstreamChanging { name } => (
+            "Die CALs werden gerade geändert",
+            format!(
+                "Jemand anderes ändert gerade die CALs in {name}. Darum wurde Ihnen keine zugewiesen: \
+                 Jene Änderung soll nicht verloren gehen."
+            )
+            .into(),
+            "Versuchen Sie es in einer Minute noch einmal.".into(),
+        ),
         Problem::Busy { wait } => (
             "Gerade ist viel los",
             "Es warten mehr Menschen, als zugleich bedient werden können.".into(),
@@ -1014,6 +1078,11 @@ fn request_problem(problem: &Problem) -> Words {
             "Das Formular gehört zu einer früheren Sitzung oder kam nicht von diesem AccessPoint."
                 .into(),
             "Gehen Sie zurück, laden Sie die Seite neu, und schicken Sie das Formular noch einmal ab.".into(),
+        ),
+        Problem::NoCookies => (
+            "Keine Cookies",
+            "Dieser Browser hat keines der Cookies behalten, die das Anmelden braucht.".into(),
+            "Erlauben Sie Cookies für diese Adresse, laden Sie die Seite neu, und melden Sie sich an.".into(),
         ),
         Problem::Forbidden => (
             "Nicht erlaubt",

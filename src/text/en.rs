@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
+    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -29,6 +29,7 @@ pub(super) const TEXT: Text = Text {
     second_factor: SECOND_FACTOR,
     desktop: DESKTOP,
     error: ERROR,
+    ask: ASK,
     notice: NOTICE,
     refusal: RefusalText {
         to_user,
@@ -73,6 +74,8 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     license_missing: "No licence is loaded on this server, so no document opens. Your administrator can load one.",
     cal_assigned,
     cal_quarantined,
+    cal_assigned_there: "You hold a named CAL in QlikView Server.",
+    left_to_server: "QlikView Server decides; it is not known beforehand how.",
     cal_assigned_by_opening: "No named CAL yet. Opening a document assigns you one.",
     cal_missing: "No named CAL. Your administrator can assign you one.",
     lease_live,
@@ -109,6 +112,15 @@ const HAND_OVER: HandOverText = HandOverText {
     opens_now: "Opening now.",
     granted,
     renewed,
+    expected,
+    signed_key: "QlikView Server runs under a signed licence key. Whether it leases to this workstation is not known beforehand.",
+    machine_names: "QlikView Server knows named CALs by machine. Whether it leases to this workstation is not known beforehand.",
+    look_at_outcome: "See in a new window whether QlikView Server has leased",
+    outcome_title: "What became of the lease",
+    nothing_opened: "Nothing was opened in Desktop or the plug-in from here yet.",
+    still_watching: "QlikView Server is being asked. This page looks again by itself.",
+    leased_to,
+    not_leased: "QlikView Server has leased to none of your machines since the document was opened.",
     lease_not_needed: "Not applicable: only opens in Desktop or the plug-in lease.",
     lease_ended: "The lease that this workstation still had has ended with this open.",
     goes_on,
@@ -263,6 +275,31 @@ const ERROR: ErrorText = ErrorText {
     start_again: "Start again",
 };
 
+const ASK: AskText = AskText {
+    open_title: "Open the document?",
+    open: |title| match title {
+        Some(title) => format!(
+            "A link on another page leads to {title}. Opening it may use your named CAL and lease on \
+             this workstation."
+        ),
+        None => {
+            "A link on another page leads to a document. Opening it may use your named CAL and \
+                 lease on this workstation."
+                .to_owned()
+        }
+    },
+    open_button: "Open",
+    sign_in_title: "Sign in as someone else?",
+    sign_in: |wanted, present| {
+        format!(
+            "A link wants to sign you in as {wanted}. You are signed in here as {present}; that \
+             session would end."
+        )
+    },
+    sign_in_button: |wanted| format!("Sign in as {wanted}"),
+    leave: "No, back to the documents",
+};
+
 const NOTICE: NoticeText = NoticeText {
     signed_out: "You are signed out.",
     session_ended: "Your session has ended. Sign in to go on.",
@@ -278,6 +315,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_long: "The password was not changed: the new one has more than 128 characters.",
     password_too_common: "The password was not changed: the new one is among the most common ones.",
     language_set: "This workstation now speaks English with you.",
+    web_ticket_invalid: "The ticket that was to sign you in does not count: it was used already, or is older than a minute. Sign in here, or start again where you came from.",
 };
 
 const RULES: [&str; 25] = [
@@ -385,6 +423,21 @@ fn document_count(count: usize) -> String {
 fn granted(on: Dates, until: Timestamp) -> Sentence {
     let left = format!(" ({}).", left(on, until));
     sentence!["Granted until ", on.minute(until), left]
+}
+
+fn expected(on: Dates, until: Timestamp) -> Sentence {
+    let left = format!(" ({}).", left(on, until));
+    sentence![
+        "QlikView Server is expected to lease until ",
+        on.minute(until),
+        left
+    ]
+}
+
+fn leased_to(on: Dates, machine: &str, until: Timestamp) -> Sentence {
+    let to = format!("QlikView Server has leased to {machine} until ");
+    let left = format!(" ({}).", left(on, until));
+    sentence![to, on.minute(until), left]
 }
 
 fn renewed(on: Dates, until: Timestamp) -> Sentence {
@@ -773,6 +826,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
         Problem::UpstreamAnswer { .. }
         | Problem::UpstreamSilent { .. }
+        | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. }
         | Problem::Internal => server_problem(problem),
         _ => request_problem(problem),
@@ -797,6 +851,11 @@ type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
 
 fn factor_problem(problem: &Problem) -> Words {
     match problem {
+        Problem::SecondFactorRequired => (
+            "One more step",
+            "The password is right. This account also has a second factor.".into(),
+            "Enter the code that your second factor shows.".into(),
+        ),
         Problem::ChallengeEnded => (
             "Not signed in",
             "The second step took too long, or too many codes were wrong.".into(),
@@ -845,12 +904,8 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::PasskeyRefused
         | Problem::SecondFactorMissing
         | Problem::SecondFactorNeeded
-        | Problem::PasskeyTaken => factor_problem(problem),
-        Problem::SecondFactorRequired => (
-            "One more step",
-            "The password is right. This account also has a second factor.".into(),
-            "Enter the code that your second factor shows.".into(),
-        ),
+        | Problem::PasskeyTaken
+        | Problem::SecondFactorRequired => factor_problem(problem),
         Problem::SignInAgain => (
             "Sign in again",
             "This needs a fresh sign-in.".into(),
@@ -954,6 +1009,15 @@ fn server_problem(problem: &Problem) -> Words {
             format!("{name} does not answer.").into(),
             "Try again in a few minutes. If it stays so, tell your administrator.".into(),
         ),
+        Problem::UpstreamChanging { name } => (
+            "The CALs are being changed",
+            format!(
+                "Somebody else is changing the CALs in {name}, so none was assigned to you: their \
+                 change must not be lost."
+            )
+            .into(),
+            "Try again in a minute.".into(),
+        ),
         Problem::Busy { wait } => (
             "Much is going on",
             "More people are waiting than can be served at once.".into(),
@@ -974,6 +1038,11 @@ fn request_problem(problem: &Problem) -> Words {
             "The form was made for an earlier session, or did not come from this AccessPoint."
                 .into(),
             "Go back, load the page again, and send the form once more.".into(),
+        ),
+        Problem::NoCookies => (
+            "No cookies",
+            "This browser kept none of the cookies that signing in needs.".into(),
+            "Allow cookies for this address, load the page again, and sign in.".into(),
         ),
         Problem::Forbidden => (
             "Not allowed",

@@ -26,6 +26,7 @@ pub struct Text {
     pub second_factor: SecondFactorText,
     pub desktop: DesktopText,
     pub error: ErrorText,
+    pub ask: AskText,
     pub notice: NoticeText,
     pub refusal: RefusalText,
     /// The words for a problem; the command line uses the English ones too.
@@ -89,6 +90,8 @@ pub struct AccessPointText {
     pub cal_assigned: fn(Dates, Timestamp) -> Sentence,
     /// Taken back at, rests until.
     pub cal_quarantined: fn(Dates, Timestamp, Timestamp) -> Sentence,
+    pub cal_assigned_there: &'static str,
+    pub left_to_server: &'static str,
     pub cal_assigned_by_opening: &'static str,
     pub cal_missing: &'static str,
     pub lease_live: fn(Dates, Timestamp) -> Sentence,
@@ -129,6 +132,17 @@ pub struct HandOverText {
     pub opens_now: &'static str,
     pub granted: fn(Dates, Timestamp) -> Sentence,
     pub renewed: fn(Dates, Timestamp) -> Sentence,
+    /// In front of an estate: its server is expected to lease until then.
+    pub expected: fn(Dates, Timestamp) -> Sentence,
+    pub signed_key: &'static str,
+    pub machine_names: &'static str,
+    pub look_at_outcome: &'static str,
+    pub outcome_title: &'static str,
+    pub nothing_opened: &'static str,
+    pub still_watching: &'static str,
+    /// The machine as the server calls it, and the end of its lease.
+    pub leased_to: fn(Dates, &str, Timestamp) -> Sentence,
+    pub not_leased: &'static str,
     pub lease_not_needed: &'static str,
     /// Said where R14 took a running lease.
     pub lease_ended: &'static str,
@@ -290,6 +304,20 @@ pub struct ErrorText {
     pub start_again: &'static str,
 }
 
+/// The page that asks before something is done that a page of another site wants.
+#[derive(Debug)]
+pub struct AskText {
+    pub open_title: &'static str,
+    /// The title of the document, where the person may see it.
+    pub open: fn(Option<&str>) -> String,
+    pub open_button: &'static str,
+    pub sign_in_title: &'static str,
+    /// Who would be signed in, and who is.
+    pub sign_in: fn(&str, &str) -> String,
+    pub sign_in_button: fn(&str) -> String,
+    pub leave: &'static str,
+}
+
 /// One sentence after something was done, or could not be done.
 #[derive(Debug)]
 pub struct NoticeText {
@@ -307,6 +335,7 @@ pub struct NoticeText {
     pub password_too_long: &'static str,
     pub password_too_common: &'static str,
     pub language_set: &'static str,
+    pub web_ticket_invalid: &'static str,
 }
 
 /// The words for refusals, and the rules by name.

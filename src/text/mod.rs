@@ -14,8 +14,8 @@ mod problem;
 mod sentence;
 
 pub use labels::{
-    AccessPointText, AccountText, DesktopText, ErrorText, FrameText, HandOverText, MarkText,
-    NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
+    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
 };
 pub use moment::{Dates, FileSize, Moment, Span};
 pub use problem::{Problem, ProblemText};

@@ -29,6 +29,8 @@ pub enum Problem {
     PasskeyTaken,
     /// 403: the form is too old or was made elsewhere.
     CsrfTokenInvalid,
+    /// 403: the browser sent none of the cookies that go with the form.
+    NoCookies,
     /// 403: the person may not do this.
     Forbidden,
     /// 403: a fresh sign-in is wanted.
@@ -112,6 +114,11 @@ pub enum Problem {
         /// The name of the server or source, as people know it.
         name: String,
     },
+    /// 503: somebody else kept changing the CALs behind the gateway while it wanted to assign one.
+    UpstreamChanging {
+        /// The name of the server, as people know it.
+        name: String,
+    },
     /// 503: more work is waiting than can be done soon.
     Busy {
         /// How long to wait.
@@ -148,6 +155,7 @@ impl Problem {
             Self::SecondFactorNeeded => "SECOND_FACTOR_NEEDED",
             Self::PasskeyTaken => "PASSKEY_TAKEN",
             Self::CsrfTokenInvalid => "CSRF_TOKEN_INVALID",
+            Self::NoCookies => "NO_COOKIES",
             Self::Forbidden => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
@@ -170,6 +178,7 @@ impl Problem {
             Self::Internal => "INTERNAL",
             Self::UpstreamAnswer { .. } => "UPSTREAM_ANSWER",
             Self::UpstreamSilent { .. } => "UPSTREAM_SILENT",
+            Self::UpstreamChanging { .. } => "UPSTREAM_CHANGING",
             Self::Busy { .. } => "BUSY",
         }
     }

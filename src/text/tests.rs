@@ -291,6 +291,7 @@ fn problems() -> Vec<Problem> {
         Problem::SecondFactorNeeded,
         Problem::PasskeyTaken,
         Problem::CsrfTokenInvalid,
+        Problem::NoCookies,
         Problem::Forbidden,
         Problem::SignInAgain,
         Problem::SignInRefused {
@@ -322,6 +323,7 @@ fn problems() -> Vec<Problem> {
         Problem::Internal,
         Problem::UpstreamAnswer { name: name() },
         Problem::UpstreamSilent { name: name() },
+        Problem::UpstreamChanging { name: name() },
         Problem::Busy { wait },
     ]
 }

@@ -146,7 +146,7 @@ export async function signIn(site, page, name, password = site.password(name)) {
 export async function fillSignIn(page, name, password) {
   await page.fill('[name=username]', name);
   await page.fill('[name=password]', password);
-  return follow(page, page.locator('main form button'));
+  return follow(page, page.locator('main form[action="/login"] button'));
 }
 
 /** Clicks what leads to another page; answers that page. */

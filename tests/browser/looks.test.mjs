@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { follow, journey, picture, signIn } from './journey.mjs';
+import { setUpApp } from './totp.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -47,6 +48,18 @@ function pages(site, page) {
     'lease-refused': openAs('emma'),
     'open-refused': openAs('ben'),
     'quarantined': openAs('clara'),
+    'factors': async () => {
+      await signIn(site, page, 'felix');
+      await page.goto(`${site.url}/account/second-factors`);
+    },
+    'factor-app': () => follow(page, page.locator('form[action$="/totp"] button')),
+    'factor-codes': async () => {
+      await page.goto(`${site.url}/account/second-factors`);
+      await setUpApp(page);
+    },
+    'factors-one': to('/account/second-factors'),
+    'second-step': () => signIn(site, page, 'felix'),
+    'signed-in': () => signIn(site, page, 'emma'),
     'signed-out': () => follow(page, page.locator('form[action="/logout"] button')),
   };
 }

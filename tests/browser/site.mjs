@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -49,14 +50,19 @@ export async function startSite() {
   };
 }
 
-/** Starts `accesspoint serve` on a free port with these settings, five CALs and one document. */
-export async function startServed(settings) {
+/**
+ * Starts `accesspoint serve` on a free port with these settings, five CALs and one document. With a
+ * `host`, browsers call it by that name.
+ */
+export async function startServed(settings, host) {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
   const config = join(folder, 'accesspoint.toml');
   mkdirSync(join(folder, 'documents', 'Sales'), { recursive: true });
   writeFileSync(join(folder, 'documents', 'Sales', 'Orders.qvw'), 'Orders');
   writeFileSync(join(folder, 'license.lef'), 'PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;5;;\n');
-  writeFileSync(config, `[listen]\nhttps = "127.0.0.1:0"\n${settings}`);
+  const port = host ? await freePort() : 0;
+  const address = host ? `public_url = "https://${host}:${port}"\n` : '';
+  writeFileSync(config, `${address}[listen]\nhttps = "127.0.0.1:${port}"\n${settings}`);
   const run = (...command) => exitCode([...command, '--config', config]);
   if (await run('license', 'load', join(folder, 'license.lef')) !== 0) {
     throw new Error('the licence cannot be loaded');
@@ -70,6 +76,9 @@ export async function startServed(settings) {
     url: await servedAddress(program),
     database: join(folder, 'accesspoint-data', 'accesspoint.db'),
     run,
+    /** Adds somebody with this password. */
+    addUser: (name, password) => exitCode(
+      ['user', 'add', name, '--password-stdin', '--config', config], password),
     stop: () => stop(site, ended),
   };
 }
@@ -95,6 +104,18 @@ function servedAddress(program) {
   });
 }
 
+/** A port on which nobody listens. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
 /** The line that the demo prints once it serves. */
 function firstLine(program) {
   return new Promise((resolve, reject) => {
@@ -106,10 +127,11 @@ function firstLine(program) {
   });
 }
 
-function exitCode(command) {
+function exitCode(command, input = '') {
   return new Promise((resolve, reject) => {
-    const child = spawn(PROGRAM, command, { stdio: 'ignore' });
+    const child = spawn(PROGRAM, command, { stdio: ['pipe', 'ignore', 'ignore'] });
     child.once('error', reject);
     child.once('exit', resolve);
+    child.stdin.end(input);
   });
 }

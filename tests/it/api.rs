@@ -191,6 +191,7 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
         workstation_cookie: None,
         source: "local".to_owned(),
         provider: None,
+        ticket: None,
     };
     let from = From {
         address: [127, 0, 0, 1].into(),
@@ -445,6 +446,7 @@ async fn a_01_every_administrative_call_asks_who_may() {
             .iter()
             .any(|part| path.contains(part));
         let people = path.contains("password")
+            || path.contains("second-factors")
             || (path.contains("tokens") && !reads)
             || ((path.ends_with("users") || path.contains("identities")) && !reads);
         let what = format!("{method} {path}");

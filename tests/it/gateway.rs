@@ -16,9 +16,10 @@ use accesspoint::fresh::Fresh;
 use accesspoint::http::router;
 use accesspoint::http::server::{ServerLimits, serve};
 use accesspoint::http::tls::{CertificateSource, ServerTls};
-use accesspoint::store::{Actor, LeaseFilter, Scope};
+use accesspoint::store::{Actor, AuditFilter, LeaseFilter, Scope};
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -32,7 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) app: App,
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -78,24 +79,44 @@ impl Gateway {
             .unwrap()
             .server_config();
         let app = App::open(config, &clock, &Fresh::seeded(7)).unwrap();
-        let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
-        let loaded = app
-            .load_license(&lef, Force::No, Actor::command_line())
-            .await;
-        assert_eq!(loaded.unwrap(), (cals, 0));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let routes = router(app.clone());
-        tokio::spawn(async move {
-            let stopped = async { drop(stopped.await) };
-            serve(listener, tls, routes, ServerLimits::default(), stopped)
-                .await
-                .unwrap();
-        });
+        // In front of an estate the licence is its server's.
+        if app.estate().is_none() {
+            let lef = format!("PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;{cals};;\n");
+            let loaded = app
+                .load_license(&lef, Force::No, Actor::command_line())
+                .await;
+            assert_eq!(loaded.unwrap(), (cals, 0));
+        }
+        let stop = serving(listener, tls, app.clone());
         Self {
             app,
             clock,
             address,
-            folder,
+            folder: Arc::new(folder),
+            _stop: stop,
+        }
+    }
+
+    /// Another gateway on the same ledger and keys.
+    pub(crate) async fn beside(&self) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = self.app.config().clone();
+        config.public_url.port = address.port();
+        let source = CertificateSource::SelfSigned {
+            data_dir: self.folder.path().to_owned(),
+            names: vec!["127.0.0.1".to_owned()],
+        };
+        let tls = ServerTls::open(source, self.clock.now())
+            .unwrap()
+            .server_config();
+        let app = App::open(config, &self.clock, &Fresh::seeded(8)).unwrap();
+        let stop = serving(listener, tls, app.clone());
+        Self {
+            app,
+            clock: self.clock.clone(),
+            address,
+            folder: Arc::clone(&self.folder),
             _stop: stop,
         }
     }
@@ -138,13 +159,18 @@ impl Gateway {
         client
     }
 
-    /// A program with a token.
-    pub(crate) async fn with_token(&self, scopes: &[Scope]) -> Client {
+    /// A new API token.
+    pub(crate) async fn token(&self, scopes: &[Scope]) -> String {
         let made =
             self.app
                 .create_token("test".to_owned(), scopes.to_vec(), 1, Actor::command_line());
+        made.await.unwrap().secret
+    }
+
+    /// A program with a token.
+    pub(crate) async fn with_token(&self, scopes: &[Scope]) -> Client {
         Client {
-            bearer: Some(made.await.unwrap().secret),
+            bearer: Some(self.token(scopes).await),
             ..self.client()
         }
     }
@@ -152,6 +178,17 @@ impl Gateway {
     /// The id of a document by its name under the root.
     pub(crate) fn document(&self, name: &str) -> String {
         self.app.document_id(&format!("{name}.qvw"))
+    }
+
+    /// What the audit says of events of this kind, the newest first: code and user of each.
+    pub(crate) fn audited(&self, event: &str) -> Vec<(Option<String>, Option<String>)> {
+        let filter = AuditFilter {
+            limit: 1000,
+            ..AuditFilter::default()
+        };
+        let rows = self.app.ledger().audit(&filter).unwrap().into_iter();
+        let rows = rows.filter(|row| row.event == event);
+        rows.map(|row| (row.code, row.user)).collect()
     }
 
     /// Asserts that nobody has got anything: no session, no CAL, no lease.
@@ -169,6 +206,19 @@ impl Gateway {
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Serves until what is answered is dropped.
+fn serving(listener: TcpListener, tls: Arc<ServerConfig>, app: App) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let routes = router(app);
+    tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        serve(listener, tls, routes, ServerLimits::default(), stopped)
+            .await
+            .unwrap();
+    });
+    stop
 }
 
 /// A client with cookies of its own.
@@ -225,6 +275,14 @@ impl Client {
             token.clone_into(&mut self.csrf_token);
         }
         answer
+    }
+
+    /// The same client, with the same cookies, at another gateway.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            base: format!("https://{address}"),
+            ..self.clone()
+        }
     }
 
     /// The same client with another CSRF token.

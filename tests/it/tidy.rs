@@ -37,8 +37,8 @@ const IMPURE: &[&str] = &[
     "Instant",
 ];
 
-/// `domain <- text, store, documents, auth <- app <- http, cli`.
-const LAYERS: [Layer; 9] = [
+/// `domain <- text, store, documents, auth, qlikview <- app <- http, cli`.
+const LAYERS: [Layer; 10] = [
     Layer {
         name: "domain",
         imports: &["domain"],
@@ -77,6 +77,22 @@ const LAYERS: [Layer; 9] = [
         // The settings of the sources are the configuration's.
         imports: &["domain", "config", "clock", "fresh", "causes", "auth"],
         without: &["axum", "askama", "rusqlite"],
+    },
+    Layer {
+        name: "qlikview",
+        // `auth::trust` says which certificates count, `auth::outgoing` how much of an answer is
+        // read; neither stores anything.
+        imports: &[
+            "domain",
+            "config",
+            "clock",
+            "fresh",
+            "causes",
+            "auth::trust",
+            "auth::outgoing",
+            "qlikview",
+        ],
+        without: &["axum", "askama", "rusqlite", "sqlx"],
     },
     Layer {
         name: "app",
@@ -209,7 +225,7 @@ fn statements_number_their_values_in_order_of_first_use() {
 }
 
 /// What the last column of an ORDER BY may be: unique among the rows that the statement finds.
-const UNIQUE_ENDINGS: [&str; 15] = [
+const UNIQUE_ENDINGS: [&str; 16] = [
     "id",
     "lease.id",
     "session.id",
@@ -224,6 +240,7 @@ const UNIQUE_ENDINGS: [&str; 15] = [
     "subject",
     "identity.subject",
     "api_token.id",
+    "estate_cal.id",
     "state_hash",
     "hash",
     // The column by which the rows are grouped.

@@ -197,6 +197,7 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         workstation_cookie: None,
         source: LOCAL_SOURCE.to_owned(),
         provider: None,
+        ticket: None,
     };
     let client = Client {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),

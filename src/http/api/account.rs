@@ -153,6 +153,9 @@ async fn end_session(
     Path(id): Path<String>,
     ApiPerson(signed): ApiPerson,
 ) -> Result<StatusCode, Failure> {
+    if id != signed.info.id {
+        signed.may_change_account()?;
+    }
     let person = Some(signed.info.person.id.clone());
     let ended = app
         .ledger()
@@ -178,6 +181,7 @@ async fn change_password(
     From(client): From,
     Body(change): Body<ChangePassword>,
 ) -> Result<StatusCode, Failure> {
+    signed.may_change_account()?;
     let name = signed.info.person.name.clone();
     app.confirm_password(&name, change.current_password.into(), client)
         .await?

@@ -12,7 +12,7 @@ use super::list::{self, PageParams};
 use super::{Body, Params};
 use crate::app::App;
 use crate::app::documents::DocumentQuery;
-use crate::app::open::DocumentOpened;
+use crate::app::open::{DocumentOpened, Prediction};
 use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId, LeaseState};
 use crate::domain::open::{Access, LeaseOutcome};
@@ -116,6 +116,9 @@ struct LeaseBody<'a> {
     expires_at: Option<Timestamp>,
     token: Option<&'a str>,
     refusal: Option<Map<String, Value>>,
+    /// Why nothing is predicted, in front of an estate where nothing can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -143,6 +146,7 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         return Failure::from(Problem::Internal).into_response();
     };
     let outcome = &opened.opened.answer.lease;
+    let is_ours = opened.prediction.is_none();
     let (lease, refusal) = match outcome {
         LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) => (Some(lease), None),
         LeaseOutcome::Refused(refusal) => (
@@ -162,11 +166,12 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         access: "granted",
         lease: LeaseBody {
             outcome: outcome.word(),
-            id: lease.map(|lease| &lease.id),
-            workstation: Some(&opened.workstation),
+            id: lease.map(|lease| &lease.id).filter(|_| is_ours),
+            workstation: is_ours.then_some(&opened.workstation),
             expires_at: lease.map(|lease| lease.expires_at),
             token: opened.lease_token.as_deref(),
             refusal,
+            note: note(asked.language(), opened.prediction),
         },
         launch: LaunchBody {
             url: format!("{}{path}", app.config().public_url.origin()),
@@ -174,6 +179,11 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
         },
     };
     Json(body).into_response()
+}
+
+fn note(language: Language, prediction: Option<Prediction>) -> Option<&'static str> {
+    let reason = prediction?.unpredicted?;
+    Some(told::unpredicted(reason, language))
 }
 
 async fn mark(
@@ -222,7 +232,7 @@ async fn leases(
 ) -> Result<Response, Failure> {
     let wanted = params.wanted()?;
     let person = &signed.info.person;
-    let leases = app.ledger().leases_of(&person.id)?;
+    let leases = app.leases_of(person)?;
     let items: Result<Vec<LeaseItem>, Failure> = leases
         .into_iter()
         .map(|lease| lease_item(&app, lease, &person.name))
@@ -236,7 +246,8 @@ fn lease_item(app: &App, lease: Lease, user: &str) -> Result<LeaseItem, Failure>
     let now = app.now();
     let issuer = app.config().public_url.origin();
     let live = lease.is_live(now);
-    let token = live
+    // A lease of the estate's server is nothing that we sign.
+    let token = (live && app.estate().is_none())
         .then(|| app.keys().sign(&lease, user, &issuer, now))
         .transpose()?;
     Ok(LeaseItem {

@@ -1,7 +1,7 @@
 //! Signing in and out by JSON.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -15,7 +15,7 @@ use crate::app::sign_in::{Attempt, SignedIn};
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{EnrollingPerson, From, Signed, is_foreign};
+use crate::http::extract::{EnrollingPerson, From, Signed, may_be_foreign};
 use crate::http::failure::Failure;
 use crate::http::pages::with_workstation;
 use crate::http::session;
@@ -103,13 +103,7 @@ async fn finish(
 
 /// There is no token yet that could speak for a page of ours.
 fn refuse_foreign(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
-    let null = headers
-        .get(header::ORIGIN)
-        .is_some_and(|origin| origin == "null");
-    let same = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "same-origin");
-    if is_foreign(app, headers) || (null && !same) {
+    if may_be_foreign(app, headers) {
         return Err(Problem::Forbidden.into());
     }
     Ok(())

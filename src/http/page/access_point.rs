@@ -57,6 +57,8 @@ pub enum LeaseHere {
     },
     /// None; the next open grants one.
     ByOpening,
+    /// A server's affair that nobody can tell from outside.
+    LeftToServer,
     /// None; two other workstations count (R13).
     Waits {
         /// From when this one can lease.
@@ -101,6 +103,7 @@ impl MyLicense<'_> {
         match self.lease {
             LeaseHere::Live { until } => (text.lease_live)(frame.dates(), until),
             LeaseHere::ByOpening => text.lease_by_opening.into(),
+            LeaseHere::LeftToServer => text.left_to_server.into(),
             LeaseHere::Waits { from } => (text.lease_waits)(frame.dates(), from),
             LeaseHere::NotPossible => text.lease_not_possible.into(),
         }
@@ -128,7 +131,7 @@ impl LeaseHere {
     const fn mark(self) -> Mark {
         match self {
             Self::Live { .. } => Mark::Granted,
-            Self::ByOpening => Mark::Neutral,
+            Self::ByOpening | Self::LeftToServer => Mark::Neutral,
             Self::Waits { .. } => Mark::Waiting,
             Self::NotPossible => Mark::Refused,
         }

@@ -25,6 +25,8 @@ pub struct AccountPage<'a> {
     pub workstations: &'a [WorkstationRow<'a>],
     /// Sessions, this one included.
     pub sessions: &'a [SessionRow<'a>],
+    /// Whether leases are ours to end.
+    pub can_release: bool,
     /// How many second factors the person has.
     pub second_factors: usize,
     /// Whether the password is ours to change.

@@ -26,6 +26,8 @@ pub struct HandOverPage<'a> {
     pub launch_url: &'a str,
     /// After how long it leads on by itself.
     pub leads_on_after: Millis,
+    /// Whether the estate's server leases, and what it did is told afterwards.
+    pub told_later: bool,
     /// Every rule, for the fold; may be empty.
     pub rules: &'a [RuleLine],
 }
@@ -50,6 +52,16 @@ pub enum LeaseOutcome<'a> {
         /// Whether a lease that ran here ended with it (R14).
         lease_ended: bool,
     },
+    /// The estate's server is expected to lease.
+    Expected {
+        /// The end that is expected.
+        until: Timestamp,
+    },
+    /// Nothing can be said of what the estate's server will do.
+    LeftToServer {
+        /// Why.
+        why: &'static str,
+    },
     /// This kind of client does not lease (R11).
     NotApplicable,
 }
@@ -65,7 +77,9 @@ impl HandOverPage<'_> {
         self.client == ClientKind::Desktop
             && matches!(
                 self.lease,
-                LeaseOutcome::Granted { .. } | LeaseOutcome::Renewed { .. }
+                LeaseOutcome::Granted { .. }
+                    | LeaseOutcome::Renewed { .. }
+                    | LeaseOutcome::Expected { .. }
             )
     }
 }
@@ -75,7 +89,8 @@ impl<'a> LeaseOutcome<'a> {
         match self {
             Self::Granted { .. } | Self::Renewed { .. } => Mark::Granted,
             Self::Refused { .. } => Mark::Refused,
-            Self::NotApplicable => Mark::Neutral,
+            Self::Expected { .. } => Mark::Waiting,
+            Self::LeftToServer { .. } | Self::NotApplicable => Mark::Neutral,
         }
     }
 
@@ -87,6 +102,8 @@ impl<'a> LeaseOutcome<'a> {
             Self::Refused { refusal, .. } => {
                 (text.refusal.to_user)(refusal, Touches::Lease, frame.now)
             }
+            Self::Expected { until } => (text.hand_over.expected)(frame.dates(), *until),
+            Self::LeftToServer { why } => Sentence::from(*why),
             Self::NotApplicable => text.hand_over.lease_not_needed.into(),
         }
     }

@@ -38,6 +38,10 @@ pub enum CalLine {
         /// Since when.
         since: Timestamp,
     },
+    /// Assigned by a server that does not tell since when.
+    AssignedThere,
+    /// A server's affair that nobody can tell from outside.
+    LeftToServer,
     /// Taken back, in quarantine.
     Quarantined {
         /// When it was taken back.
@@ -56,9 +60,9 @@ pub enum CalLine {
 impl CalLine {
     pub(super) const fn mark(self) -> Mark {
         match self {
-            Self::Assigned { .. } => Mark::Granted,
+            Self::Assigned { .. } | Self::AssignedThere => Mark::Granted,
             Self::Quarantined { .. } => Mark::Waiting,
-            Self::AssignedByOpening => Mark::Neutral,
+            Self::AssignedByOpening | Self::LeftToServer => Mark::Neutral,
             Self::Missing | Self::LicenseMissing => Mark::Refused,
         }
     }
@@ -67,6 +71,8 @@ impl CalLine {
         let text = &frame.language.text().access_point;
         match self {
             Self::Assigned { since } => (text.cal_assigned)(frame.dates(), since),
+            Self::AssignedThere => text.cal_assigned_there.into(),
+            Self::LeftToServer => text.left_to_server.into(),
             Self::Quarantined { since, until } => {
                 (text.cal_quarantined)(frame.dates(), since, until)
             }

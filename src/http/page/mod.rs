@@ -5,9 +5,11 @@
 
 mod access_point;
 mod account;
+mod ask;
 mod desktop;
 mod error;
 mod hand_over;
+mod lease_outcome;
 mod mark;
 mod refused;
 mod second_factor;
@@ -17,9 +19,11 @@ mod tile;
 
 pub use access_point::{AccessPointPage, CategoryLink, DocumentTile, LeaseHere, MyLicense};
 pub use account::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow};
+pub use ask::AskPage;
 pub use desktop::DesktopPage;
 pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};
+pub use lease_outcome::{LeaseOutcomePage, LeaseSeen};
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
 pub use second_factor::{

@@ -177,6 +177,7 @@ pub(super) fn every_page(language: Language, name: &str) -> Vec<(&'static str, S
     };
     pages.push(("desktop", desktop.render().unwrap()));
     pages.extend(second_factor_pages(language, name));
+    pages.extend(asking_pages(language, name));
     pages
 }
 
@@ -212,7 +213,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         username: "",
         return_to: "/account",
         passkey: Some(PasskeyAlone {
-            options: "{\"publicKey\": {} }",
+            options: "{\"publicKey\":{} }",
             state: "c2VhbGVk",
         }),
         notice: Some(text.notice.signed_out),
@@ -233,7 +234,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         },
         step: "c2VhbGVk",
         totp: true,
-        passkey: Some("{\"publicKey\": {} }"),
+        passkey: Some("{\"publicKey\":{} }"),
         failure: Some(&failed.happened),
     };
     let shut = SignInPage {
@@ -348,6 +349,7 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         },
         launch_url: "/documents/d0/content?launch=abc&x=1",
         leads_on_after: Millis::seconds(3),
+        told_later: false,
         rules: &[],
     };
     let limited = HandOverPage {
@@ -365,6 +367,33 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         lease: LeaseOutcome::NotApplicable,
         ..granted
     };
+    let expected = HandOverPage {
+        client: ClientKind::Desktop,
+        lease: LeaseOutcome::Expected {
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        told_later: true,
+        ..granted
+    };
+    let left_to_server = HandOverPage {
+        lease: LeaseOutcome::LeftToServer {
+            why: language.text().hand_over.signed_key,
+        },
+        ..expected
+    };
+    let leased = LeaseOutcomePage {
+        frame: named_frame(language, name),
+        seen: LeaseSeen::Leased {
+            machine: name,
+            until: at("2026-12-24T12:00:00.000Z"),
+        },
+        refusal: None,
+    };
+    let not_leased = LeaseOutcomePage {
+        seen: LeaseSeen::NotLeased,
+        refusal: Some(&limit),
+        ..leased
+    };
     let refused = RefusedPage {
         frame: named_frame(language, name),
         document_title: Some(name),
@@ -373,6 +402,10 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
     };
     vec![
         ("hand-over-granted", granted.render().unwrap()),
+        ("hand-over-expected", expected.render().unwrap()),
+        ("hand-over-left", left_to_server.render().unwrap()),
+        ("lease-outcome", leased.render().unwrap()),
+        ("lease-outcome-none", not_leased.render().unwrap()),
         ("hand-over-limited", limited.render().unwrap()),
         ("hand-over-download", not_leasing.render().unwrap()),
         ("refused", refused.render().unwrap()),
@@ -434,7 +467,7 @@ fn second_factor_pages(language: Language, name: &str) -> Vec<(&'static str, Str
         frame: named_frame(language, name),
         failure: Some(text.passkey_failed),
         name,
-        options: "{\"publicKey\": {} }",
+        options: "{\"publicKey\":{} }",
     };
     let codes = RecoveryCodesPage {
         frame: named_frame(language, name),
@@ -448,6 +481,30 @@ fn second_factor_pages(language: Language, name: &str) -> Vec<(&'static str, Str
         ("totp", totp.render().unwrap()),
         ("passkey", passkey.render().unwrap()),
         ("recovery-codes", codes.render().unwrap()),
+    ]
+}
+
+fn asking_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
+    let text = &language.text().ask;
+    let open = AskPage {
+        frame: named_frame(language, name),
+        title: text.open_title,
+        sentence: &(text.open)(Some(name)),
+        action: "/documents/d0/open",
+        fields: &[("client", "plugin")],
+        button: text.open_button,
+    };
+    let sign_in = AskPage {
+        title: text.sign_in_title,
+        sentence: &(text.sign_in)(name, name),
+        action: "/web-ticket",
+        fields: &[("webticket", name), ("wanted", "/account")],
+        button: &(text.sign_in_button)(name),
+        ..open
+    };
+    vec![
+        ("ask-open", open.render().unwrap()),
+        ("ask-sign-in", sign_in.render().unwrap()),
     ]
 }
 
@@ -503,6 +560,7 @@ fn account_page(language: Language, name: &str) -> String {
                 is_this: false,
             },
         ],
+        can_release: true,
         second_factors: 1,
         can_change_password: true,
     };

@@ -69,6 +69,14 @@ pub async fn serve(Path(name): Path<String>) -> Response {
     (headers, file.content.clone()).into_response()
 }
 
+/// The picture of a document, for clients that ask for one by the document's name.
+#[must_use]
+pub fn document_picture() -> Response {
+    let picture = &files().document;
+    let kind = [(header::CONTENT_TYPE, picture.content_type)];
+    (kind, picture.content.clone()).into_response()
+}
+
 impl StaticFiles {
     fn new() -> Self {
         let document = svg(

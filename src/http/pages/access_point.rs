@@ -10,12 +10,12 @@ use super::tiles::Tiles;
 use crate::app::App;
 use crate::app::documents::DocumentQuery;
 use crate::domain::client::ClientKind;
-use crate::domain::open::{Finding, Rule, workstations_in_use};
+use crate::domain::open::{Finding, Owner, Rule, workstations_in_use};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::WorkstationUse;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, Signed, Visitor};
+use crate::http::extract::{CheckedForm, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{
     AccessPointPage, CalLine, CategoryLink, DocumentTile, LeaseHere, MyLicense, respond,
@@ -86,7 +86,7 @@ pub(super) async fn show(
         .collect();
     let page = AccessPointPage {
         frame,
-        license: my_license(&signed, &standing, &used, frame.now),
+        license: my_license(&standing, &used, frame.now),
         search: &wanted.search,
         category: wanted.category.as_deref(),
         categories: &categories,
@@ -108,17 +108,15 @@ fn used(app: &App, standing: &Standing) -> Vec<WorkstationUse> {
 }
 
 fn my_license<'a>(
-    signed: &'a Signed,
-    standing: &Standing,
+    standing: &'a Standing,
     used: &'a [WorkstationUse],
     now: Timestamp,
 ) -> MyLicense<'a> {
-    let this_workstation = &signed.info.workstation.id;
     MyLicense {
         cal: cal_line(standing),
-        lease: lease_here(signed, standing, now),
+        lease: lease_here(standing, now),
         used,
-        this_workstation,
+        this_workstation: &standing.here,
     }
 }
 
@@ -128,27 +126,37 @@ pub(super) fn cal_line(standing: &Standing) -> CalLine {
     let refused = |rule| refusal(&standing.findings, rule);
     match &standing.cal {
         Some(cal) => match cal.state {
+            CalState::Assigned if standing.owner != Owner::Ledger => CalLine::AssignedThere,
             CalState::Assigned => CalLine::Assigned {
                 since: cal.assigned_at,
             },
             CalState::Quarantined { since, until } => CalLine::Quarantined { since, until },
         },
+        None if is_left_to_server(standing) => CalLine::LeftToServer,
         None if refused(Rule::R0).is_some() => CalLine::LicenseMissing,
         None if refused(Rule::R6).is_some() || refused(Rule::R9).is_some() => CalLine::Missing,
         None => CalLine::AssignedByOpening,
     }
 }
 
-fn lease_here(signed: &Signed, standing: &Standing, now: Timestamp) -> LeaseHere {
-    let here = &signed.info.workstation.id;
+/// Whether the rules say nothing of CALs and leases.
+fn is_left_to_server(standing: &Standing) -> bool {
+    let mut rules = standing.findings.iter().map(|finding| finding.rule);
+    standing.owner != Owner::Ledger && !rules.any(|rule| rule == Rule::R9)
+}
+
+fn lease_here(standing: &Standing, now: Timestamp) -> LeaseHere {
     let live = standing
         .leases
         .iter()
-        .find(|l| l.workstation.id == *here && l.is_live(now));
+        .find(|l| l.workstation.id == standing.here && l.is_live(now));
     if let Some(lease) = live {
         return LeaseHere::Live {
             until: lease.expires_at,
         };
+    }
+    if is_left_to_server(standing) {
+        return LeaseHere::LeftToServer;
     }
     let license = [
         Rule::R0,

@@ -86,7 +86,7 @@ fn page(
     let Visitor { asked, signed } = visitor;
     let (person, here) = (&signed.info.person, &signed.info.workstation);
     let standing = app.standing(person, here)?;
-    let leases = app.ledger().leases_of(&person.id)?;
+    let leases = app.leases_of(person)?;
     let workstations = app.ledger().workstations_of(&person.id)?;
     let sessions = app.ledger().sessions(Some(&person.id), "", SESSIONS_MAX)?;
     let labels: Vec<String> = sessions.iter().map(session_label).collect();
@@ -122,6 +122,7 @@ fn page(
         leases: &lease_rows,
         workstations: &workstation_rows,
         sessions: &session_rows,
+        can_release: app.estate().is_none(),
         second_factors: app.ledger().factors(&person.id)?.len(),
         can_change_password: app.ledger().has_password(&person.id)?,
     };
@@ -218,6 +219,9 @@ async fn end_session(
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    if id != signed.info.id {
+        signed.may_change_account()?;
+    }
     let person = Some(signed.info.person.id.clone());
     if app
         .ledger()
@@ -235,6 +239,7 @@ async fn end_sessions(
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    signed.may_change_account()?;
     let person = signed.info.person.id.clone();
     app.ledger()
         .end_sessions_of(person, None, signed.actor())
@@ -262,6 +267,7 @@ async fn change_password(
     form: CheckedForm<PasswordForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
+    visitor.signed.may_change_account()?;
     let notices = &visitor.asked.language().text().notice;
     let refuse = |failure: &str| {
         let told = Told {

@@ -2,12 +2,14 @@
 
 mod access_point;
 mod account;
+mod lease_outcome;
 mod open;
 mod second_factors;
 mod second_step;
 mod sign_in;
 mod tiles;
 
+pub(super) use open::open_for;
 pub(super) use sign_in::{enter, with_workstation};
 
 use axum::http::{HeaderValue, header};
@@ -66,6 +68,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
             post(access_point::set_favourite),
         )
         .route("/desktop", get(desktop))
+        .route("/account/lease", get(lease_outcome::show))
         .merge(account::routes())
         .merge(second_factors::routes())
 }

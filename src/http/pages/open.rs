@@ -17,6 +17,7 @@ use crate::http::failure::Failure;
 use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
 use crate::http::told::{self, Reader};
 use crate::store::Explanation;
+use crate::text::Language;
 
 /// After how long the page leads on where everything was granted.
 const LEADS_ON_AFTER: Millis = Millis::seconds(2);
@@ -37,18 +38,28 @@ pub(super) async fn open(
 ) -> Result<Response, Failure> {
     let client = ClientKind::from_word(&form.fields.client)
         .ok_or_else(|| Failure::body_invalid("client: one of desktop, plugin, ajax, download"))?;
-    let Visitor { asked, signed } = form.visitor;
-    let opened = app.open_document(&signed.info, &id, client).await?;
-    let token = signed.csrf_token(&app);
+    open_for(&app, form.visitor, &id, client).await
+}
+
+/// Opens a document for a visitor, and tells what became of it.
+pub(in crate::http) async fn open_for(
+    app: &App,
+    visitor: Visitor,
+    id: &str,
+    client: ClientKind,
+) -> Result<Response, Failure> {
+    let Visitor { asked, signed } = visitor;
+    let opened = app.open_document(&signed.info, id, client).await?;
+    let token = signed.csrf_token(app);
     // The page tells what was decided then; days are counted from there.
     let home = Frame {
         path: "/",
         now: opened.opened.at,
-        ..frame(&app, &asked, Some(&signed), &token)
+        ..frame(app, &asked, Some(&signed), &token)
     };
     let rules = if opened.opened.answer.refusal().is_some() {
         let info = &signed.info;
-        let explained = app.explain(&info.person, &info.workstation, &id, client)?;
+        let explained = app.explain(&info.person, &info.workstation, id, client)?;
         rule_lines(&explained, &home)
     } else {
         Vec::new()
@@ -83,7 +94,8 @@ fn refused(
 
 fn hand_over(frame: Frame<'_>, opened: &DocumentOpened, rules: &[RuleLine]) -> Response {
     let launch_url = opened.launch_path().unwrap_or_default();
-    let lease = lease_outcome(opened);
+    let lease = lease_outcome(opened, frame.language);
+    let leases = opened.prediction.is_some() && opened.client.leases();
     let leads_on_after = match lease {
         LeaseOutcome::Refused { .. } => LEADS_ON_AFTER_REFUSAL,
         _ => LEADS_ON_AFTER,
@@ -95,6 +107,7 @@ fn hand_over(frame: Frame<'_>, opened: &DocumentOpened, rules: &[RuleLine]) -> R
         lease,
         launch_url: &launch_url,
         leads_on_after,
+        told_later: leases,
         rules,
     };
     let mut response = respond(StatusCode::OK, &page);
@@ -105,8 +118,19 @@ fn hand_over(frame: Frame<'_>, opened: &DocumentOpened, rules: &[RuleLine]) -> R
     response
 }
 
-fn lease_outcome(opened: &DocumentOpened) -> LeaseOutcome<'_> {
+fn lease_outcome(opened: &DocumentOpened, language: Language) -> LeaseOutcome<'_> {
+    let unpredicted = opened.prediction.and_then(|found| found.unpredicted);
+    if let Some(reason) = unpredicted.filter(|_| opened.client.leases()) {
+        return LeaseOutcome::LeftToServer {
+            why: told::unpredicted(reason, language),
+        };
+    }
     match &opened.opened.answer.lease {
+        Outcome::Granted(lease) | Outcome::Renewed(lease) if opened.prediction.is_some() => {
+            LeaseOutcome::Expected {
+                until: lease.expires_at,
+            }
+        }
         Outcome::Granted(lease) => LeaseOutcome::Granted {
             until: lease.expires_at,
         },
@@ -115,7 +139,7 @@ fn lease_outcome(opened: &DocumentOpened) -> LeaseOutcome<'_> {
         },
         Outcome::Refused(refusal) => LeaseOutcome::Refused {
             refusal,
-            lease_ended: opened.opened.lease_ended,
+            lease_ended: opened.opened.lease_ended && opened.prediction.is_none(),
         },
         Outcome::NotApplicable => LeaseOutcome::NotApplicable,
     }

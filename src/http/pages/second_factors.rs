@@ -313,14 +313,12 @@ fn changing(
     let Some(name) = name else {
         return Ok(Ok(String::new()));
     };
-    match factor_name(name) {
-        Some(name) => Ok(Ok(name)),
-        None => {
-            let told = Told::failure(text_of(visitor).name_invalid);
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            list(app, visitor, client, status, told).map(Err)
-        }
+    if let Some(name) = factor_name(name) {
+        return Ok(Ok(name));
     }
+    let told = Told::failure(text_of(visitor).name_invalid);
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    list(app, visitor, client, status, told).map(Err)
 }
 
 /// What follows an enrolment that was not wrong.

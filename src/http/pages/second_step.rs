@@ -93,14 +93,10 @@ pub(super) async fn submit(
         return Err(Problem::CsrfTokenInvalid.into());
     }
     let (token, fields) = read_form::<StepForm>(request).await?;
-    let cookie = fitting_cookie(&app, &asked, &token);
-    let step = cookie.and_then(|cookie| app.hidden_step(cookie, &fields.step));
-    let Some(step) = step else {
-        return Err(Failure::start_again(
-            Problem::CsrfTokenInvalid,
-            "/login".to_owned(),
-        ));
-    };
+    let again = |problem| Failure::start_again(problem, "/login".to_owned());
+    let cookie = fitting_cookie(&app, &asked, &token).map_err(again)?;
+    let step = app.hidden_step(cookie, &fields.step);
+    let step = step.ok_or_else(|| again(Problem::CsrfTokenInvalid))?;
     let Some(second) = app.second_step(&step.challenge)? else {
         return Err(ended(&step));
     };

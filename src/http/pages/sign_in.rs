@@ -54,6 +54,7 @@ pub(super) async fn show(
     let notice = match query.notice.as_str() {
         "signed-out" => Some(notices.signed_out),
         "session-ended" => Some(notices.session_ended),
+        "web-ticket" => Some(notices.web_ticket_invalid),
         _ => None,
     };
     let shown = Shown {
@@ -82,8 +83,8 @@ pub(super) async fn submit(
         return_to: &fields.return_to,
         ..Shown::default()
     };
-    if fitting_cookie(&app, &asked, &token).is_none() {
-        return Ok(refused(&app, &asked, &Problem::CsrfTokenInvalid, shown));
+    if let Err(problem) = fitting_cookie(&app, &asked, &token) {
+        return Ok(refused(&app, &asked, &problem, shown));
     }
     let attempt = Attempt {
         name: fields.username.clone(),
@@ -131,8 +132,9 @@ pub(super) async fn submit_passkey(
         return_to: &fields.return_to,
         ..Shown::default()
     };
-    let Some(cookie) = fitting_cookie(&app, &asked, &token) else {
-        return Ok(refused(&app, &asked, &Problem::CsrfTokenInvalid, shown));
+    let cookie = match fitting_cookie(&app, &asked, &token) {
+        Ok(cookie) => cookie,
+        Err(problem) => return Ok(refused(&app, &asked, &problem, shown)),
     };
     let signed_in = app
         .sign_in_with_passkey(cookie, &fields.state, &fields.answer, &client)
@@ -285,11 +287,17 @@ impl BrowserSecret {
 }
 
 /// The cookie's value that a form with this token belongs to.
-pub(super) fn fitting_cookie<'a>(app: &App, asked: &'a Asked, token: &str) -> Option<&'a str> {
-    let cookie = asked.cookie(SIGN_IN_COOKIE)?;
-    app.csrf()
-        .accepts(&form_secret(cookie), token)
-        .then_some(cookie)
+pub(super) fn fitting_cookie<'a>(
+    app: &App,
+    asked: &'a Asked,
+    token: &str,
+) -> Result<&'a str, Problem> {
+    let cookie = asked.cookie(SIGN_IN_COOKIE).ok_or(Problem::NoCookies)?;
+    if app.csrf().accepts(&form_secret(cookie), token) {
+        Ok(cookie)
+    } else {
+        Err(Problem::CsrfTokenInvalid)
+    }
 }
 
 /// The ways in, in the order of the configuration; the form stands at the first source that takes

@@ -201,6 +201,7 @@ impl Ledger {
             source: "local".to_owned(),
             provider_sid: None,
             id_token: None,
+            ticket: None,
             address: "192.0.2.7".to_owned(),
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,
@@ -316,6 +317,7 @@ pub(super) fn options(clock: &Clock, seed: u64) -> StoreOptions {
         clock: clock.clone(),
         fresh: Fresh::seeded(seed),
         policy: Policy::default(),
+        owns_cals: true,
         session_idle: IDLE,
         launch_life: LAUNCH_LIFE,
     }

@@ -239,6 +239,7 @@ async fn nobody_who_is_disabled_begins_a_session() {
         source: "local".to_owned(),
         provider_sid: None,
         id_token: None,
+        ticket: None,
         address: String::new(),
         agent: String::new(),
         life: SESSION_LIFE,

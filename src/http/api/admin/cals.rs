@@ -39,7 +39,7 @@ struct CalItem {
     user: String,
     display_name: String,
     state: &'static str,
-    assigned_at: Timestamp,
+    assigned_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     until: Option<Timestamp>,
 }
@@ -54,7 +54,7 @@ impl From<CalRow> for CalItem {
             user: row.user,
             display_name: row.display_name,
             state,
-            assigned_at: row.cal.assigned_at,
+            assigned_at: row.assigned_at,
             last_used_at: row.cal.last_used_at,
             until,
         }
@@ -67,7 +67,7 @@ async fn cals(
     Params(params): Params<PageParams>,
 ) -> Result<Response, Failure> {
     let wanted = params.wanted()?;
-    let rows = app.ledger().cals(&wanted.after, wanted.rows())?;
+    let rows = app.cals(&wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(CalItem::from).collect();
     Ok(list::answer(items, &wanted, |item: &CalItem| {
         item.user.clone()
@@ -152,7 +152,7 @@ async fn leases(
         limit: wanted.rows(),
     };
     let now = app.now();
-    let rows = app.ledger().leases(&filter)?;
+    let rows = app.leases(&filter)?;
     let items = rows.into_iter().map(|LeaseRow { lease, user }| LeaseItem {
         user,
         state: lease.state_at(now),

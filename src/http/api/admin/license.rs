@@ -42,7 +42,7 @@ struct LicenseBody {
 
 async fn show(State(app): State<App>, _: MayRead) -> Result<Response, Failure> {
     let now = app.now();
-    let state = app.ledger().license()?;
+    let state = app.license()?;
     let license = state.license.as_deref();
     let body = LicenseBody {
         loaded: license.is_some(),
@@ -98,7 +98,7 @@ async fn settings(State(app): State<App>, _: MayRead) -> Result<Response, Failur
 }
 
 fn current_settings(app: &App) -> Result<Response, Failure> {
-    let switches = app.ledger().license()?.switches;
+    let switches = app.license()?.switches;
     Ok(Json(SettingsBody::from(switches)).into_response())
 }
 
@@ -123,7 +123,7 @@ async fn change_settings(
     ];
     for (setting, value) in changes {
         if let Some(on) = value {
-            app.ledger().set(setting, on, actor.clone()).await?;
+            app.set(setting, on, actor.clone()).await?;
         }
     }
     current_settings(&app)

@@ -1,0 +1,5 @@
+//! Speaking to `QlikView`: the management service (QMS) over SOAP.
+//!
+//! Nothing is stored here; what is read becomes plain values.
+
+pub mod qms;
