@@ -27,6 +27,23 @@ fn is_instant(value: &Value) -> bool {
 }
 
 #[test]
+fn second_factors_are_reset_by_name_and_the_audit_keeps_it() {
+    let site = Site::new();
+    assert_eq!(add_user(&site, &["ann"]).code, 0);
+    let reset = site.json(&["user", "reset-second-factor", "Ann"]);
+    assert_eq!(reset["user"], "ann");
+    let audit = site.json(&["audit", "list"]);
+    let last = &audit["items"][0];
+    assert_eq!(
+        (&last["event"], &last["user"]),
+        (&"second_factors_reset".into(), &"ann".into())
+    );
+    let nobody = site.run(&["user", "reset-second-factor", "nobody"]);
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.stderr.contains("nobody"), "{}", nobody.stderr);
+}
+
+#[test]
 fn wrong_usage_is_2_and_says_so_on_standard_error() {
     let site = Site::new();
     for arguments in [

@@ -13,6 +13,7 @@ mod ldap;
 mod ledger;
 mod mapping;
 mod oidc;
+mod passkeys;
 mod passwords;
 mod pki;
 mod provider;

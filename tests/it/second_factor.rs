@@ -41,7 +41,7 @@ fn code_at(key: &str, now: Timestamp) -> String {
 }
 
 /// Somebody's app.
-struct Phone {
+pub(crate) struct Phone {
     key: String,
     clock: Clock,
 }
@@ -53,7 +53,7 @@ impl Phone {
     }
 
     /// A code that was not used yet.
-    fn fresh(&self) -> String {
+    pub(crate) fn fresh(&self) -> String {
         self.clock.advance(Millis::seconds(30));
         self.code(0)
     }
@@ -70,7 +70,7 @@ impl Phone {
 }
 
 /// Enrols an app with this client; answers it and the recovery codes.
-async fn enrol(gateway: &Gateway, client: &mut Client) -> (Phone, Vec<String>) {
+pub(crate) async fn enrol(gateway: &Gateway, client: &mut Client) -> (Phone, Vec<String>) {
     let begun = client
         .post(&format!("{FACTORS}/totp"), &json!({ "name": "Phone" }))
         .await;
@@ -300,6 +300,9 @@ async fn an_administrator_resets_somebodys_factors_and_ends_the_sessions() {
     let olga = gateway.signed_in("olga").await;
     olga.delete(path).await.problem(403, "FORBIDDEN");
     let root = gateway.signed_in("root").await;
+    gateway.clock.advance(Millis::minutes(10));
+    root.delete(path).await.problem(403, "SIGN_IN_AGAIN");
+    let root = gateway.signed_in("root").await;
     let nobody = "/api/v1/admin/users/nobody/second-factors";
     root.delete(nobody).await.problem(404, "NOT_FOUND");
     assert_eq!(root.delete(path).await.status, 204);
@@ -366,6 +369,25 @@ async fn whom_a_rule_requires_a_factor_enrols_it_before_anything_else() {
     ann.delete(&format!("{FACTORS}/{}", id.as_str().unwrap()))
         .await
         .problem(409, "SECOND_FACTOR_NEEDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_may_go_by_where_people_come_from() {
+    let inside = "[[second_factor.rule]]\naddress = ['10.0.0.0/8']\nrequired = false\n";
+    let others = "[[second_factor.rule]]\nrequired = true\n";
+    let proxy = "[proxy]\ntrusted = ['127.0.0.1']\n";
+    let gateway = ruled(&format!("{inside}{others}{proxy}")).await;
+    gateway.add("ann", &[]).await;
+    for (address, must_enrol) in [("10.1.2.3", false), ("192.0.2.7", true)] {
+        let client = gateway.client();
+        let request = client
+            .request(Method::POST, "/api/v1/session")
+            .header("x-forwarded-for", address)
+            .json(&json!({ "username": "ann", "password": PASSWORD }));
+        let session = client.send(request).await;
+        assert_eq!(session.status, 201);
+        assert_eq!(session.body["must_enrol"], must_enrol, "{address}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -472,13 +494,13 @@ async fn other_sessions_end_with_a_change_where_their_person_wants_it() {
 }
 
 /// The value of a hidden field of a page.
-fn hidden(page: &str, name: &str) -> String {
+pub(crate) fn hidden(page: &str, name: &str) -> String {
     let value = page.split(&format!("name=\"{name}\" value=\"")).nth(1);
     let value = value.unwrap_or_else(|| panic!("no {name}: {page}"));
     value.split('"').next().unwrap().replace("&#38;", "&")
 }
 
-async fn submit(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn submit(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     let body: Vec<String> = fields
         .iter()
         .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
@@ -505,7 +527,7 @@ async fn first_step_on_page(client: &Client) -> String {
     answer.location()
 }
 
-async fn second_step_on_page(client: &Client, page: &str, code: &str) -> Answer {
+pub(crate) async fn second_step_on_page(client: &Client, page: &str, code: &str) -> Answer {
     let (token, step) = (hidden(page, "csrf_token"), hidden(page, "step"));
     let fields = [("csrf_token", &*token), ("step", &*step), ("code", code)];
     submit(client, "/login/second-factor", &fields).await

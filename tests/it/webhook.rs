@@ -17,10 +17,11 @@ use aws_lc_rs::hmac;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::door::{Door, LOCAL};
+use crate::door::{Door, LOCAL, WANTED};
 use crate::gateway::PASSWORD;
 use crate::pki::Authority;
 use crate::receiver::{HOOK_PASSWORD, HOOK_SECRET, Receiver, Wrong};
+use crate::second_factor::{enrol, second_step_on_page};
 
 struct Setting {
     folder: TempDir,
@@ -81,6 +82,32 @@ async fn a_webhook_lets_in_whom_it_vouches_for() {
     assert_eq!(session["user"], "ann");
     assert_eq!(door.gateway.app.user("ann").unwrap().groups, ["finance"]);
     assert_eq!(door.gateway.app.ledger().cals("", 10).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_for_after_a_webhook_too() {
+    let setting = Setting::new();
+    let receiver = setting.receiver().await;
+    let rule = "[[second_factor.rule]]\nsource = 'hr'\nrequired = true\n";
+    let door = Door::with(&format!("{}{rule}", setting.hook(receiver.port))).await;
+    // The rule asks for one, and Ann has none.
+    let answer = door.tries("ann", HOOK_PASSWORD).await;
+    assert_eq!(answer.location(), "/account/second-factors");
+    let mut ann = door.browser.clone();
+    let session = ann.get("/api/v1/session").await.body;
+    assert_eq!(session["must_enrol"], true);
+    let token = session["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut ann.csrf_token);
+    let (phone, _) = enrol(&door.gateway, &mut ann).await;
+    assert_eq!(ann.delete("/api/v1/session").await.status, 204);
+    let asked = door.tries("ann", HOOK_PASSWORD).await.location();
+    assert!(asked.starts_with("/login/second-factor?step="), "{asked}");
+    assert_eq!(door.browser.cookie("__Host-session"), None);
+    let page = door.browser.get(&asked).await.text();
+    let done = second_step_on_page(&door.browser, &page, &phone.fresh()).await;
+    assert_eq!(done.location(), WANTED);
+    let session = door.browser.get("/api/v1/sessions").await.body;
+    assert_eq!(session["items"][0]["source"], "hr");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod check;
 mod conformance;
 mod logout;
 mod metadata;
+mod second_factor;
 mod tokens;
 
 use std::time::Duration;

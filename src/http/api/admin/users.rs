@@ -15,9 +15,12 @@ use crate::domain::person::{AutomaticCal, Role};
 use crate::domain::time::Timestamp;
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Caller, MayManagePeople, MayManageSite, MayRead, Permission};
+use crate::http::extract::{
+    ApiPerson, Caller, MayManagePeople, MayManageSite, MayRead, Permission,
+};
 use crate::http::failure::Failure;
 use crate::store::{PersonChange, PersonFilter, PersonRow};
+use crate::text::Problem;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -168,11 +171,16 @@ async fn set_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Opens an account to whoever knows its password: that needs a fresh sign-in.
 async fn reset_second_factors(
     State(app): State<App>,
     Path(user): Path<String>,
     MayManagePeople(actor): MayManagePeople,
+    ApiPerson(signed): ApiPerson,
 ) -> Result<StatusCode, Failure> {
+    if !app.is_confirmed(&signed.info) {
+        return Err(Problem::SignInAgain.into());
+    }
     app.reset_factors(&user, actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

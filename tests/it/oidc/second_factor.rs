@@ -1,0 +1,69 @@
+//! A second factor after a provider.
+
+use super::{Site, WANTED, WANTED_AGAIN};
+use crate::second_factor::{Phone, enrol, second_step_on_page};
+
+/// Ann of the provider, who has an app; nobody is signed in.
+async fn ann_with_an_app(site: &Site) -> Phone {
+    site.accepted().await;
+    let mut ann = site.browser.clone();
+    let session = ann.get("/api/v1/session").await.body;
+    let token = session["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut ann.csrf_token);
+    let (phone, _) = enrol(&site.gateway, &mut ann).await;
+    assert_eq!(ann.delete("/api/v1/session").await.status, 204);
+    phone
+}
+
+/// The first step; the page that asks for the second.
+async fn first_step(site: &Site) -> String {
+    let asked = site.sign_in().await;
+    assert_eq!(asked.status, 303, "{}", asked.text());
+    let path = asked.location();
+    assert!(path.starts_with("/login/second-factor?step="), "{path}");
+    assert_eq!(site.browser.cookie("__Host-session"), None);
+    assert_eq!(site.sessions(), 0);
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_leads_to_the_second_step_and_on_to_what_was_wanted() {
+    let site = Site::new().await;
+    let phone = ann_with_an_app(&site).await;
+    let path = first_step(&site).await;
+    let page = site.browser.get(&path).await.text();
+    let wrong = second_step_on_page(&site.browser, &page, "000").await;
+    assert_eq!(wrong.status, 401);
+    assert_eq!(site.last_code(), "SECOND_FACTOR_FAILED");
+    assert_eq!(site.sessions(), 0);
+    let done = second_step_on_page(&site.browser, &page, &phone.fresh()).await;
+    assert_eq!(done.location(), WANTED, "{}", done.text());
+    assert_eq!(site.browser.get("/api/v1/session").await.status, 200);
+    // What the provider calls its session came along through the second step.
+    let token = site.provider.logout_token(|_, claims| {
+        claims.as_object_mut().unwrap().remove("sub");
+    });
+    assert_eq!(site.logout(&token).await.status, 200);
+    assert_eq!(site.sessions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_ends_sign_ins_that_wait_for_the_second_step_too() {
+    let site = Site::new().await;
+    let phone = ann_with_an_app(&site).await;
+    for left_out in ["sub", "sid"] {
+        let path = first_step(&site).await;
+        let page = site.browser.get(&path).await.text();
+        let token = site.provider.logout_token(|_, claims| {
+            claims.as_object_mut().unwrap().remove(left_out);
+        });
+        assert_eq!(site.logout(&token).await.status, 200);
+        let answer = second_step_on_page(&site.browser, &page, &phone.fresh()).await;
+        assert_eq!(answer.status, 401, "without {left_out}");
+        assert_eq!(site.browser.cookie("__Host-session"), None);
+        assert_eq!(site.sessions(), 0);
+        let again = WANTED_AGAIN.replace("/oidc/corp/login", "/login");
+        let again = format!("href=\"{again}\">Start again</a>");
+        assert!(answer.text().contains(&again), "{}", answer.text());
+    }
+}
