@@ -91,8 +91,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// A document rule is wrong.
-    #[error("a [[documents.rule]] is wrong")]
+    /// The document rules cannot be used.
+    #[error("the [[documents.rule]] cannot be used")]
     Rule(#[from] RuleError),
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
@@ -274,7 +274,7 @@ fn accepted_hosts(config: &Config) -> Vec<String> {
 /// The configured document rules; names are folded there already.
 fn document_rules(config: &Config) -> Result<Rules, RuleError> {
     Rules::new(config.documents.rules.iter().map(|rule| Rule {
-        pattern: rule.path.glob().to_owned(),
+        pattern: rule.path.clone(),
         users: rule.users.clone(),
         groups: rule.groups.clone(),
     }))

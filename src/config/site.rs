@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use globset::{Glob, GlobBuilder};
 use http::HeaderName;
 
 use super::network::Networks;
 use super::secret::Secret;
 use super::section::{Section, one_of};
 use crate::domain::name::UserName;
+use crate::domain::path_pattern::PathPattern;
 use crate::domain::policy::Policy;
 use crate::domain::time::Millis;
 use crate::domain::version::QlikViewVersion;
@@ -174,9 +174,8 @@ pub struct Documents {
 /// the user or a group of theirs (R8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentRule {
-    /// Which documents, by their paths under the root with `/`: `*` stays within a folder, `**`
-    /// does not; case does not matter.
-    pub path: Glob,
+    /// Which documents, by their paths under the root.
+    pub path: PathPattern,
     /// User names, folded and without the prefix.
     pub users: Vec<String>,
     /// Groups, compared exactly.
@@ -203,7 +202,7 @@ impl Documents {
 impl DocumentRule {
     fn read(mut section: Section<'_>, user_prefix: &str) -> Option<Self> {
         section.demand("path");
-        let path = section.parsed("path", parse_pattern);
+        let path = section.parsed("path", PathPattern::parse);
         let users = section.list("users", |name| {
             UserName::parse(name, user_prefix).map(|name| name.folded().to_owned())
         });
@@ -296,17 +295,4 @@ impl Proxy {
 pub(super) fn parse_listener(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "expected an address and a port such as \"127.0.0.1:8443\"")
-}
-
-/// A path pattern. People of this estate write `\` between folders too; no file is named with it.
-fn parse_pattern(text: &str) -> Result<Glob, String> {
-    let pattern = text.trim().replace('\\', "/");
-    if pattern.is_empty() || pattern.starts_with('/') {
-        return Err("expected a path pattern under the root such as \"Finance/**\"".to_owned());
-    }
-    GlobBuilder::new(&pattern)
-        .literal_separator(true)
-        .case_insensitive(true)
-        .build()
-        .map_err(|error| format!("expected a path pattern such as \"Finance/**\" ({error})"))
 }

@@ -256,6 +256,7 @@ mod tests {
     use super::super::test_folder::TestFolder;
     use super::super::{Rule, document_id};
     use super::*;
+    use crate::domain::path_pattern::PathPattern;
 
     fn library(folder: &TestFolder) -> Library {
         Library::new(folder.path(), Rules::default())
@@ -474,7 +475,7 @@ mod tests {
             folder.write(name, b"x");
         }
         let rule = |pattern: &str, users: &[&str], groups: &[&str]| Rule {
-            pattern: pattern.to_owned(),
+            pattern: PathPattern::parse(pattern).unwrap(),
             users: users.iter().map(|user| (*user).to_owned()).collect(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         };

@@ -23,12 +23,3 @@ pub use open::{OpenFile, etag_of};
 pub use rules::{Rule, RuleError, Rules};
 pub use scan::{Document, document_id};
 pub use watch::Watch;
-
-use unicode_normalization::UnicodeNormalization;
-
-/// One spelling of a document's path, for comparing and sorting without regard to case.
-///
-/// File systems keep "é" composed or decomposed as it was written; a rule must match both.
-fn fold(name: &str) -> String {
-    name.nfc().collect::<String>().to_lowercase()
-}

@@ -14,8 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::{Rules, etag_of, fold};
-use crate::domain::document::DocumentId;
+use super::{Rules, etag_of};
+use crate::domain::document::{DocumentId, fold};
 use crate::domain::time::Timestamp;
 
 /// Bytes of the hash that make an id: 22 characters of base64url.

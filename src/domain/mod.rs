@@ -29,6 +29,7 @@ pub mod lef;
 pub mod mapping;
 pub mod name;
 pub mod open;
+pub mod path_pattern;
 pub mod person;
 pub mod policy;
 pub mod refusal;
