@@ -284,19 +284,18 @@ impl App {
         }
     }
 
-    /// Sets a switch of the licence; setting it to what it is changes nothing.
+    /// Sets switches of the licence, all or none; setting one to what it is changes nothing.
     ///
     /// # Errors
     ///
     /// The estate's server owns it, or the ledger fails.
     pub async fn set(
         &self,
-        setting: Setting,
-        on: bool,
+        settings: Vec<(Setting, bool)>,
         actor: Actor,
     ) -> Result<(), AdministerError> {
         self.must_own()?;
-        Ok(self.ledger().set(setting, on, actor).await?)
+        Ok(self.ledger().set_all(settings, actor).await?)
     }
 
     /// Assigns a named CAL; a refusal is an answer.

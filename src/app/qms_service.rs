@@ -239,17 +239,14 @@ impl App {
             Some(names) => Some(self.folded_names(names)?),
             None => None,
         };
-        for (setting, on) in [
-            (
-                Setting::AllowDynamicAssignment,
-                save.allow_dynamic_assignment,
-            ),
-            (Setting::AllowLicenseLease, save.allow_license_lease),
-        ] {
-            if let Some(on) = on {
-                self.ledger().set(setting, on, actor.clone()).await?;
-            }
-        }
+        let dynamic = save.allow_dynamic_assignment;
+        let settings = [
+            dynamic.map(|on| (Setting::AllowDynamicAssignment, on)),
+            save.allow_license_lease
+                .map(|on| (Setting::AllowLicenseLease, on)),
+        ];
+        let settings = settings.into_iter().flatten().collect();
+        self.ledger().set_all(settings, actor.clone()).await?;
         match wanted {
             Some(wanted) => self.hold_cals(&wanted, actor).await,
             None => Ok(Vec::new()),

@@ -72,8 +72,7 @@ async fn load(file: &Path, force: Force, app: &App, output: Output) -> anyhow::R
     Ok(Outcome::Done)
 }
 
-/// Reads a LEF as far as one may be long. Bytes that are no UTF-8 (an owner's name in an old
-/// encoding) are kept out of the way; what the rules read is ASCII.
+/// Reads a LEF as far as one may be long.
 fn read(file: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
@@ -82,7 +81,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
         File::open(file).and_then(|file| take_lef(file, &mut bytes))
     };
     read.with_context(|| format!("the LEF {} cannot be read", file.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(License::text_of(&bytes))
 }
 
 /// One byte more than a LEF may have, so that a longer one is known.

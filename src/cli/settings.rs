@@ -27,7 +27,7 @@ pub(super) enum Command {
 /// Runs it.
 pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::Result<Outcome> {
     if let Command::Set { key, value } = command {
-        app.set(key, value, Actor::command_line()).await?;
+        app.set(vec![(key, value)], Actor::command_line()).await?;
     }
     let switches = app.license()?.switches;
     let members: Map<String, Value> = Setting::ALL

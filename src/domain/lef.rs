@@ -119,6 +119,13 @@ pub enum LefError {
 }
 
 impl License {
+    /// The text of a LEF as it came. Bytes that are no UTF-8 (an owner's name in an old encoding)
+    /// are kept out of the way; what the rules read is ASCII.
+    #[must_use]
+    pub fn text_of(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
     /// Reads a LEF.
     ///
     /// # Errors

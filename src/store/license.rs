@@ -118,8 +118,25 @@ impl Store {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn set(&self, setting: Setting, on: bool, actor: Actor) -> Result<(), StoreError> {
-        self.write(move |batch| set(batch, setting, on, &actor))
-            .await
+        self.set_all(vec![(setting, on)], actor).await
+    }
+
+    /// Sets several switches in one step, all or none; each that changes is an event.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn set_all(
+        &self,
+        settings: Vec<(Setting, bool)>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            settings
+                .iter()
+                .try_for_each(|(setting, on)| set(batch, *setting, *on, &actor))
+        })
+        .await
     }
 
     /// The licence that a gate names, read once for each version.

@@ -285,6 +285,42 @@ async fn licence_settings_and_report_say_how_the_site_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn explanations_name_every_rule_in_the_language_of_the_one_who_asks() {
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_one_call_change_together_or_not_at_all() {
+    let gateway = Gateway::with_cals(2).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let before = root.get("/api/v1/admin/settings").await.body;
+    let database = gateway.path("accesspoint-data/accesspoint.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let second_fails = "CREATE TRIGGER fault BEFORE INSERT ON audit
+        WHEN NEW.event = 'setting_changed'
+        AND EXISTS (SELECT 1 FROM audit WHERE event = 'setting_changed')
+        BEGIN SELECT RAISE(ABORT, 'fault'); END";
+    database.execute_batch(second_fails).unwrap();
+    let both = json!({ "allow_license_lease": false, "allow_dynamic_assignment": false });
+    let (status, _) = call(&root, Method::PATCH, "/admin/settings", &both).await;
+    assert_eq!(status, 500);
+    assert_eq!(root.get("/api/v1/admin/settings").await.body, before);
+    assert!(gateway.audited("setting_changed").is_empty());
+    database.execute_batch("DROP TRIGGER fault").unwrap();
+    let (status, settings) = call(&root, Method::PATCH, "/admin/settings", &both).await;
+    assert_eq!((status, &settings), (200, &both));
+    assert_eq!(gateway.audited("setting_changed").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lef_in_an_old_encoding_is_loaded() {
+    let gateway = Gateway::with_cals(2).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let lef = b"1234 5678 9012 3456\nM\xfcller & S\xf6hne\nNAMED_CALS;3;;\n".to_vec();
+    let load = root.request(Method::PUT, "/api/v1/admin/license").body(lef);
+    let loaded = root.send(load).await;
+    let held = (loaded.status.as_u16(), &loaded.body["named_cals"]);
+    assert_eq!(held, (200, &json!(3)));
+}
+
     let gateway = Gateway::with_cals(0).await;
     gateway.add("root", &[Role::Administrator]).await;
     let root = gateway.signed_in("root").await;

@@ -1,5 +1,6 @@
 //! The licence and its two switches.
 
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::domain::administer::Force;
-use crate::domain::lef::LEF_BYTES_MAX;
+use crate::domain::lef::{LEF_BYTES_MAX, License};
 use crate::domain::open::Switches;
 use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
@@ -46,14 +47,14 @@ async fn show(State(app): State<App>, _: MayRead) -> Result<Response, Failure> {
     let license = state.license.as_deref();
     let body = LicenseBody {
         loaded: license.is_some(),
-        serial: license.and_then(crate::domain::lef::License::masked_serial),
+        serial: license.and_then(License::masked_serial),
         edition: license.map(|license| license.edition(now).words().to_owned()),
         named_cals: state.held,
         taken: state.taken,
         overcommitted: state.overcommitted(),
         in_force: license.is_some_and(|license| license.in_force(now)),
         loaded_at: state.loaded_at,
-        ends_at: license.and_then(crate::domain::lef::License::ends_at),
+        ends_at: license.and_then(License::ends_at),
     };
     Ok(Json(body).into_response())
 }
@@ -69,8 +70,9 @@ async fn load(
     State(app): State<App>,
     MayManageSite(actor): MayManageSite,
     Params(params): Params<LoadParams>,
-    lef: String,
+    lef: Bytes,
 ) -> Result<Response, Failure> {
+    let lef = License::text_of(&lef);
     let force = if params.force { Force::Yes } else { Force::No };
     let (named_cals, taken) = app.load_license(&lef, force, actor).await?;
     let overcommitted = taken > named_cals;
@@ -114,17 +116,14 @@ async fn change_settings(
     MayManageSite(actor): MayManageSite,
     Body(change): Body<ChangeSettings>,
 ) -> Result<Response, Failure> {
-    let changes = [
-        (Setting::AllowLicenseLease, change.allow_license_lease),
-        (
-            Setting::AllowDynamicAssignment,
-            change.allow_dynamic_assignment,
-        ),
+    let dynamic = change.allow_dynamic_assignment;
+    let settings = [
+        change
+            .allow_license_lease
+            .map(|on| (Setting::AllowLicenseLease, on)),
+        dynamic.map(|on| (Setting::AllowDynamicAssignment, on)),
     ];
-    for (setting, value) in changes {
-        if let Some(on) = value {
-            app.set(setting, on, actor.clone()).await?;
-        }
-    }
+    app.set(settings.into_iter().flatten().collect(), actor)
+        .await?;
     current_settings(&app)
 }
