@@ -68,6 +68,28 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// The same where an option of the command line, `--listen`, named the address.
+    #[must_use]
+    pub fn of_option(self) -> Self {
+        let option = "--listen";
+        match self {
+            Self::InUse { address, .. } => Self::InUse {
+                key: option,
+                address,
+            },
+            Self::Listen {
+                address, source, ..
+            } => Self::Listen {
+                key: option,
+                address,
+                source,
+            },
+            other => other,
+        }
+    }
+}
+
 /// The sockets of a gateway, bound; connections wait until [`run`] accepts them.
 #[derive(Debug)]
 pub struct Listeners {

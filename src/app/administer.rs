@@ -288,7 +288,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The estate's server owns it, or the ledger fails.
+    /// The estate's server owns them, or the ledger fails.
     pub async fn set(
         &self,
         settings: Vec<(Setting, bool)>,
@@ -394,7 +394,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The user is unknown, or the database fails.
+    /// The user or the workstation is unknown, or the database fails.
     pub fn explain_for(
         &self,
         user: &str,
@@ -408,13 +408,18 @@ impl App {
                 id: WorkstationId::from(""),
                 name: String::new(),
             },
-            Some(id) => Workstation {
-                id: WorkstationId::from(id),
-                name: id.to_owned(),
-            },
+            Some(id) => self.known_workstation_by_id(id)?,
         };
         let document = self.document_id(document);
         Ok(self.explain(&person, &workstation, &document, client)?)
+    }
+
+    fn known_workstation_by_id(&self, id: &str) -> Result<Workstation, AdministerError> {
+        let found = self.ledger().workstation(&WorkstationId::from(id))?;
+        found.ok_or_else(|| AdministerError::Unknown {
+            what: "workstation",
+            id: id.to_owned(),
+        })
     }
 
     /// The id of a document that was given by id or by name.

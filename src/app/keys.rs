@@ -359,10 +359,8 @@ pub fn verify(token: &str, key_set: &str, now: Timestamp) -> Result<VerifiedLeas
     let lease = jsonwebtoken::decode::<VerifiedLease>(token.trim(), &key, &rules)
         .map_err(bad)?
         .claims;
-    let (begins, ends) = (
-        Timestamp(lease.nbf * SECOND_MS),
-        Timestamp(lease.exp * SECOND_MS),
-    );
+    let at = |seconds: i64| Timestamp(seconds.saturating_mul(SECOND_MS));
+    let (begins, ends) = (at(lease.nbf), at(lease.exp));
     if now < begins {
         return Err(BadToken::NotYet(begins));
     }
@@ -370,4 +368,43 @@ pub fn verify(token: &str, key_set: &str, now: Timestamp) -> Result<VerifiedLeas
         return Err(BadToken::Ended(ends));
     }
     Ok(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token with these times, and the key set that it belongs to.
+    fn signed(nbf: i64, exp: i64) -> (String, String) {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let header = json!({ "typ": TOKEN_TYPE, "alg": "EdDSA", "kid": "k" });
+        let claims = json!({
+            "iss": "https://ap.example", "sub": "ann", "aud": AUDIENCE, "jti": "lease-1",
+            "wks": "w", "iat": 0, "nbf": nbf, "exp": exp, "renew_after": 0,
+        });
+        let encoded = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let text = encoded.join(".");
+        let signature = URL_SAFE_NO_PAD.encode(pair.sign(text.as_bytes()));
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+        let key = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "k", "x": x });
+        (
+            format!("{text}.{signature}"),
+            json!({ "keys": [key] }).to_string(),
+        )
+    }
+
+    #[test]
+    fn times_of_any_size_are_compared() {
+        let now = Timestamp(1_000_000);
+        let check = |nbf, exp| {
+            let (token, keys) = signed(nbf, exp);
+            verify(&token, &keys, now)
+        };
+        assert_eq!(check(0, i64::MAX).unwrap().exp, i64::MAX);
+        let not_yet = check(i64::MAX, i64::MAX).unwrap_err();
+        assert!(matches!(not_yet, BadToken::NotYet(_)), "{not_yet}");
+        let ended = check(0, 1_000).unwrap_err();
+        assert!(matches!(ended, BadToken::Ended(_)), "{ended}");
+        assert!(!format!("{not_yet} {ended}").is_empty());
+    }
 }

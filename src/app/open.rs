@@ -110,7 +110,7 @@ impl App {
         document: &str,
         client: ClientKind,
     ) -> Result<DocumentOpened, OpenError> {
-        let id = document.get(..DOCUMENT_ID_BYTES_MAX).unwrap_or(document);
+        let id = &document[..document.floor_char_boundary(DOCUMENT_ID_BYTES_MAX)];
         let document = self.requested(&session.person, id);
         let command = OpenCommand {
             person: session.person.id.clone(),

@@ -1,12 +1,15 @@
 //! API tokens: shown once, stored hashed, at most 365 days.
 
 use super::App;
+use super::administer::AdministerError;
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::time::Millis;
 use crate::store::{Actor, ApiToken, NewToken, Scope, StoreError};
 
 /// The longest life of a token, in days.
 pub const TOKEN_DAYS_MAX: u32 = 365;
+/// Characters of a token's name.
+const NAME_CHARACTERS_MAX: usize = 64;
 
 /// A token that was made; its secret is shown this once.
 #[derive(Clone, Debug)]
@@ -22,14 +25,22 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The ledger is busy, closed, or its database fails.
+    /// The name cannot be one; the ledger is busy, closed, or its database fails.
     pub async fn create_token(
         &self,
-        name: String,
+        name: &str,
         scopes: Vec<Scope>,
         days: u32,
         actor: Actor,
-    ) -> Result<TokenMade, StoreError> {
+    ) -> Result<TokenMade, AdministerError> {
+        let name = name.trim().to_owned();
+        let fits = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
+        if !fits || name.chars().any(char::is_control) {
+            return Err(AdministerError::Text {
+                what: "name",
+                characters_max: NAME_CHARACTERS_MAX,
+            });
+        }
         let secret = format!("ap_{}", self.fresh().token());
         let hash = hash_secret(SecretKind::ApiToken, &secret);
         let life = Millis::days(i64::from(days.min(TOKEN_DAYS_MAX)));

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::output::{Output, Table, moment, moment_or_none, say};
+use super::output::{NONE, Output, Table, earliest, moment_or_none, say};
 use super::refusal;
 use crate::app::App;
 use crate::app::administer::LIST_ROWS_MAX;
@@ -75,7 +75,7 @@ async fn unassign(user: &str, app: &App, output: Output) -> anyhow::Result<Outco
             ("freed", None, said.to_owned())
         }
         UnassignAnswer::Quarantined { until } => {
-            let rests = moment(until, now);
+            let rests = earliest(until, now);
             let said = format!("no longer holds a named CAL; it rests until {rests} UTC");
             ("quarantined", Some(until), said)
         }
@@ -145,7 +145,7 @@ fn table(rows: &[CalRow], held: u32, now: Timestamp) -> Table {
             state.to_owned(),
             moment_or_none(row.assigned_at, now),
             moment_or_none(row.cal.last_used_at, now),
-            moment_or_none(until, now),
+            until.map_or_else(|| NONE.to_owned(), |until| earliest(until, now)),
         ]);
     }
     let taken = rows.len();

@@ -20,10 +20,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "U")]
     user: String,
     /// What is opened, by id or by name
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
     document: String,
     /// Where, by id; without it, on a workstation that is new
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", allow_hyphen_values = true)]
     workstation: Option<String>,
     /// With what
     #[arg(

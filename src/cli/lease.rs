@@ -43,6 +43,7 @@ pub(super) enum SiteCommand {
     /// Revoke a lease at once; its workstation still counts until it has been silent
     Revoke {
         /// The id of the lease
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// Sign with a new key from now on; the old one stays published for 31 days

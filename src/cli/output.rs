@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::administer::AdministerError;
+use crate::causes;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::text::{Dates, Language};
@@ -89,15 +90,7 @@ pub(super) fn told(error: &anyhow::Error) -> String {
 
 /// An error with its causes.
 pub(super) fn chain(error: &anyhow::Error) -> String {
-    let mut told: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        // Some errors speak for their cause, which need not be heard twice.
-        if told.last().is_none_or(|before| !before.contains(&text)) {
-            told.push(text);
-        }
-    }
-    told.join(": ")
+    causes::in_one_line(error.as_ref())
 }
 
 /// What to do about an error that does not say it itself.
@@ -116,6 +109,12 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
     let language = Language::English;
     Dates::new(language, now).minute(at).to_string()
+}
+
+/// An instant that is waited for, as [`moment`], but never one that is too early.
+pub(super) fn earliest(at: Timestamp, now: Timestamp) -> String {
+    let language = Language::English;
+    Dates::new(language, now).earliest(at).to_string()
 }
 
 /// [`moment`], or a dash.
@@ -238,5 +237,6 @@ mod tests {
         let at = "2026-11-22T09:14:59.000Z".parse().unwrap();
         assert_eq!(moment(at, now), "22 Nov, 09:14");
         assert_eq!(moment_or_none(None, now), "-");
+        assert_eq!(earliest(at, now), "22 Nov, 09:15");
     }
 }

@@ -42,6 +42,7 @@ pub(super) enum Command {
     /// Revoke a token; the next call with it is refused
     Revoke {
         /// The id of the token
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }
@@ -56,7 +57,7 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
             scopes,
             expires,
         } => {
-            let made = app.create_token(name, scopes, expires, actor).await?;
+            let made = app.create_token(&name, scopes, expires, actor).await?;
             let value = json!({ "id": made.id, "token": made.secret });
             output.print(&value, || made.secret.clone())?;
             say("The token is shown this once; keep it like a password.");

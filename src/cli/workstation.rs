@@ -20,13 +20,16 @@ pub(super) enum Command {
     /// Lift a workstation: its leases end, and it no longer counts
     Lift {
         /// The id of the workstation
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// Merge a workstation into another: its leases and what counts move there
     Merge {
         /// The id of the workstation that goes
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// The id of the workstation that stays
+        #[arg(allow_hyphen_values = true)]
         into: String,
     },
 }
@@ -63,10 +66,12 @@ async fn merge(id: &str, into: &str, app: &App, output: Output) -> anyhow::Resul
     let (from, to) = (WorkstationId::from(id), WorkstationId::from(into));
     let merged = app
         .ledger()
-        .merge_workstation(from, to, Actor::command_line())
+        .merge_workstation(from.clone(), to, Actor::command_line())
         .await?;
     let Some(ended) = merged else {
-        bail!("one of the workstations is unknown; see \"accesspoint workstation list\"");
+        let known = app.ledger().workstation(&from)?;
+        let unknown = if known.is_some() { into } else { id };
+        bail!("there is no workstation {unknown}; see \"accesspoint workstation list\"");
     };
     let value = json!({ "id": into, "outcome": "merged", "leases_ended": ended });
     output.print(&value, || {

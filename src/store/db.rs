@@ -4,6 +4,8 @@
 //! of first use, columns of BIGINT and TEXT alone, ids and instants made by us. This file opens
 //! SQLite and runs them; statements are prepared once for each connection.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -291,8 +293,8 @@ impl Place {
 
     /// Opens the connection of a writer and brings the schema up to date.
     pub(super) fn writer(&self) -> Result<Db, StoreError> {
-        let flags = OpenFlags::default();
-        let db = self.connect(flags)?;
+        self.make_private();
+        let db = self.connect(OpenFlags::default())?;
         self.write_ahead(&db)?;
         self.pragmas(
             &db,
@@ -319,6 +321,19 @@ impl Place {
         let db = self.connect(OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
         self.pragmas(&db, "PRAGMA query_only = ON;")?;
         Ok(db)
+    }
+
+    /// Makes the file for its owner alone, where it is missing: it holds hashes of passwords. The log
+    /// beside it takes its mode over. Whatever fails here is told when it is opened.
+    fn make_private(&self) {
+        let mut options = OpenOptions::new();
+        drop(
+            options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&self.0),
+        );
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Db, StoreError> {

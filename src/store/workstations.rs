@@ -53,6 +53,15 @@ impl Store {
         self.read(|db| by_secret(db, hash))
     }
 
+    /// The workstation with this id, if it is known; a merged one is the one it became.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn workstation(&self, id: &WorkstationId) -> Result<Option<Workstation>, StoreError> {
+        self.read(|db| by_id(db, id))
+    }
+
     /// Whether this account signed in on this workstation within 90 days.
     ///
     /// # Errors

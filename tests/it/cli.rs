@@ -1,6 +1,8 @@
 //! The command line, run as people and scripts run it.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use accesspoint::app::keys::LeaseKeys;
@@ -312,6 +314,43 @@ fn an_explanation_lists_every_rule_and_changes_nothing() {
     assert_eq!(site.json(&["audit", "list"]), before);
     let unknown = ["explain", "--user", "eve", "--document", "Plan.qvw"];
     assert_eq!(site.run(&unknown).code, 1);
+    let nowhere = site.run(&[&open[..], &["--workstation", "-nowhere"]].concat());
+    assert_eq!(nowhere.code, 1, "{}", nowhere.stdout);
+    assert!(nowhere.stderr.contains("-nowhere"), "{}", nowhere.stderr);
+}
+
+#[test]
+fn ids_may_begin_with_a_dash_as_they_are_made_at_random() {
+    let site = Site::new();
+    for arguments in [
+        &["lease", "revoke", "-7Yx"][..],
+        &["token", "revoke", "-7Yx"],
+        &["workstation", "lift", "-7Yx"],
+        &["workstation", "merge", "-7Yx", "-8Yx"],
+    ] {
+        let ran = site.run(arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("-7Yx"), "{arguments:?}: {}", ran.stderr);
+        for arguments in [
+            [arguments, &["--json"]].concat(),
+            [&["--json"], arguments].concat(),
+        ] {
+            let ran = site.run(&arguments);
+            assert_eq!((ran.code, &*ran.stdout), (1, ""), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_database_is_for_its_owner_alone() {
+    let site = Site::with_cals(1);
+    for name in ["accesspoint.db", "accesspoint.db-wal", "accesspoint.db-shm"] {
+        let Ok(file) = fs::metadata(site.path().join("accesspoint-data").join(name)) else {
+            assert_ne!(name, "accesspoint.db");
+            continue;
+        };
+        assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
+    }
 }
 
 #[test]
@@ -331,6 +370,10 @@ fn tokens_are_shown_once_listed_without_secret_and_revoked() {
     assert!(is_instant(
         &site.json(&["token", "list"])["items"][0]["revoked_at"]
     ));
+    for name in ["", " ", "two\nlines", &"x".repeat(65)] {
+        let ran = site.run(&["token", "create", "--name", name, "--scope", "metrics"]);
+        assert_eq!((ran.code, &*ran.stdout), (1, ""), "{name:?}");
+    }
     let unknown = site.run(&["token", "revoke", "none"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("none"));

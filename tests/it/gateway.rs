@@ -161,9 +161,9 @@ impl Gateway {
 
     /// A new API token.
     pub(crate) async fn token(&self, scopes: &[Scope]) -> String {
-        let made =
-            self.app
-                .create_token("test".to_owned(), scopes.to_vec(), 1, Actor::command_line());
+        let made = self
+            .app
+            .create_token("test", scopes.to_vec(), 1, Actor::command_line());
         made.await.unwrap().secret
     }
 

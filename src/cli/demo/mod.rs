@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::documents::sample::write_samples;
 use crate::fresh::Fresh;
-use crate::serve::{self, Listeners};
+use crate::serve::{self, Listeners, ServeError};
 use crate::telemetry;
 use folder::Folder;
 
@@ -74,7 +74,9 @@ async fn make_and_serve(arguments: &Arguments, output: Output) -> anyhow::Result
     wanted.listen.https = arguments.listen;
     wanted.public_url = PublicUrl::of_listener(arguments.listen);
     // Bound before anything is made, so that an address in use costs nothing.
-    let listeners = Listeners::bind(&mut wanted).await?;
+    let listeners = Listeners::bind(&mut wanted)
+        .await
+        .map_err(ServeError::of_option)?;
     let folder = Folder::prepare(arguments.data.as_deref(), &fresh)?;
     let config = configure(&folder, wanted.listen.https)?;
     write_samples(&config.documents.root).context("the sample documents cannot be written")?;
