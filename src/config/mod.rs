@@ -28,8 +28,8 @@ pub use qlikview::{ManagementAccount, QlikView};
 pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
-    Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
-    TlsFiles, Workstation,
+    Database, DocumentRule, Documents, Help, Launch, License, LicenseServer, Listen, Proxy,
+    Session, TlsFiles, Workstation,
 };
 pub use sources::{
     ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,
@@ -76,6 +76,8 @@ pub struct Config {
     pub qlikview: QlikView,
     /// What is offered to clients written for `QlikView`.
     pub compat: Compat,
+    /// Where people get help.
+    pub help: Option<Help>,
 }
 
 impl Config {
@@ -220,6 +222,7 @@ impl Config {
             documents: Documents::read(root.section("documents"), &qlikview.user_prefix),
             session: Session::read(root.section("session")),
             launch: Launch::read(root.section("launch")),
+            help: Help::read(root.section("help")),
             workstation: Workstation::read(root.section("workstation")),
             sign_in,
             second_factor,

@@ -216,6 +216,43 @@ impl DocumentRule {
     }
 }
 
+/// `[help]`: where people get help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Help {
+    /// What pages show.
+    pub text: String,
+    /// An `https:` or `mailto:` address behind it, and behind every way out that asks somebody.
+    pub address: Option<String>,
+}
+
+impl Help {
+    /// Nothing where neither is set; an address alone is shown itself.
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let text = section.text("text");
+        let address = section.parsed("address", parse_help_address);
+        section.finish();
+        let shown = |address: &String| {
+            let plain = address.strip_prefix("mailto:").unwrap_or(address);
+            plain.to_owned()
+        };
+        let text = text.or_else(|| address.as_ref().map(shown))?;
+        Some(Self { text, address })
+    }
+}
+
+fn parse_help_address(text: &str) -> Result<String, &'static str> {
+    let web = text
+        .strip_prefix("https://")
+        .is_some_and(|rest| !rest.is_empty());
+    let mail = text
+        .strip_prefix("mailto:")
+        .is_some_and(|rest| rest.contains('@'));
+    let plain = text.chars().all(|c| c.is_ascii_graphic());
+    ((web || mail) && plain).then(|| text.to_owned()).ok_or(
+        "expected an address such as \"https://help.example\" or \"mailto:help@example.org\"",
+    )
+}
+
 /// `[session]`: how long a session lasts, in milliseconds, and how many a person may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {

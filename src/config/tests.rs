@@ -150,7 +150,7 @@ fn the_example_shows_every_key() {
         bind_password_file user_base user_filter group_name secret_file \
         web_server management_service management_user management_password_file server_name \
         user_prefix assign_cals tunnel tunnel_minutes tunnel_open_to web_ticket_trusted \
-        http_listen qms"
+        http_listen qms text address"
         .split_whitespace()
         .filter(|key| !shown(key))
         .collect();
@@ -622,7 +622,7 @@ fn document_rules_have_checked_patterns_and_folded_users() {
     for pattern in ["", "/a", "a[", "{a", "../**", "Finance//x", "[äö].qvw"] {
         let found = mistakes(&format!("[[documents.rule]]\npath = '{pattern}'"));
         assert!(
-            found[0].contains(":2: documents.rule.path: expected a path pattern"),
+            found[0].contains(":2: documents.rule.path: expected "),
             "{found:?}"
         );
     }
@@ -630,6 +630,28 @@ fn document_rules_have_checked_patterns_and_folded_users() {
         mistakes("[[documents.rule]]\nusers = ['', 'CUSTOM\\']").len(),
         3
     );
+}
+
+#[test]
+fn help_is_a_text_an_address_or_both() {
+    let help = |text: &str| load(&format!("[help]\n{text}")).help;
+    assert_eq!(help(""), None);
+    let shown = help("text = 'Ring 4711'").unwrap();
+    assert_eq!((&*shown.text, shown.address), ("Ring 4711", None));
+    let mail = help("address = 'mailto:help@corp.example'").unwrap();
+    assert_eq!(mail.text, "help@corp.example");
+    assert_eq!(mail.address.as_deref(), Some("mailto:help@corp.example"));
+    for address in [
+        "javascript:alert(1)",
+        "http://corp.example",
+        "https://",
+        "mailto:help",
+        "corp.example",
+        "https://corp.example/a b",
+    ] {
+        let found = mistakes(&format!("[help]\naddress = '{address}'"));
+        assert!(found[0].contains(":2: help.address: expected"), "{found:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod ledger;
 mod mapping;
 mod oidc;
 mod passkeys;
+mod pages;
 mod passwords;
 mod pki;
 mod provider;

@@ -92,25 +92,10 @@ impl<'a> Frame<'a> {
         Dates::new(self.language, self.now)
     }
 
-    /// Where a way out leads, if anywhere: asking leads to the help address.
+    /// Where a way out leads, if anywhere.
     #[must_use]
-    pub const fn way_out_address(&self, way: WayOut) -> Option<&'a str> {
-        match way {
-            WayOut::SignInAsSomeoneElse => Some("/login"),
-            WayOut::LeaseFromProduction => Some("/desktop"),
-            WayOut::UseOtherWorkstation => Some("/account"),
-            WayOut::WorkOnline => None,
-            WayOut::AskForCal
-            | WayOut::AskToGiveBack
-            | WayOut::AskToLift
-            | WayOut::AskToSwitchLeasingOn
-            | WayOut::AskForLicense
-            | WayOut::AskToEnable
-            | WayOut::AskForDocument => match self.help {
-                Some(help) => help.address,
-                None => None,
-            },
-        }
+    pub fn way_out_address(&self, way: WayOut) -> Option<&'a str> {
+        way_out_address(way, self.help.and_then(|help| help.address))
     }
 
     /// This page in another language: its address with `lang` set.
@@ -125,6 +110,24 @@ impl<'a> Frame<'a> {
         link.push_str("lang=");
         link.push_str(language.word());
         link
+    }
+}
+
+/// Where a way out leads, if anywhere: asking leads to the help address.
+#[must_use]
+pub const fn way_out_address(way: WayOut, help: Option<&str>) -> Option<&str> {
+    match way {
+        WayOut::SignInAsSomeoneElse => Some("/login"),
+        WayOut::LeaseFromProduction => Some("/desktop"),
+        WayOut::UseOtherWorkstation => Some("/account"),
+        WayOut::WorkOnline => None,
+        WayOut::AskForCal
+        | WayOut::AskToGiveBack
+        | WayOut::AskToLift
+        | WayOut::AskToSwitchLeasingOn
+        | WayOut::AskForLicense
+        | WayOut::AskToEnable
+        | WayOut::AskForDocument => help,
     }
 }
 

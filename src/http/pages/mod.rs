@@ -21,7 +21,7 @@ use tower_sessions::cookie::{Cookie, SameSite};
 
 use super::extract::{Asked, LANGUAGE_COOKIE, Signed, Visitor};
 use super::failure::Failure;
-use super::page::{DesktopPage, Frame, Person, respond};
+use super::page::{DesktopPage, Frame, Help, Person, respond, way_out_address};
 use super::session;
 use crate::app::App;
 use crate::domain::refusal::WayOut;
@@ -85,7 +85,7 @@ pub(super) async fn method_not_allowed() -> Failure {
 
 /// Head, header and footer of a page.
 pub(super) fn frame<'a>(
-    app: &App,
+    app: &'a App,
     asked: &'a Asked,
     signed: Option<&'a Signed>,
     csrf_token: &'a str,
@@ -105,20 +105,23 @@ pub(super) fn frame<'a>(
         csrf_token,
         request_id: &asked.request_id,
         version: VERSION,
-        help: None,
+        help: app.config().help.as_ref().map(|help| Help {
+            text: &help.text,
+            address: help.address.as_deref(),
+        }),
         in_desktop: asked.in_desktop(),
     }
 }
 
-/// Where a way out leads, as the API tells it: an address of ours, or nothing.
+/// Where a way out leads, as the API tells it: what pages link to, whole; or nothing.
 pub(super) fn way_out_url(app: &App, way: WayOut) -> Option<String> {
-    let path = match way {
-        WayOut::SignInAsSomeoneElse => "/login",
-        WayOut::UseOtherWorkstation => "/account",
-        WayOut::LeaseFromProduction => "/desktop",
-        _ => return None,
-    };
-    Some(format!("{}{path}", app.config().public_url.origin()))
+    let help = app.config().help.as_ref();
+    let address = way_out_address(way, help.and_then(|help| help.address.as_deref()))?;
+    Some(if address.starts_with('/') {
+        format!("{}{address}", app.config().public_url.origin())
+    } else {
+        address.to_owned()
+    })
 }
 
 /// A cookie that is kept; it says so in both ways, for old browsers know only the first.

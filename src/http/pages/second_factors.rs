@@ -475,7 +475,7 @@ fn codes_page(app: &App, visitor: &Visitor, codes: &[String], to: &str) -> Respo
     respond(StatusCode::OK, &page)
 }
 
-fn page_frame<'a>(app: &App, visitor: &'a Visitor, path: &'a str, token: &'a str) -> Frame<'a> {
+fn page_frame<'a>(app: &'a App, visitor: &'a Visitor, path: &'a str, token: &'a str) -> Frame<'a> {
     Frame {
         path,
         ..frame(app, &visitor.asked, Some(&visitor.signed), token)
