@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use axum::Form;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
+use crate::causes;
 use crate::domain::person::Role;
 use crate::store::{Actor, ApiToken, Scope, SessionInfo};
 use crate::text::{Language, Problem};
@@ -176,6 +177,20 @@ impl FromRequestParts<App> for Asked {
     }
 }
 
+/// The values of the query; what does not fit is named.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        match Query::from_request_parts(parts, app).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Failure::body_invalid(causes::innermost(&rejection))),
+        }
+    }
+}
+
 /// A page's visitor: somebody signed in; others are sent to sign in and come back, and whoever needs
 /// a second factor and has none, to enrol one.
 pub(super) struct Visitor {
@@ -205,7 +220,7 @@ impl FromRequestParts<App> for EnrollingVisitor {
         let asked = Asked::from_request_parts(parts, app).await?;
         match asked.signed(app)? {
             Some(signed) => Ok(Self(Visitor { asked, signed })),
-            None if parts.method == Method::GET => Err(Failure::sign_in_first(&asked)),
+            None if parts.method.is_safe() => Err(Failure::sign_in_first(&asked)),
             None => Err(Problem::SignInRequired.into()),
         }
     }

@@ -8,18 +8,19 @@ use std::any::Any;
 use std::error::Error;
 
 use axum::body::Body;
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::FormRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
+use super::deep_link::{self, Named};
 use super::edge::see_other;
 use super::extract::Asked;
 use super::page::{ErrorPage, respond};
 use super::pages::frame;
-use super::return_to::ReturnTo;
 use super::session::BeginError;
+use super::told::Reader;
 use crate::app::App;
 use crate::app::administer::AdministerError;
 use crate::app::estate::EstateError;
@@ -47,7 +48,14 @@ pub(super) struct Failure(Box<Reason>);
 #[derive(Clone, Debug)]
 enum Reason {
     Problem(Problem),
-    Refusal(Refusal),
+    Refusal {
+        refusal: Refusal,
+        reader: Reader,
+    },
+    /// What was sent is no JSON, and where.
+    Unreadable(String),
+    /// What an administrator named is not there.
+    Unknown(String),
     /// R17: a licence that is too small, and whose CALs are taken.
     TooSmall {
         held: u32,
@@ -72,12 +80,6 @@ enum Reason {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(Box::new(Reason::Problem(problem)))
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self(Box::new(Reason::Refusal(refusal)))
     }
 }
 
@@ -137,7 +139,7 @@ impl From<AdministerError> for Failure {
     fn from(error: AdministerError) -> Self {
         match error {
             AdministerError::UnknownUser(_) | AdministerError::Unknown { .. } => {
-                Problem::NotFound.into()
+                Self(Box::new(Reason::Unknown(error.to_string())))
             }
             AdministerError::Name(_)
             | AdministerError::Text { .. }
@@ -151,7 +153,7 @@ impl From<AdministerError> for Failure {
             AdministerError::IdentityTaken(_) => {
                 Self(Box::new(Reason::IdentityTaken(error.to_string())))
             }
-            AdministerError::NameTaken(name) => Self(Box::new(Reason::NameTaken(name))),
+            AdministerError::NameTaken(_) => Self(Box::new(Reason::NameTaken(error.to_string()))),
             AdministerError::TooSmall {
                 held,
                 taken,
@@ -171,15 +173,6 @@ impl From<AdministerError> for Failure {
     }
 }
 
-impl From<JsonRejection> for Failure {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::JsonDataError(error) => Self::body_invalid(causes::innermost(&error)),
-            other => Self::status(other.status()),
-        }
-    }
-}
-
 impl Failure {
     /// A fault of ours: logged whole, told without detail.
     pub(super) fn fault(error: &(dyn Error + 'static)) -> Self {
@@ -190,6 +183,17 @@ impl Failure {
     /// More is waiting than can be done soon.
     pub(super) fn busy() -> Self {
         Problem::Busy { wait: BUSY_WAIT }.into()
+    }
+
+    /// An open that the rules refused, told to the person who opens; or what an administrator
+    /// asked for, told to them.
+    pub(super) fn refused(refusal: Refusal, reader: Reader) -> Self {
+        Self(Box::new(Reason::Refusal { refusal, reader }))
+    }
+
+    /// What was sent cannot be read.
+    pub(super) fn unreadable(detail: String) -> Self {
+        Self(Box::new(Reason::Unreadable(detail)))
     }
 
     /// What was sent can be read, but says something that does not fit.
@@ -212,7 +216,7 @@ impl Failure {
 
     /// Nobody is signed in: they sign in first, and come back to what they wanted.
     pub(super) fn sign_in_first(asked: &Asked) -> Self {
-        let wanted = ReturnTo::parse(asked.path_and_query()).location();
+        let wanted = asked.path_and_query().to_owned();
         Self(Box::new(Reason::SignInFirst(wanted)))
     }
 
@@ -253,7 +257,7 @@ impl Failure {
             Reason::SignInFirst(_) if asked.is_api() => {
                 problem_json(&Problem::SignInRequired, asked)
             }
-            Reason::SignInFirst(wanted) => to_sign_in(&wanted),
+            Reason::SignInFirst(wanted) => to_sign_in(&wanted, app, asked),
             Reason::SecondFactorRequired(challenge) => challenge_json(challenge, asked),
             Reason::EnrolFirst if asked.is_api() => {
                 problem_json(&Problem::SecondFactorMissing, asked)
@@ -262,12 +266,11 @@ impl Failure {
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
             Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
-            Reason::Refusal(refusal) => refusal_json(&refusal, app, asked),
-            Reason::NameTaken(name) => {
-                let problem = Problem::UserNameTaken { name };
-                let mut answer = problem_json(&problem, asked);
-                *answer.status_mut() = StatusCode::CONFLICT;
-                answer
+            Reason::Refusal { refusal, reader } => refusal_json(&refusal, reader, app, asked),
+            Reason::Unreadable(detail) => detailed_json(&Problem::BadRequest, &detail, asked),
+            Reason::Unknown(detail) => detailed_json(&Problem::NotFound, &detail, asked),
+            Reason::NameTaken(detail) => {
+                conflict_json("USER_NAME_TAKEN", "The name is taken", &detail, asked)
             }
             Reason::IdentityTaken(detail) => {
                 conflict_json("IDENTITY_TAKEN", "Somebody else's identity", &detail, asked)
@@ -360,6 +363,13 @@ fn problem_json(problem: &Problem, asked: &Asked) -> Response {
     with_retry_after(json_response(status(problem), &body), problem)
 }
 
+/// A problem that says in English what of the request it is about.
+fn detailed_json(problem: &Problem, detail: &str, asked: &Asked) -> Response {
+    let title = (asked.language().text().problem)(problem).title;
+    let body = members(status(problem), problem.code(), title, detail, asked);
+    json_response(status(problem), &body)
+}
+
 fn challenge_json(challenge: String, asked: &Asked) -> Response {
     let problem = Problem::SecondFactorRequired;
     let text = (asked.language().text().problem)(&problem);
@@ -397,44 +407,49 @@ fn problem_page(
     with_retry_after(page, problem)
 }
 
-fn refusal_json(refusal: &Refusal, app: &App, asked: &Asked) -> Response {
+fn refusal_json(refusal: &Refusal, reader: Reader, app: &App, asked: &Asked) -> Response {
     let status = match refusal {
         Refusal::DocumentNotFound => StatusCode::NOT_FOUND,
         _ => StatusCode::FORBIDDEN,
     };
-    let language = asked.language();
-    let told = refusal_members(refusal, Touches::Open, language, app);
-    let detail = told
-        .get("message")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let title = (language.text().problem)(&Problem::Forbidden).title;
-    let mut body = members(status, refusal.code().as_str(), title, &detail, asked);
-    for name in ["retry_at", "ends_by", "workstations", "way_out"] {
-        body.insert(
-            name.to_owned(),
-            told.get(name).cloned().unwrap_or(Value::Null),
-        );
-    }
+    let text = asked.language().text();
+    let (title, detail) = match reader {
+        Reader::User => (
+            text.refused.title,
+            (text.refusal.to_user)(refusal, Touches::Open, app.now()),
+        ),
+        Reader::Administrator => (
+            text.marks.refused,
+            (text.refusal.to_administrator)(refusal, app.now()),
+        ),
+    };
+    let code = refusal.code().as_str();
+    let mut body = members(status, code, title, &detail.to_string(), asked);
+    body.extend(ends_and_ways_out(refusal, asked.language(), app));
     json_response(status, &body)
 }
 
-/// The refusal object of contract 4.
+/// The refusal object of contract 4, of a lease that the person who opens did not get.
 pub(super) fn refusal_members(
     refusal: &Refusal,
-    touches: Touches,
     language: Language,
     app: &App,
 ) -> Map<String, Value> {
     let text = &language.text().refusal;
-    let message = (text.to_user)(refusal, touches, app.now()).to_string();
+    let message = (text.to_user)(refusal, Touches::Lease, app.now()).to_string();
+    let mut members = ends_and_ways_out(refusal, language, app);
+    members.insert("code".to_owned(), json!(refusal.code()));
+    members.insert("message".to_owned(), json!(message));
+    members
+}
+
+/// What ends a refusal and when, what stands in the way, and what can be done.
+fn ends_and_ways_out(refusal: &Refusal, language: Language, app: &App) -> Map<String, Value> {
+    let text = &language.text().refusal;
     let ways = refusal.ways_out().iter().map(
         |way| json!({ "text": (text.way_out)(*way), "url": super::pages::way_out_url(app, *way) }),
     );
     let mut members = Map::new();
-    members.insert("code".to_owned(), json!(refusal.code()));
-    members.insert("message".to_owned(), json!(message));
     members.insert("retry_at".to_owned(), json!(refusal.retry_at()));
     members.insert("ends_by".to_owned(), json!(refusal.ends_by()));
     members.insert("workstations".to_owned(), json!(refusal.workstations()));
@@ -523,8 +538,15 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-fn to_sign_in(wanted: &str) -> Response {
-    see_other(&with_return_to("/login", wanted))
+fn to_sign_in(wanted: &str, app: &App, asked: &Asked) -> Response {
+    match deep_link::name(app, asked, wanted) {
+        Named::Path(path) => see_other(&with_return_to("/login", &path)),
+        Named::Kept(id, browser) => {
+            let mut answer = see_other(&with_return_to("/login", &id));
+            browser.keep(&mut answer);
+            answer
+        }
+    }
 }
 
 /// A path that signs somebody in, and then leads to what they wanted.

@@ -1,6 +1,6 @@
 //! The document behind its launch ticket, and what offline verifiers of leases need.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -9,16 +9,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::content;
-use super::extract::{Visitor, is_prefetch};
+use super::extract::{Params, Visitor, is_prefetch};
 use super::failure::Failure;
+use super::pages::no_head;
 use crate::app::App;
 use crate::app::open::Launched;
 use crate::text::Problem;
 
 /// Routes of documents' content.
 pub(super) fn routes() -> Router<App> {
-    // A HEAD would redeem the ticket as a GET does; it is refused instead (contract 5).
-    let route = get(launch).head(no_head);
+    let route = get(launch).head(no_head("GET"));
     Router::new().route("/documents/{id}/content", route)
 }
 
@@ -28,15 +28,11 @@ struct LaunchQuery {
     launch: String,
 }
 
-async fn no_head() -> Failure {
-    Problem::MethodNotAllowed.into()
-}
-
 async fn launch(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(query): Query<LaunchQuery>,
+    Params(query): Params<LaunchQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     if is_prefetch(&headers) {

@@ -7,12 +7,14 @@
 pub mod api;
 mod compat;
 pub mod content;
+mod deep_link;
 mod edge;
 mod extract;
 mod failure;
 mod health;
 mod launch;
 mod oidc;
+mod once;
 pub mod page;
 mod pages;
 mod proxy_protocol;

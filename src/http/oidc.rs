@@ -6,14 +6,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use percent_encoding::percent_decode_str;
 use tower_sessions::Session;
 
+use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, From, is_prefetch};
 use super::failure::{Failure, with_return_to};
-use super::pages::{add_cookie, enter, host_cookie};
-use super::return_to::ReturnTo;
+use super::once::only;
+use super::pages::{add_cookie, enter, host_cookie, no_head};
 use super::session;
 use crate::app::App;
 use crate::app::oidc::{Begun, Browser, Finished, NotSignedIn};
@@ -28,23 +28,23 @@ pub(super) const SIGN_OUT_COOKIE: &str = "__Host-sign-out";
 
 /// Routes of providers.
 pub(super) fn routes(app: &App) -> Router<App> {
-    // A HEAD would begin or finish a sign-in as a GET does; it is refused instead (contract 5).
     Router::new()
-        .route("/oidc/{name}/login", get(login).head(no_head))
+        .route("/oidc/{name}/login", get(login).head(no_head("GET")))
         .route(
             "/oidc/{name}/callback",
-            get(callback).layer(session::layer(app)).head(no_head),
+            get(callback)
+                .layer(session::layer(app))
+                .head(no_head("GET")),
         )
         .route("/oidc/{name}/backchannel-logout", post(backchannel_logout))
         .route(
             "/oidc/{name}/frontchannel-logout",
-            get(frontchannel_logout).head(no_head),
+            get(frontchannel_logout).head(no_head("GET")),
         )
-        .route("/oidc/{name}/signed-out", get(signed_out).head(no_head))
-}
-
-async fn no_head() -> Failure {
-    Problem::MethodNotAllowed.into()
+        .route(
+            "/oidc/{name}/signed-out",
+            get(signed_out).head(no_head("GET")),
+        )
 }
 
 /// `GET /oidc/{name}/login`; parameters other than `return_to` are ignored, whoever sends them.
@@ -60,14 +60,14 @@ async fn login(
         return Err(Problem::Forbidden.into());
     }
     let wanted = only(&query.unwrap_or_default(), "return_to").unwrap_or_default();
-    let wanted = ReturnTo::parse(&wanted).location();
+    let wanted = deep_link::wanted(&app, &asked, &wanted);
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
     match app.begin_at_provider(&name, wanted, browser).await? {
         None => Err(Problem::NotFound.into()),
-        Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &name, refused)),
+        Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
         Some(Begun::Away { to, cookie }) => {
             let mut away = see_other(&to);
             add_cookie(&mut away, &host_cookie(ATTEMPT_COOKIE, cookie));
@@ -96,12 +96,14 @@ async fn callback(
         Some(Finished::Done { signed_in, wanted }) => {
             enter(&app, &asked, &session, &client, &signed_in, &wanted).await
         }
-        Some(Finished::Again { wanted }) => Ok(see_other(&start_path(&name, &wanted))),
+        Some(Finished::Again { wanted }) => {
+            Ok(see_other(&start_path(&app, &asked, &name, &wanted)))
+        }
         Some(Finished::NotLetIn { refusal, wanted }) => Err(Failure::start_again(
             refusal.problem(),
-            start_path(&name, &wanted),
+            start_path(&app, &asked, &name, &wanted),
         )),
-        Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &name, refused)),
+        Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
     }
 }
 
@@ -203,11 +205,12 @@ fn is_embedded(headers: &HeaderMap) -> bool {
     destination.is_some_and(|destination| destination != "document")
 }
 
-fn start_path(name: &str, wanted: &str) -> String {
-    with_return_to(&format!("/oidc/{name}/login"), wanted)
+fn start_path(app: &App, asked: &Asked, name: &str, wanted: &str) -> String {
+    let wanted = deep_link::name_again(app, asked, wanted);
+    with_return_to(&format!("/oidc/{name}/login"), &wanted)
 }
 
-fn not_signed_in(app: &App, name: &str, refused: NotSignedIn) -> Failure {
+fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> Failure {
     let source = app.config().sign_in.label(name).to_owned();
     let problem = match refused.reason.blame() {
         Blame::Request => Problem::AttemptInvalid { source },
@@ -219,38 +222,5 @@ fn not_signed_in(app: &App, name: &str, refused: NotSignedIn) -> Failure {
         Blame::Answer => Problem::UpstreamAnswer { name: source },
         Blame::Silence => Problem::UpstreamSilent { name: source },
     };
-    Failure::start_again(problem, start_path(name, &refused.wanted))
-}
-
-/// The value of a parameter that is there once.
-fn only(form: &str, name: &str) -> Option<String> {
-    let mut values = form.split('&').filter_map(|pair| {
-        let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(found).as_deref() == Some(name)).then(|| decoded(value))
-    });
-    match (values.next(), values.next()) {
-        (Some(value), None) => value,
-        _ => None,
-    }
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
-    Some(decoded.into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_counts_where_it_is_there_once() {
-        assert_eq!(only("a=1&b=x%2Fy+z", "b").as_deref(), Some("x/y z"));
-        assert_eq!(only("a=1", "b"), None);
-        assert_eq!(only("b=1&b=1", "b"), None);
-        assert_eq!(only("b=1&%62=2", "b"), None);
-        assert_eq!(only("b", "b").as_deref(), Some(""));
-        assert_eq!(only("b=%ff", "b"), None);
-    }
+    Failure::start_again(problem, start_path(app, asked, name, &refused.wanted))
 }

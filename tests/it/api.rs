@@ -328,9 +328,31 @@ async fn bad_input_is_named() {
     assert!(unknown.body["detail"].as_str().unwrap().contains("role"));
     let kind = root.post(&open, &json!({ "client": "telnet" })).await;
     kind.problem(422, "BODY_INVALID");
-    root.send(raw("application/json", "{\"client\""))
-        .await
-        .problem(400, "BAD_REQUEST");
+    for (body, at_fault) in [
+        ("[\"download\"]", "expected"),
+        ("\"download\"", "expected"),
+        ("{\"client\":1}", "client"),
+        ("{\"client\":null}", "client"),
+        ("{\"client\":\"ajax\",\"client\":\"download\"}", "client"),
+    ] {
+        let named = root.send(raw("application/json", body)).await;
+        named.problem(422, "BODY_INVALID");
+        let detail = named.body["detail"].as_str().unwrap();
+        assert!(detail.contains(at_fault), "{body}: {detail}");
+    }
+    for (body, place) in [
+        ("{\"client\"", "column 9"),
+        ("", "line 1"),
+        ("{}x", "column 3"),
+    ] {
+        let unreadable = root.send(raw("application/json", body)).await;
+        unreadable.problem(400, "BAD_REQUEST");
+        let detail = unreadable.body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("JSON") && detail.contains(place),
+            "{detail}"
+        );
+    }
     root.send(raw("text/plain", "{\"client\":\"plugin\"}"))
         .await
         .problem(415, "UNSUPPORTED_MEDIA_TYPE");
@@ -373,9 +395,13 @@ async fn bad_input_is_named() {
     root.post("/api/v1/admin/cals", &json!({ "user": "a/b" }))
         .await
         .problem(422, "BODY_INVALID");
-    root.delete("/api/v1/admin/cals/nobody")
+    let unknown = root.delete("/api/v1/admin/cals/nobody").await;
+    unknown.problem(404, "NOT_FOUND");
+    assert!(unknown.body["detail"].as_str().unwrap().contains("nobody"));
+    let list = json!(["zoe"]);
+    root.post("/api/v1/admin/cals", &list)
         .await
-        .problem(404, "NOT_FOUND");
+        .problem(422, "BODY_INVALID");
     root.get("/api/v1/nothing").await.problem(404, "NOT_FOUND");
 }
 
@@ -390,9 +416,18 @@ async fn a_licence_that_is_too_small_is_refused_with_the_people_concerned() {
             .await;
         assert_eq!(assigned.status, 201);
     }
-    root.post("/api/v1/admin/cals", &json!({ "user": "carl" }))
-        .await
-        .problem(403, "NO_FREE_CAL");
+    let full = root
+        .post("/api/v1/admin/cals", &json!({ "user": "carl" }))
+        .await;
+    full.problem(403, "NO_FREE_CAL");
+    // An administrator is refused, and opens nothing.
+    assert_ne!(full.body["title"], "You cannot open this document");
+    assert!(
+        !full.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("You cannot open")
+    );
     let put = |path: &str| root.request(Method::PUT, path).body("NAMED_CALS;1;;");
     let small = root.send(put("/api/v1/admin/license")).await;
     small.problem(409, "NO_FREE_CAL");

@@ -153,6 +153,8 @@ async fn user_names_with_backslash_ampersand_and_spaces_work_everywhere() {
     assert_eq!((status, &added["user"]), (201, &json!(name)));
     let again = root.post("/api/v1/admin/users", &body).await;
     again.problem(409, "USER_NAME_TAKEN");
+    let detail = again.body["detail"].as_str().unwrap();
+    assert!(!detail.to_lowercase().contains("sign in"), "{detail}");
     assert_eq!(
         gateway
             .client()
@@ -284,8 +286,6 @@ async fn licence_settings_and_report_say_how_the_site_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explanations_name_every_rule_in_the_language_of_the_one_who_asks() {
-#[tokio::test(flavor = "multi_thread")]
 async fn settings_of_one_call_change_together_or_not_at_all() {
     let gateway = Gateway::with_cals(2).await;
     gateway.add("root", &[Role::Administrator]).await;
@@ -321,6 +321,8 @@ async fn a_lef_in_an_old_encoding_is_loaded() {
     assert_eq!(held, (200, &json!(3)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn explanations_name_every_rule_in_the_language_of_the_one_who_asks() {
     let gateway = Gateway::with_cals(0).await;
     gateway.add("root", &[Role::Administrator]).await;
     let root = gateway.signed_in("root").await;

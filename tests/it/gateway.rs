@@ -255,6 +255,7 @@ impl Answer {
         );
         let kind = self.headers["content-type"].to_str().unwrap();
         assert_eq!(kind, "application/problem+json");
+        assert_eq!(self.body["status"], status);
         assert!(
             self.body["detail"]
                 .as_str()

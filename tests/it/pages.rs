@@ -3,13 +3,77 @@
 #![cfg(test)]
 
 use accesspoint::clock::Clock;
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::gateway::{Client, Gateway};
+use crate::second_factor::{hidden, submit};
 
 async fn ann(gateway: &Gateway) -> Client {
     gateway.add("ann", &[]).await;
     gateway.signed_in("ann").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h_12_head_is_answered_like_get_where_it_gives_nothing_and_refused_elsewhere() {
+    let gateway = Gateway::with_cals(1).await;
+    let nobody = gateway.client();
+    let ann = ann(&gateway).await;
+    for page in ["/", "/account", "/account/second-factors", "/desktop"] {
+        let get = nobody.get(page).await;
+        let head = nobody.send(nobody.request(Method::HEAD, page)).await;
+        assert_eq!(
+            (get.status.as_u16(), head.status.as_u16()),
+            (303, 303),
+            "{page}"
+        );
+        let led = head.location();
+        assert!(led.starts_with("/login"), "{page}: {led}");
+        let head = ann.send(ann.request(Method::HEAD, page)).await;
+        assert_eq!((head.status.as_u16(), head.bytes.len()), (200, 0), "{page}");
+    }
+    let content = format!(
+        "/documents/{}/content?launch=x",
+        gateway.document("Sales/Orders")
+    );
+    let head = ann.send(ann.request(Method::HEAD, &content)).await;
+    assert_eq!(head.status, 405);
+    assert_eq!(head.headers["allow"], "GET");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_cannot_be_read_says_what_is_wrong_with_it() {
+    let gateway = Gateway::with_cals(1).await;
+    let page = ann(&gateway).await.get("/?q=a&q=b").await;
+    assert_eq!(page.status, 422);
+    assert!(
+        page.text().contains("duplicate field `q`"),
+        "{}",
+        page.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_favourite_keeps_the_list_in_which_it_was_chosen() {
+    let gateway = Gateway::with_cals(1).await;
+    let ann = ann(&gateway).await;
+    let path = format!("/documents/{}/favourite", gateway.document("Sales/Orders"));
+    for (list, kept) in [
+        ("/", &[][..]),
+        ("/?q=%20orders", &["q"]),
+        ("/?category=Sales", &["category"]),
+        ("/?q=orders&category=Sales", &["q", "category"]),
+    ] {
+        let page = ann.get(list).await.text();
+        let mut fields = vec![("on", "true".to_owned())];
+        for name in [&["csrf_token"], kept].concat() {
+            fields.push((name, hidden(&page, name)));
+        }
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let answer = submit(&ann, &path, &fields).await;
+        let led = (answer.status.as_u16(), answer.location());
+        assert_eq!(led, (303, list.to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

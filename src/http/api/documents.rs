@@ -23,7 +23,7 @@ use crate::http::extract::{ApiPerson, Asked};
 use crate::http::failure::{Failure, refusal_members};
 use crate::http::told::{self, Reader};
 use crate::store;
-use crate::text::{Language, Problem, Touches};
+use crate::text::{Language, Problem};
 
 /// How documents are opened on the embedded licence server.
 const CLIENTS: [ClientKind; 3] = [
@@ -136,7 +136,7 @@ async fn open(
 ) -> Result<Response, Failure> {
     let opened = app.open_document(&signed.info, &id, request.client).await?;
     match &opened.opened.answer.access {
-        Access::Refused(refusal) => Err(refusal.clone().into()),
+        Access::Refused(refusal) => Err(Failure::refused(refusal.clone(), Reader::User)),
         Access::Granted(_) => Ok(open_body(&app, &asked, &opened)),
     }
 }
@@ -149,15 +149,9 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
     let is_ours = opened.prediction.is_none();
     let (lease, refusal) = match outcome {
         LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) => (Some(lease), None),
-        LeaseOutcome::Refused(refusal) => (
-            None,
-            Some(refusal_members(
-                refusal,
-                Touches::Lease,
-                asked.language(),
-                app,
-            )),
-        ),
+        LeaseOutcome::Refused(refusal) => {
+            (None, Some(refusal_members(refusal, asked.language(), app)))
+        }
         LeaseOutcome::NotApplicable => (None, None),
     };
     let body = OpenBody {

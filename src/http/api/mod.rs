@@ -9,19 +9,20 @@ mod list;
 mod second_factors;
 mod session;
 
-use axum::Router;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header;
-use axum::http::request::Parts;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::de::DeserializeOwned;
+use axum::{Json, Router};
+use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::extract::Params;
 use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
 use crate::openapi::OPENAPI;
+use crate::text::Problem;
 
 /// Routes below `/api/v1`, each with its whole path: a nested router would take every request's
 /// address apart once more.
@@ -39,30 +40,39 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// A JSON body; what does not fit is named.
+/// A body that is a JSON object; what does not fit is named.
 struct Body<T>(T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let body: Result<axum::Json<T>, JsonRejection> =
-            axum::Json::from_request(request, app).await;
-        Ok(Self(body?.0))
+        if !is_json(request.headers()) {
+            return Err(Problem::UnsupportedMediaType.into());
+        }
+        let body = Bytes::from_request(request, app).await;
+        let body = body.map_err(|rejection| Failure::status(rejection.status()))?;
+        read(&body).map(Self)
     }
 }
 
-/// The values of the query; what does not fit is named.
-struct Params<T>(T);
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json")
+}
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, app).await;
-        match query {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Failure::body_invalid(causes::innermost(&rejection))),
-        }
+/// Reads a body. Lists that happen to hold the members in their order are no objects, though the
+/// reader of structs would take them.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice::<IgnoredAny>(body)
+        .map_err(|error| Failure::unreadable(format!("no JSON: {error}")))?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Failure::body_invalid("a JSON object is expected"));
     }
+    let read = Json::from_bytes(body);
+    let Json(read) = read.map_err(|misfit| Failure::body_invalid(causes::innermost(&misfit)))?;
+    Ok(read)
 }

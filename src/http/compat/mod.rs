@@ -26,10 +26,8 @@ use tower::ServiceExt;
 
 use super::BODY_BYTES_MAX;
 use super::edge::{self, see_other};
-use super::failure::Failure;
 use super::{pages, session};
 use crate::app::App;
-use crate::text::Problem;
 
 const GET_WEB_TICKET: &str = "/QvAJAXZfc/GetWebTicket.aspx";
 const AUTHENTICATE: &str = "/QvAJAXZfc/Authenticate.aspx";
@@ -57,20 +55,22 @@ pub(super) struct OldPages(Router);
 
 impl OldPages {
     pub(super) fn new(app: &App) -> Self {
-        // A HEAD would redeem tickets and open documents as a GET does; it is refused (contract 5).
         let authenticate = get(authenticate::authenticate)
             .layer(session::layer(app))
-            .head(no_head);
+            .head(pages::no_head("GET"));
         let access_point = post(access_point::update)
             .layer(session::layer(app))
             .get(open_link::access_point)
-            .head(no_head);
+            .head(pages::no_head("GET,POST"));
         let mut router = Router::new()
             .route(GET_WEB_TICKET, post(web_ticket::get_web_ticket))
             .route(AUTHENTICATE, authenticate)
             .route(GET_LOGIN_PAGE_URL, get(authenticate::login_page_url))
             .route(ACCESS_POINT, access_point)
-            .route(OPEN_DOC, get(open_link::open_doc).head(no_head));
+            .route(
+                OPEN_DOC,
+                get(open_link::open_doc).head(pages::no_head("GET")),
+            );
         if app.config().compat.qms && app.estate().is_none() {
             let service = get(qms::description).post(qms::call);
             let limit = DefaultBodyLimit::max(CALL_BYTES_MAX);
@@ -112,10 +112,6 @@ pub fn web_ticket_router(app: App) -> Router {
         .fallback(move |request| tickets.clone().answer(request))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(app, edge::pass_for_any_host))
-}
-
-async fn no_head() -> Failure {
-    Problem::MethodNotAllowed.into()
 }
 
 /// The spelling of this file for a path that old clients call.

@@ -1,8 +1,9 @@
 //! The `AccessPoint` page: my licence and my documents.
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::frame;
@@ -15,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::WorkstationUse;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, Visitor};
+use crate::http::extract::{CheckedForm, Params, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{
     AccessPointPage, CalLine, CategoryLink, DocumentTile, LeaseHere, MyLicense, respond,
@@ -47,7 +48,7 @@ pub(super) async fn show(
     State(app): State<App>,
     Extension(tiles): Extension<Tiles>,
     visitor: Visitor,
-    Query(query): Query<AccessPointQuery>,
+    Params(query): Params<AccessPointQuery>,
 ) -> Result<Response, Failure> {
     let Visitor { asked, signed } = visitor;
     let search: String = query.q.chars().take(SEARCH_CHARACTERS_MAX).collect();
@@ -191,6 +192,10 @@ fn refusal(findings: &[Finding], rule: Rule) -> Option<&Refusal> {
 #[derive(Deserialize)]
 pub(super) struct FavouriteForm {
     on: Favourite,
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    category: String,
 }
 
 /// Whether a document is marked from now on. A form holds texts alone.
@@ -214,5 +219,19 @@ pub(super) async fn set_favourite(
     app.ledger()
         .set_favourite(person.id.clone(), id, form.fields.on == Favourite::True)
         .await?;
-    Ok(see_other("/"))
+    Ok(see_other(&list_address(&form.fields)))
+}
+
+/// The list that the form stood in: the same search and category.
+fn list_address(form: &FavouriteForm) -> String {
+    let pairs = [("q", &form.q), ("category", &form.category)];
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .collect();
+    if pairs.is_empty() {
+        return "/".to_owned();
+    }
+    format!("/?{}", pairs.join("&"))
 }

@@ -1,7 +1,7 @@
 //! My account: CAL, leases, workstations, sessions, password.
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -18,7 +18,7 @@ use crate::auth::password_rules::BadPassword;
 use crate::domain::lease::{Lease, LeaseId, LeaseState as State_};
 use crate::domain::workstation::WorkstationId;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, From, Signed, Visitor};
+use crate::http::extract::{CheckedForm, From, Params, Signed, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow, respond};
 use crate::store::SessionRow as StoredSession;
@@ -48,7 +48,7 @@ struct AccountQuery {
 async fn show(
     State(app): State<App>,
     visitor: Visitor,
-    Query(query): Query<AccountQuery>,
+    Params(query): Params<AccountQuery>,
 ) -> Result<Response, Failure> {
     let notices = &visitor.asked.language().text().notice;
     let notice = match query.done.as_str() {

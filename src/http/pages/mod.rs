@@ -10,10 +10,12 @@ mod sign_in;
 mod tiles;
 
 pub(super) use open::open_for;
-pub(super) use sign_in::{enter, with_workstation};
+pub(super) use sign_in::{BrowserSecret, enter, with_workstation};
+
+use std::future::{Ready, ready};
 
 use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tower_sessions::cookie::time::OffsetDateTime;
@@ -81,6 +83,17 @@ pub(super) async fn not_found() -> Failure {
 /// What a path answers to other methods.
 pub(super) async fn method_not_allowed() -> Failure {
     Problem::MethodNotAllowed.into()
+}
+
+/// What a path answers to HEAD that would redeem or begin something as a GET does (contract 5);
+/// these methods are allowed.
+pub(super) fn no_head(allowed: &'static str) -> impl Fn() -> Ready<Response> + Clone {
+    move || {
+        let mut refused = Failure::from(Problem::MethodNotAllowed).into_response();
+        let allowed = HeaderValue::from_static(allowed);
+        refused.headers_mut().insert(header::ALLOW, allowed);
+        ready(refused)
+    }
 }
 
 /// Head, header and footer of a page.

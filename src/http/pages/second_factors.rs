@@ -2,7 +2,7 @@
 //! one is; who has to enrol one before anything else does it here too.
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,7 +17,9 @@ use crate::app::sign_in::{Client, Confirmed};
 use crate::auth::password::Password;
 use crate::auth::totp;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, EnrollingForm, EnrollingVisitor, From, Signed, Visitor};
+use crate::http::extract::{
+    CheckedForm, EnrollingForm, EnrollingVisitor, From, Params, Signed, Visitor,
+};
 use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH};
 use crate::http::page::{
     ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, TotpPage, respond,
@@ -64,7 +66,7 @@ async fn show(
     State(app): State<App>,
     EnrollingVisitor(visitor): EnrollingVisitor,
     From(client): From,
-    Query(query): Query<ListQuery>,
+    Params(query): Params<ListQuery>,
 ) -> Result<Response, Failure> {
     let text = text_of(&visitor);
     let notice = match query.done.as_str() {

@@ -3,7 +3,7 @@
 //! The address of the page holds which challenge it is for, sealed for this browser: each tab has a
 //! step of its own, and the address is worth nothing elsewhere.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
@@ -13,8 +13,9 @@ use super::sign_in::{BrowserSecret, fitting_cookie, problem_text, with_workstati
 use super::{Frame, frame};
 use crate::app::App;
 use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
+use crate::http::deep_link;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, From, is_foreign, read_form};
+use crate::http::extract::{Asked, From, Params, is_foreign, read_form};
 use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::session;
@@ -63,14 +64,14 @@ pub(super) fn ask(
 pub(super) async fn show(
     State(app): State<App>,
     asked: Asked,
-    Query(query): Query<StepQuery>,
+    Params(query): Params<StepQuery>,
 ) -> Result<Response, Failure> {
     let browser = BrowserSecret::of(&app, &asked);
     let Some(step) = app.hidden_step(&browser.secret, &query.step) else {
         return Ok(see_other("/login"));
     };
     let Some(second) = app.second_step(&step.challenge)? else {
-        return Err(ended(&step));
+        return Err(ended(&app, &asked, &step));
     };
     let shown = Shown {
         step: &query.step,
@@ -98,7 +99,7 @@ pub(super) async fn submit(
     let step = app.hidden_step(cookie, &fields.step);
     let step = step.ok_or_else(|| again(Problem::CsrfTokenInvalid))?;
     let Some(second) = app.second_step(&step.challenge)? else {
-        return Err(ended(&step));
+        return Err(ended(&app, &asked, &step));
     };
     let proof = match fields.answer {
         answer if answer.is_empty() => Proof::Code(fields.code),
@@ -108,7 +109,7 @@ pub(super) async fn submit(
         .finish_second_step(&step.challenge, &proof, &client)
         .await?;
     if matches!(finished, Finished::Ended) {
-        return Err(ended(&step));
+        return Err(ended(&app, &asked, &step));
     }
     match finished.into_result(app.now()) {
         Ok(signed_in) => {
@@ -153,8 +154,9 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
 }
 
 /// The step has ended; what was wanted is kept.
-fn ended(step: &StepPage) -> Failure {
-    let again = with_return_to("/login", &step.wanted);
+fn ended(app: &App, asked: &Asked, step: &StepPage) -> Failure {
+    let wanted = deep_link::name_again(app, asked, &step.wanted);
+    let again = with_return_to("/login", &wanted);
     Failure::start_again(Problem::ChallengeEnded, again)
 }
 

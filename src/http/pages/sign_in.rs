@@ -3,7 +3,7 @@
 //! The form belongs to a cookie that is set when it is shown; its token is a MAC over that cookie's
 //! value, so showing it makes no session row, and it works as long as the cookie lives.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,24 +15,17 @@ use crate::app::App;
 use crate::app::second_factor::NextStep;
 use crate::app::sign_in::{Attempt, Client, SignedIn, WORKSTATION_COOKIE_LIFE};
 use crate::config::SourceKind;
+use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{
     Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
 };
 use crate::http::failure::{self, Failure};
 use crate::http::oidc::SIGN_OUT_COOKIE;
+use crate::http::once::only;
 use crate::http::page::{PasskeyAlone, SignInPage, SignInWay, respond};
-use crate::http::return_to::ReturnTo;
 use crate::http::session;
 use crate::text::{Language, Problem};
-
-#[derive(Deserialize)]
-pub(super) struct SignInQuery {
-    #[serde(default)]
-    return_to: String,
-    #[serde(default)]
-    notice: String,
-}
 
 #[derive(Deserialize)]
 struct SignInForm {
@@ -48,18 +41,19 @@ struct SignInForm {
 pub(super) async fn show(
     State(app): State<App>,
     asked: Asked,
-    Query(query): Query<SignInQuery>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let query = query.unwrap_or_default();
     let notices = &asked.language().text().notice;
-    let notice = match query.notice.as_str() {
-        "signed-out" => Some(notices.signed_out),
-        "session-ended" => Some(notices.session_ended),
-        "web-ticket" => Some(notices.web_ticket_invalid),
+    let notice = match only(&query, "notice").as_deref() {
+        Some("signed-out") => Some(notices.signed_out),
+        Some("session-ended") => Some(notices.session_ended),
+        Some("web-ticket") => Some(notices.web_ticket_invalid),
         _ => None,
     };
     let shown = Shown {
         notice,
-        return_to: &query.return_to,
+        return_to: &only(&query, "return_to").unwrap_or_default(),
         ..Shown::default()
     };
     form(&app, &asked, StatusCode::OK, &shown)
@@ -97,7 +91,7 @@ pub(super) async fn submit(
         .into_result(app.now())
     {
         Ok(signed_in) => {
-            let to = ReturnTo::parse(&fields.return_to).location();
+            let to = deep_link::wanted(&app, &asked, &fields.return_to);
             return enter(&app, &asked, &session, &client, &signed_in, &to).await;
         }
         Err(problem) => problem,
@@ -141,7 +135,7 @@ pub(super) async fn submit_passkey(
         .await?;
     match signed_in {
         Ok(signed_in) => {
-            let to = ReturnTo::parse(&fields.return_to).location();
+            let to = deep_link::wanted(&app, &asked, &fields.return_to);
             enter(&app, &asked, &session, &client, &signed_in, &to).await
         }
         Err(problem) => Ok(refused(&app, &asked, &problem, shown)),
@@ -238,7 +232,7 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let token = browser.token(app);
     let alone = app.ask_passkey_alone(&browser.secret);
     let silent = app.silent_sources();
-    let providers = providers(app, shown.return_to);
+    let providers = providers(app, &deep_link::passed_on(app, asked, shown.return_to));
     let page = SignInPage {
         frame: frame(app, asked, None, &token),
         ways: &ways(app, &providers),
@@ -258,13 +252,13 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
 }
 
 /// The secret that the forms of somebody who is not signed in belong to: the value of a cookie.
-pub(super) struct BrowserSecret {
-    pub(super) secret: String,
+pub(in crate::http) struct BrowserSecret {
+    pub(in crate::http) secret: String,
     is_new: bool,
 }
 
 impl BrowserSecret {
-    pub(super) fn of(app: &App, asked: &Asked) -> Self {
+    pub(in crate::http) fn of(app: &App, asked: &Asked) -> Self {
         let known = asked
             .cookie(SIGN_IN_COOKIE)
             .filter(|value| value.len() >= 22);
@@ -279,7 +273,7 @@ impl BrowserSecret {
     }
 
     /// Sets the cookie where the browser has none.
-    pub(super) fn keep(self, response: &mut Response) {
+    pub(in crate::http) fn keep(self, response: &mut Response) {
         if self.is_new {
             add_cookie(response, &host_cookie(SIGN_IN_COOKIE, self.secret));
         }
@@ -326,8 +320,7 @@ fn providers(app: &App, return_to: &str) -> Vec<(String, String)> {
     let providers = used.filter(|source| source.kind == SourceKind::Oidc);
     providers
         .map(|source| {
-            let return_to = ReturnTo::parse(return_to).location();
-            let return_to = utf8_percent_encode(&return_to, NON_ALPHANUMERIC);
+            let return_to = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
             let url = format!("/oidc/{}/login?return_to={return_to}", source.name);
             (sign_in.label(&source.name).to_owned(), url)
         })

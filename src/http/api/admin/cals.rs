@@ -20,6 +20,7 @@ use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
 use crate::http::extract::{MayManageCals, MayRead};
 use crate::http::failure::Failure;
+use crate::http::told::Reader;
 use crate::store::{CalRow, LeaseFilter, LeaseRow};
 use crate::text::Problem;
 
@@ -89,7 +90,9 @@ async fn assign(
         AssignAnswer::AlreadyHeld => (StatusCode::OK, "already_held"),
         AssignAnswer::Assigned => (StatusCode::CREATED, "assigned"),
         AssignAnswer::GivenBack => (StatusCode::OK, "given_back"),
-        AssignAnswer::Refused(refusal) => return Err(refusal.into()),
+        AssignAnswer::Refused(refusal) => {
+            return Err(Failure::refused(refusal, Reader::Administrator));
+        }
     };
     let user = app.user_name(&assign.user).map_err(AdministerError::from)?;
     let body = json!({ "user": user, "outcome": outcome });
