@@ -112,6 +112,12 @@ const HAND_OVER: HandOverText = HandOverText {
     lease: "Lizenzausleihe",
     next: "Weiter",
     opens_now: "Öffnet sich jetzt.",
+    opens_in: |after| {
+        format!(
+            "Der Zugriff ist erlaubt. Es öffnet sich in {}.",
+            span(after)
+        )
+    },
     granted,
     renewed,
     expected,
@@ -128,6 +134,7 @@ const HAND_OVER: HandOverText = HandOverText {
     goes_on,
     relaunch_desktop: "Um mit lokalen Dokumenten zu arbeiten, schließen Sie Desktop und starten Sie es neu. Dann ist es lizenziert.",
     if_nothing_happens: "Wenn nichts geschieht:",
+    to_go_on_at_once: "Um sofort weiterzumachen:",
     open_by_hand: "das Dokument von Hand öffnen",
     back: "Zurück zu den Dokumenten",
 };
@@ -139,7 +146,6 @@ const REFUSED: RefusedText = RefusedText {
     every_rule: "Jede Regel und wie entschieden wurde",
     rule: "Regel",
     state: "Stand",
-    reason: "Grund",
     set_desktop_up: "Desktop einrichten",
 };
 

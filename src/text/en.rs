@@ -110,6 +110,7 @@ const HAND_OVER: HandOverText = HandOverText {
     lease: "Licence lease",
     next: "Next",
     opens_now: "Opening now.",
+    opens_in: |after| format!("Access is granted. It opens in {}.", span(after)),
     granted,
     renewed,
     expected,
@@ -126,6 +127,7 @@ const HAND_OVER: HandOverText = HandOverText {
     goes_on,
     relaunch_desktop: "To work with local documents, close Desktop and start it again. It is licensed then.",
     if_nothing_happens: "If nothing happens,",
+    to_go_on_at_once: "To go on at once,",
     open_by_hand: "open the document by hand",
     back: "Back to the documents",
 };
@@ -137,7 +139,6 @@ const REFUSED: RefusedText = RefusedText {
     every_rule: "Every rule and how it was decided",
     rule: "Rule",
     state: "State",
-    reason: "Reason",
     set_desktop_up: "Set Desktop up",
 };
 

@@ -130,6 +130,8 @@ pub struct HandOverText {
     pub lease: &'static str,
     pub next: &'static str,
     pub opens_now: &'static str,
+    /// Said where the page waits, so that a refusal can be read.
+    pub opens_in: fn(Span) -> String,
     pub granted: fn(Dates, Timestamp) -> Sentence,
     pub renewed: fn(Dates, Timestamp) -> Sentence,
     /// In front of an estate: its server is expected to lease until then.
@@ -150,6 +152,7 @@ pub struct HandOverText {
     pub goes_on: fn(ClientKind, Span) -> String,
     pub relaunch_desktop: &'static str,
     pub if_nothing_happens: &'static str,
+    pub to_go_on_at_once: &'static str,
     pub open_by_hand: &'static str,
     pub back: &'static str,
 }
@@ -163,7 +166,6 @@ pub struct RefusedText {
     pub every_rule: &'static str,
     pub rule: &'static str,
     pub state: &'static str,
-    pub reason: &'static str,
     pub set_desktop_up: &'static str,
 }
 

@@ -90,6 +90,21 @@ for (const [language, locale] of Object.entries(LOCALES)) {
   });
 }
 
+journey('documents stand beside the licence and the categories where there is room', async ({ site, visit }) => {
+  const { page } = await visit();
+  await page.setViewportSize(WIDE);
+  await signIn(site, page, 'anna');
+  for (const path of ['/', '/?q=zzzz']) {
+    await page.goto(site.url + path);
+    const [side, documents] = await Promise.all(
+      ['.side', '.tiles, .empty'].map((part) => page.locator(part).boundingBox()),
+    );
+    assert.ok(documents.x >= side.x + side.width, `${path}: they stand over one another`);
+    assert.ok(documents.width > 2 * side.width, `${path}: they have the rest of the width`);
+    assert.ok(documents.y < side.y + side.height, `${path}: they stand below`);
+  }
+});
+
 /** What axe finds; target sizes and a contrast of 7 to 1 are asked for beyond its usual rules. */
 async function violations(page) {
   const found = await page.evaluate(async (tags) => {

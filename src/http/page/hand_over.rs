@@ -1,5 +1,7 @@
 //! The hand-over page: what became of an open, and what comes next.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use super::Frame;
@@ -67,6 +69,15 @@ pub enum LeaseOutcome<'a> {
 }
 
 impl HandOverPage<'_> {
+    /// What becomes of the document: where a lease was refused, it waits until that can be read.
+    fn opens(&self) -> Cow<'static, str> {
+        let text = &self.frame.language.text().hand_over;
+        match self.lease.refusal() {
+            Some(_) => (text.opens_in)(Span::wait(self.leads_on_after)).into(),
+            None => text.opens_now.into(),
+        }
+    }
+
     fn goes_on(&self) -> String {
         let text = &self.frame.language.text().hand_over;
         (text.goes_on)(self.client, Span::wait(self.leads_on_after))

@@ -28,7 +28,7 @@ pub struct RuleLine {
     pub rule: u8,
     /// Whether it passed.
     pub passed: bool,
-    /// Why it did not, or what passed.
+    /// Why it did not.
     pub reason: Option<Sentence>,
 }
 

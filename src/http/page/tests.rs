@@ -256,6 +256,35 @@ fn ways_out_never_release_and_ask_at_the_help_address() {
 }
 
 #[test]
+fn a_page_that_waits_says_so_and_how_to_go_on() {
+    for (name, opens, goes_on) in [
+        (
+            "hand-over-limited",
+            "opens in 20 seconds",
+            "To go on at once",
+        ),
+        ("hand-over-granted", "Opening now", "If nothing happens"),
+    ] {
+        let pages = every_page(Language::English, "Ann");
+        let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
+        assert!(page.contains(opens) && page.contains(goes_on), "{page}");
+        assert_eq!(page.contains("Opening now"), name == "hand-over-granted");
+    }
+}
+
+#[test]
+fn what_one_can_do_comes_in_sentences_first_and_every_rule_tells_what_it_has_to_tell() {
+    for (name, page) in every_page(Language::English, "Ann") {
+        if let Some(ways) = page.split("<ul class=\"ways\">").nth(1) {
+            let ways = ways.split("</ul>").next().unwrap();
+            let first_button = ways.find("class=\"button\"").unwrap_or(ways.len());
+            assert!(!ways[first_button..].contains("<li>"), "{name}: {ways}");
+        }
+        assert!(!page.contains("<td></td>"), "{name}");
+    }
+}
+
+#[test]
 fn desktop_is_told_to_relaunch_only_where_a_lease_was_made() {
     let relaunch = Language::English.text().hand_over.relaunch_desktop;
     let page = |lease| {
