@@ -60,7 +60,7 @@ fn is_kept(path_and_query: &str) -> bool {
         path.strip_prefix(*page)
             .is_some_and(|rest| rest.is_empty() || (page.len() > 1 && rest.starts_with('/')))
     };
-    path_and_query.len() <= RETURN_TO_BYTES_MAX && KEPT.iter().any(|page| below(&page))
+    path_and_query.len() <= RETURN_TO_BYTES_MAX && KEPT.iter().any(|page| below(page))
 }
 
 #[cfg(test)]
