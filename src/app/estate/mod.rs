@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::causes;
 use crate::config::{Config, LicenseServer, QlikView};
 use crate::domain::name::{UserName, with_prefix};
+use crate::qlikview::LinkError;
 use crate::qlikview::qms::{Qms, QmsError, QmsSetUpError};
 use crate::store::{Store, StoreError};
 use sync::Health;
@@ -56,7 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Several questions to the management service, given up where they take too long together.
 async fn patiently<T>(asking: impl Future<Output = Result<T, QmsError>>) -> Result<T, EstateError> {
     let answered = tokio::time::timeout(PATIENCE, asking).await;
-    Ok(answered.unwrap_or(Err(QmsError::TimedOut(PATIENCE)))?)
+    Ok(answered.unwrap_or(Err(LinkError::TimedOut(PATIENCE).into()))?)
 }
 
 impl From<QmsError> for EstateError {
