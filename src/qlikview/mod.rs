@@ -7,6 +7,8 @@ mod link;
 mod ntlm;
 pub mod proxy;
 pub mod qms;
+#[cfg(test)]
+mod test_estate;
 pub mod tunnel;
 pub mod web;
 mod xml;

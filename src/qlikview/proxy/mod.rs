@@ -7,13 +7,13 @@
 mod body;
 mod heads;
 mod judge;
-mod lent;
 mod location;
 mod path;
 mod rewrite;
 mod websocket;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
@@ -27,13 +27,12 @@ use tokio::sync::watch;
 pub use body::ProxyBody;
 pub use path::{PathRefusal, UpstreamPath, upstream_path};
 
-use super::web::{BoxError, OutBody, Seat, UpstreamSession, WebError, WebServers, whole};
+use super::web::{BoxError, Lent, OutBody, Seat, UpstreamSession, WebError, WebServers, whole};
 pub(super) use body::Down;
-use body::{Ended, judged};
+use body::{Ended, IDLE_MAX, judged};
 use heads::{Hosts, Up, authority_of};
 pub(super) use heads::{down_through_tunnel, is_challenge, up_through_tunnel};
 use judge::Reading;
-use lent::Lent;
 pub(super) use location::leads_to_sign_in;
 use location::{Leads, Sides};
 use rewrite::{Addresses, Rewriter};
@@ -239,9 +238,10 @@ impl Passing {
         }
     }
 
-    fn addresses(&self) -> Addresses {
+    fn addresses(&self) -> Arc<Addresses> {
         let inside = self.servers.settings().web_servers.iter();
-        Addresses::new(inside.map(String::as_str), &self.public_origin)
+        let inside = inside.map(String::as_str);
+        Arc::new(Addresses::new(inside, &self.public_origin))
     }
 
     fn hosts(&self) -> Hosts<'_> {
@@ -252,7 +252,7 @@ impl Passing {
         }
     }
 
-    fn sides<'a>(&'a self, addresses: &'a Addresses) -> Sides<'a> {
+    fn sides<'a>(&'a self, addresses: &'a Arc<Addresses>) -> Sides<'a> {
         Sides {
             settings: self.servers.settings(),
             public_origin: &self.public_origin,
@@ -273,18 +273,35 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    match *request.method() {
-        Method::POST if request.headers().contains_key(CONTENT_ENCODING) => {
+    let (head, body) = request.into_parts();
+    match head.method {
+        Method::POST if head.headers.contains_key(CONTENT_ENCODING) => {
             Err(PassError::Unjudged("its body is encoded"))
         }
-        Method::POST => {
-            let reading = Reading::of(request.headers().get(CONTENT_TYPE));
-            judged(reading, request.into_body()).await
+        Method::POST => judged(Reading::of(head.headers.get(CONTENT_TYPE)), body).await,
+        Method::GET | Method::HEAD => {
+            if has_body(body).await {
+                return Err(PassError::Unjudged(
+                    "its method has no body, and it has one",
+                ));
+            }
+            Ok(whole(""))
         }
-        Method::GET | Method::HEAD if request.body().is_end_stream() => Ok(whole("")),
-        Method::GET | Method::HEAD => Err(PassError::Unjudged("it has a body that nobody reads")),
         _ => Err(PassError::Method),
     }
+}
+
+/// Whether a body holds anything, or may still.
+async fn has_body<B: Body<Data = Bytes>>(body: B) -> bool {
+    let mut body = std::pin::pin!(body);
+    while !body.is_end_stream() {
+        match tokio::time::timeout(IDLE_MAX, body.as_mut().frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// Path and query as they go up.
@@ -356,4 +373,70 @@ fn ended(mut ended: watch::Receiver<bool>) -> Ended {
         // A sender that is gone cannot say so any more; nothing goes on without it.
         let _ = ended.wait_for(|ended| *ended).await;
     })
+}
+
+#[cfg(test)]
+mod socket_tests;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_goes_up_byte_for_byte_but_for_tickets() {
+        for query in [
+            "",
+            "open=&id=QVS@cluster|Sales/Demo.qvw&client=Ajax",
+            "id=QVS%40cluster%257CSales%2fDemo.qvw&select=LB01,A+b",
+            "&&a&=b&",
+            "a=ticket&tickets=1&xticket=2&my.webticket=3",
+            "a=1;ticket=2",
+            "\u{e4}=\u{f6}",
+        ] {
+            assert_eq!(query_up(query).as_deref(), Some(query));
+        }
+        for (query, expected) in [
+            ("ticket=0123", ""),
+            ("a=1&webticket=0&b=2", "a=1&b=2"),
+            ("WebTicket=0&a=1", "a=1"),
+            ("a=1&TICKET", "a=1"),
+            ("a=1&%74icket=0&%57eb%54icket=1", "a=1"),
+            ("a=1&+ticket=0&ticket%20=0&%00ticket=0&ticket%09=1", "a=1"),
+        ] {
+            assert_eq!(query_up(query).as_deref(), Some(expected), "{query}");
+        }
+        for query in ["a b", "a\tb", "a\rb", "a\nb", "a\0", "\u{7f}"] {
+            assert_eq!(query_up(query), None, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn pages_xml_and_scripts_are_rewritten_and_nothing_else() {
+        let rewritten = |text| is_rewritten(Some(&HeaderValue::from_static(text)));
+        for text in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/xml",
+            "application/rss+xml;x",
+            "text/javascript",
+            "application/javascript",
+            "application/x-javascript",
+            "image/svg+xml",
+        ] {
+            assert!(rewritten(text), "{text}");
+        }
+        for text in [
+            "",
+            "text/plain",
+            "text/css",
+            "application/json",
+            "application/octet-stream",
+            "image/png",
+            "html",
+        ] {
+            assert!(!rewritten(text), "{text}");
+        }
+        assert!(!is_rewritten(None));
+    }
 }

@@ -6,6 +6,7 @@
 //! that server is gone, the session begins anew at another one.
 
 mod cookies;
+mod lent;
 mod list;
 mod redeem;
 mod server;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use tokio::sync::Mutex;
 
@@ -31,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::QlikView;
 use crate::qlikview::proxy::leads_to_sign_in;
 use cookies::Jar;
+pub(super) use lent::Lent;
 pub(super) use server::Server;
 pub(super) use wire::{OutBody, Wire, WireError, whole};
 
@@ -290,10 +292,16 @@ impl WebServers {
         &self.0.settings
     }
 
-    /// The first server that is well; where none is, the first.
-    pub(super) fn first(&self) -> &Arc<Server> {
-        let well = self.0.servers.iter().find(|server| !server.is_ill());
-        well.unwrap_or(&self.0.servers[0])
+    /// The servers in the order in which they are asked: those that are well before the others.
+    pub(super) fn in_order(&self) -> Vec<Arc<Server>> {
+        let (ill, mut all): (Vec<_>, Vec<_>) = self
+            .0
+            .servers
+            .iter()
+            .cloned()
+            .partition(|server| server.is_ill());
+        all.extend(ill);
+        all
     }
 
     /// Sends a request whose address is path and query, in nobody's name.
@@ -393,18 +401,14 @@ impl WebServers {
         user: &TicketUser,
         except: Option<&Arc<Server>>,
     ) -> Result<Seat, WebError> {
-        let (ill, well): (Vec<_>, Vec<_>) = self
-            .0
-            .servers
-            .iter()
-            .filter(|server| except.is_none_or(|except| !Arc::ptr_eq(server, except)))
-            .partition(|server| server.is_ill());
+        let mut servers = self.in_order();
+        servers.retain(|server| except.is_none_or(|except| !Arc::ptr_eq(server, except)));
         let mut told: Option<WebError> = None;
-        for server in well.into_iter().chain(ill) {
-            match redeem::sign_in(&self.0.wire, server, user, self.0.clock.now()).await {
+        for server in servers {
+            match redeem::sign_in(&self.0.wire, &server, user, self.0.clock.now()).await {
                 Ok(jar) => {
                     return Ok(Seat {
-                        server: Arc::clone(server),
+                        server,
                         jar: Arc::new(StdMutex::new(jar)),
                     });
                 }
@@ -420,19 +424,17 @@ impl WebServers {
         Err(told.unwrap_or_else(|| self.0.servers[0].silent("there is no other")))
     }
 
+    /// A server that says nothing is ill, and one that says that it is.
     async fn ask_health(&self, server: &Server) {
-        let answer = get(&self.0.wire, server, HEALTH_PAGE, HEALTH_TIMEOUT).await;
-        match answer {
+        let mut request = request(Method::GET, HEALTH_PAGE, "");
+        *request.uri_mut() = address(server, request.uri());
+        match self.0.wire.send(request, Some(HEALTH_TIMEOUT)).await {
             Ok(answer) if answer.status().is_server_error() => {
-                server.note_failure(&format!(
-                    "it answers with status {}",
-                    answer.status().as_u16()
-                ));
+                let status = answer.status().as_u16();
+                server.note_failure(&format!("it answers with status {status}"));
             }
-            Ok(_) => {}
-            // Whether the others are slow is their own affair; here nothing but the server can be.
-            Err(error) if error.slow => server.note_failure(&error.why),
-            Err(_) => {}
+            Ok(_) => server.answered(),
+            Err(error) => server.note_failure(&error.why),
         }
     }
 }
@@ -479,7 +481,10 @@ async fn send_to(
     *request.uri_mut() = address(server, request.uri());
     match wire.send(request, wait).await {
         Ok(response) => {
-            server.answered();
+            // What stands before a server that is down says so.
+            if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                server.answered();
+            }
             Ok(response)
         }
         Err(error) => {
@@ -556,7 +561,10 @@ async fn read_whole(
     let body = Limited::new(response.into_body(), bytes_max).collect();
     match tokio::time::timeout(wait, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) => Err(format!("breaks off or is too large: {error}")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(format!("is larger than {bytes_max} bytes"))
+        }
+        Ok(Err(error)) => Err(format!("breaks off: {error}")),
         Err(_) => Err(format!("does not end within {} seconds", wait.as_secs())),
     }
 }
