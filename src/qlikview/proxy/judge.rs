@@ -197,8 +197,10 @@ fn decoded(body: &[u8], charset: Charset, is_whole: bool) -> Result<String, &'st
     match *body {
         [0xFE, 0xFF, ref rest @ ..] => Ok(utf_16(rest, u16::from_be_bytes)),
         [0xFF, 0xFE, ref rest @ ..] => Ok(utf_16(rest, u16::from_le_bytes)),
-        [0, second, ..] if second != 0 => Ok(utf_16(body, u16::from_be_bytes)),
-        [first, 0, ..] if first != 0 => Ok(utf_16(body, u16::from_le_bytes)),
+        [0, b'<', ..] => Ok(utf_16(body, u16::from_be_bytes)),
+        [b'<', 0, ..] => Ok(utf_16(body, u16::from_le_bytes)),
+        [0, ..] if charset == Charset::Utf16 => Ok(utf_16(body, u16::from_be_bytes)),
+        [_, 0, ..] if charset == Charset::Utf16 => Ok(utf_16(body, u16::from_le_bytes)),
         _ if charset == Charset::Utf16 => Err("it is not in the character set that it names"),
         _ if is_whole => Ok(String::from_utf8_lossy(body).into_owned()),
         _ => Ok(String::from_utf8_lossy(without_cut_letter(body)).into_owned()),
@@ -355,7 +357,6 @@ mod tests {
             "\u{FEFF}<Global/>",
             "\u{FEFF}\u{FEFF} <Global/>",
             "\u{A0}\u{2003}\u{200B}<Global/>",
-            "\0\0\0<Global/>",
             "\u{1}\u{1F}<Global/>",
             "<?xml version=\"1.0\"?><Global/>",
             "<?xml version='1.0' encoding='utf-8'?>\n<!-- a --><Global/>",
@@ -382,6 +383,14 @@ mod tests {
                     assert_eq!(verdict(XML, &bare), Verdict::IsGlobal, "{name}: {body:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn zeros_in_front_hide_no_root_element() {
+        for zeros in [1, 2, 4, 5, 100] {
+            let body = [vec![0; zeros], b" <Global/>".to_vec()].concat();
+            assert_ne!(verdict(XML, &body), Verdict::Passes, "{zeros}");
         }
     }
 

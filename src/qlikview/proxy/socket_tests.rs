@@ -296,7 +296,7 @@ async fn raw_server(answers: &'static [u8]) -> (String, tokio::task::JoinHandle<
                 let answer: &[u8] = if got.starts_with(b"POST /QvAJAXZfc/GetWebTicket")
                     && got.ends_with(b"</Global>")
                 {
-                    b"HTTP/1.1 200 OK\r\nContent-Length: 76\r\nConnection: close\r\n\r\n<Global><_retval_>0123456789abcdef0123456789abcdef01234567</_retval_></Global>"
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 78\r\nConnection: close\r\n\r\n<Global><_retval_>0123456789abcdef0123456789abcdef01234567</_retval_></Global>"
                 } else if got.starts_with(b"GET /QvAJAXZfc/Authenticate") {
                     b"HTTP/1.1 302 Found\r\nLocation: /QvAJAXZfc/AccessPoint.aspx\r\nSet-Cookie: a=b; path=/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 } else {
@@ -349,7 +349,7 @@ async fn h_01_a_request_goes_up_in_one_framing_whatever_it_said() {
         let framings = lines("content-length:") + lines("transfer-encoding:");
         assert_eq!(framings, 1, "{head}");
         assert_eq!(
-            lines("content-length: 41"),
+            lines("content-length: 40"),
             usize::from(length_is_known),
             "{head}"
         );
@@ -439,9 +439,9 @@ impl Body for Counted {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_pass_in_constant_memory() {
-    const LARGE: u64 = 256 * 1024 * 1024;
-    // What sockets and the pieces under way hold together is far less than a tenth of it.
-    const HELD_MAX: u64 = 24 * 1024 * 1024;
+    const LARGE: u64 = 128 * 1024 * 1024;
+    // The sockets of some systems alone hold 32 MiB.
+    const HELD_MAX: u64 = 48 * 1024 * 1024;
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
     let server = TestServer::start(move |request| {
@@ -743,8 +743,10 @@ async fn a_session_goes_on_at_another_server_where_its_own_is_gone() {
     let answer = person.get("/qlikview/x").await.unwrap();
     assert_eq!(text(answer).await, "second");
     stop(second).await;
-    let found = person.get("/qlikview/x").await.unwrap_err();
-    assert!(matches!(found, PassError::Silent { .. }), "{found}");
+    for _ in 0..2 {
+        let found = person.get("/qlikview/x").await.unwrap_err();
+        assert!(matches!(found, PassError::Silent { .. }), "{found}");
+    }
     assert_eq!(person.servers.ill().len(), 2, "{:?}", person.servers.ill());
 }
 
