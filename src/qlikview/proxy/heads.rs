@@ -171,7 +171,8 @@ fn referrer(from: &HeaderMap, public_origin: &str, settings: &QlikView) -> Optio
         return None;
     }
     let path = upstream_path(referrer.path(), settings).ok()?;
-    let query = referrer.query().and_then(super::query_up);
+    let query = referrer.query();
+    let query = query.and_then(|query| super::query_up(query, |_| false));
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     Some(format!("{}{query}", path.encoded()))
 }

@@ -150,7 +150,7 @@ impl Passing {
             &self.public_origin,
             self.servers.settings(),
         )?;
-        let address = address(path, request.uri().query())?;
+        let address = address(path, request.uri().query(), &self.session)?;
         if method == Method::GET && heads::asks_for_websocket(request.headers()) {
             up.upgrade(request.headers())?;
             let client = hyper::upgrade::on(&mut request);
@@ -201,7 +201,10 @@ impl Passing {
         let location = match head.headers.get(LOCATION) {
             None => None,
             Some(location) => match self.sides(&addresses).leads(location.as_bytes(), path) {
-                Leads::Here(location) => Some(location),
+                Leads::Here(location) => {
+                    self.note_tickets(&location);
+                    Some(location)
+                }
                 Leads::ToSignIn => return Err(signed_out(seat)),
                 Leads::Away => return Err(self.refused_by(seat, "it leads elsewhere").await),
             },
@@ -225,6 +228,15 @@ impl Passing {
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+
+    /// Tickets in an address to which the server sends this person come back to it.
+    fn note_tickets(&self, location: &str) {
+        let (_, query) = location.split_once('?').unwrap_or_default();
+        let query = query.split('#').next().unwrap_or_default();
+        for ticket in query.split('&').filter_map(ticket_in) {
+            self.session.note_ticket(ticket);
+        }
     }
 
     /// Why a server refuses something: where it no longer knows the session, that is why.
@@ -305,10 +317,17 @@ async fn has_body<B: Body<Data = Bytes>>(body: B) -> bool {
 }
 
 /// Path and query as they go up.
-fn address(path: &UpstreamPath, query: Option<&str>) -> Result<Uri, PassError> {
+fn address(
+    path: &UpstreamPath,
+    query: Option<&str>,
+    session: &UpstreamSession,
+) -> Result<Uri, PassError> {
     let query = match query {
         None => None,
-        Some(query) => Some(query_up(query).ok_or(PassError::Unjudged("its query"))?),
+        Some(query) => {
+            let passed = query_up(query, |ticket| session.has_ticket(ticket));
+            Some(passed.ok_or(PassError::Unjudged("its query"))?)
+        }
     };
     let address = match query {
         Some(query) if !query.is_empty() => format!("{}?{query}", path.encoded()),
@@ -320,25 +339,30 @@ fn address(path: &UpstreamPath, query: Option<&str>) -> Result<Uri, PassError> {
 }
 
 /// A query as it goes up: byte for byte, but without tickets, which would make the session somebody
-/// else's. None where it holds what no query does.
-fn query_up(query: &str) -> Option<Cow<'_, str>> {
+/// else's; those that the server gave this person go back to it. None where it holds what no query
+/// does.
+fn query_up(query: &str, is_given: impl Fn(&str) -> bool) -> Option<Cow<'_, str>> {
     if query.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
         return None;
     }
-    if !query.split('&').any(is_ticket) {
+    let passes = |pair: &&str| ticket_in(pair).is_none_or(&is_given);
+    if query.split('&').all(|pair| passes(&pair)) {
         return Some(query.into());
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_ticket(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(passes).collect();
     Some(kept.join("&").into())
 }
 
-fn is_ticket(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+/// The ticket of a parameter, as it is written, where it is one that carries a ticket.
+fn ticket_in(pair: &str) -> Option<&str> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = name.replace('+', " ");
     let name = percent_decode_str(&name).decode_utf8_lossy();
     let name = name.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    ["ticket", "webticket"]
+    let is_ticket = ["ticket", "webticket"]
         .iter()
-        .any(|ticket| name.eq_ignore_ascii_case(ticket))
+        .any(|ticket| name.eq_ignore_ascii_case(ticket));
+    is_ticket.then_some(value)
 }
 
 /// Whether a body is a page, XML or a script, in which addresses are replaced.
@@ -392,7 +416,7 @@ mod tests {
             "a=1;ticket=2",
             "\u{e4}=\u{f6}",
         ] {
-            assert_eq!(query_up(query).as_deref(), Some(query));
+            assert_eq!(query_up(query, |_| false).as_deref(), Some(query));
         }
         for (query, expected) in [
             ("ticket=0123", ""),
@@ -402,11 +426,18 @@ mod tests {
             ("a=1&%74icket=0&%57eb%54icket=1", "a=1"),
             ("a=1&+ticket=0&ticket%20=0&%00ticket=0&ticket%09=1", "a=1"),
         ] {
-            assert_eq!(query_up(query).as_deref(), Some(expected), "{query}");
+            assert_eq!(
+                query_up(query, |_| false).as_deref(),
+                Some(expected),
+                "{query}"
+            );
         }
         for query in ["a b", "a\tb", "a\rb", "a\nb", "a\0", "\u{7f}"] {
-            assert_eq!(query_up(query), None, "{query:?}");
+            assert_eq!(query_up(query, |_| true), None, "{query:?}");
         }
+        let given = |ticket: &str| ticket == "0123";
+        let query = "a=1&ticket=0123&b&Ticket=0124&webticket";
+        assert_eq!(query_up(query, given).as_deref(), Some("a=1&ticket=0123&b"));
     }
 
     #[test]

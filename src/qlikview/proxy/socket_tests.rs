@@ -171,6 +171,40 @@ async fn addresses_of_the_inside_are_replaced_in_pages_and_redirects() {
 }
 
 #[tokio::test]
+async fn a_ticket_goes_back_to_the_server_that_gave_it_and_no_other_one_does() {
+    let server = TestServer::start(|request| async move {
+        match request.uri().path() {
+            "/QvAJAXZfc/AccessPoint.aspx" => response(
+                302,
+                &[("location", "/QvPlugin/opendoc.htm?document=a&ticket=12ab#x")],
+                "",
+            ),
+            _ => response(200, &[], ""),
+        }
+    })
+    .await;
+    let person = Person::at(&[&server.origin]).await;
+    let other = Person::at(&[&server.origin]).await;
+    let sent = person
+        .get("/QvAJAXZfc/AccessPoint.aspx?open=&id=a")
+        .await
+        .unwrap();
+    assert_eq!(
+        sent.headers()[LOCATION],
+        "/QvPlugin/opendoc.htm?document=a&ticket=12ab#x"
+    );
+    for somebody in [&person, &other] {
+        for ticket in ["12ab", "34cd"] {
+            let path = format!("/QvPlugin/opendoc.htm?ticket={ticket}");
+            somebody.get(&path).await.unwrap();
+        }
+    }
+    let page = "/QvPlugin/opendoc.htm";
+    let given = "/QvPlugin/opendoc.htm?ticket=12ab";
+    assert_eq!(server.asked()[1..], [given, page, page, page]);
+}
+
+#[tokio::test]
 async fn answers_that_must_not_come_down_do_not() {
     for (status, headers) in [
         (401, &[("www-authenticate", "NTLM")][..]),

@@ -13,6 +13,7 @@ mod server;
 mod ticket;
 mod wire;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,6 +51,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const HEALTH_PAGE: &str = "/QvAJAXZfc/GetLoginpageUrl.aspx";
 /// Without a query it tells whether somebody is signed in. CONFIRMED
 const PROBE_PAGE: &str = "/QvAJAXZfc/Authenticate.aspx";
+/// How many tickets of a session are known that its server put into addresses.
+const GIVEN_MAX: usize = 32;
 /// How often a request is sent where it may be sent again.
 const TRIES_MAX: usize = 3;
 
@@ -97,6 +100,9 @@ struct Session {
     seat: StdMutex<Seat>,
     /// Held while the session begins anew at another server, so that it does so once.
     moving: Mutex<()>,
+    /// Tickets that the server itself put into addresses, the oldest first. They are other than ours:
+    /// they open a document, and come back in the next request.
+    given: StdMutex<VecDeque<String>>,
 }
 
 /// Where a session is at the moment.
@@ -215,6 +221,7 @@ impl WebServers {
             user: user.clone(),
             seat: StdMutex::new(seat),
             moving: Mutex::new(()),
+            given: StdMutex::default(),
         })))
     }
 
@@ -452,6 +459,26 @@ impl UpstreamSession {
         self.seat().server.origin().to_owned()
     }
 
+    /// Whether both are the same session.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Notes a ticket that the server sends this person on with.
+    pub(super) fn note_ticket(&self, ticket: &str) {
+        let mut given = lock(&self.0.given);
+        if given.len() == GIVEN_MAX {
+            given.pop_front();
+        }
+        given.push_back(ticket.to_owned());
+    }
+
+    /// Whether the server sent this person on with a ticket.
+    pub(super) fn has_ticket(&self, ticket: &str) -> bool {
+        lock(&self.0.given).iter().any(|given| given == ticket)
+    }
+
     pub(super) fn seat(&self) -> Seat {
         lock(&self.0.seat).clone()
     }
@@ -572,3 +599,6 @@ async fn read_whole(
 fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod socket_tests;
