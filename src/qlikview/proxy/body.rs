@@ -19,7 +19,7 @@ use crate::qlikview::web::{BoxError, OutBody};
 pub type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// How long a body may stand still, either way.
-pub(super) const IDLE_MAX: Duration = Duration::from_secs(120);
+pub(super) const IDLE_MAX: Duration = Duration::from_mins(2);
 
 /// Reads as much of a body as its verdict needs, and puts it in front of the rest.
 pub(super) async fn judged<B>(reading: Reading, body: B) -> Result<OutBody, PassError>
@@ -211,7 +211,7 @@ impl Body for Down {
                 (Some(Ok(frame)), None) => return Poll::Ready(Some(Ok(frame))),
                 (Some(Ok(frame)), Some(rewriter)) => {
                     let data = frame.into_data().unwrap_or_default();
-                    rewriter.push(data)
+                    rewriter.push(&data)
                 }
             };
             if !piece.is_empty() {

@@ -13,6 +13,9 @@ pub(super) const JUDGED_BYTES: usize = 4_096;
 /// The element that is never passed, in any case and under any prefix.
 const GLOBAL: &str = "global";
 
+/// What the content types of forms hold, wherever a reader looks for it.
+const FORM: &str = "x-www-form-urlencoded";
+
 /// What a body is, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -57,8 +60,7 @@ impl Reading {
     }
 
     fn of_text(content_type: &str) -> Self {
-        let mut parts = content_type.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let parts = content_type.split(';').skip(1);
         let charsets = parts.filter_map(|part| {
             let (name, value) = part.split_once('=')?;
             let named = name.trim().eq_ignore_ascii_case("charset");
@@ -69,7 +71,7 @@ impl Reading {
             if one == other { one } else { Charset::Other }
         });
         Self {
-            is_form: media == "application/x-www-form-urlencoded",
+            is_form: content_type.to_ascii_lowercase().contains(FORM),
             charset: charset.unwrap_or(Charset::LikeAscii),
         }
     }
@@ -116,6 +118,12 @@ pub(super) fn judge(reading: Reading, head: &[u8], is_whole: bool) -> Verdict {
         }
         verdict => verdict,
     }
+}
+
+/// Whether a value of a query is XML whose root element is never passed: some pages take commands there.
+pub(super) fn is_global(value: &str) -> bool {
+    let value = form_decoded(value.as_bytes());
+    judge_document(&value, Charset::LikeAscii, true) == Verdict::IsGlobal
 }
 
 /// Clients send XML as a form too, encoded or not, as the whole body or as a value in it. Whichever
@@ -330,7 +338,7 @@ mod tests {
     use crate::fresh::Fresh;
 
     const XML: &str = "text/xml";
-    const FORM: &str = "application/x-www-form-urlencoded";
+    const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
     fn verdict(content_type: &str, body: &[u8]) -> Verdict {
         let value = HeaderValue::try_from(content_type).unwrap();
@@ -410,11 +418,19 @@ mod tests {
             // Decoded it is another element, and yet the server may read it as it is.
             "<!-- %2D%2D%3E <x/> --><Global/>",
         ] {
-            assert_eq!(verdict(FORM, body.as_bytes()), Verdict::IsGlobal, "{body}");
-            let with = format!("{FORM}; charset=utf-8");
+            assert_eq!(
+                verdict(FORM_TYPE, body.as_bytes()),
+                Verdict::IsGlobal,
+                "{body}"
+            );
+            let with = format!("{FORM_TYPE}; charset=utf-8");
             assert_eq!(verdict(&with, body.as_bytes()), Verdict::IsGlobal, "{body}");
         }
-        let upper = FORM.to_uppercase();
+        assert!(
+            is_global("%3CGlobal%20method=%22GetTicketForMe%22/%3E") && is_global("<a:global/>")
+        );
+        assert!(!is_global("") && !is_global("Global") && !is_global("%3Cupdate/%3E"));
+        let upper = FORM_TYPE.to_uppercase();
         assert_eq!(verdict(&upper, b"%3CGlobal/%3E"), Verdict::IsGlobal);
     }
 
@@ -441,9 +457,9 @@ mod tests {
                 "multipart/form-data; boundary=x",
                 b"--x\r\nContent-Disposition: form-data\r\n\r\n<Global/>",
             ),
-            (FORM, b"username=alice&password=a%3Cb%26"),
-            (FORM, b"x=%253CGlobal/%253E"),
-            (FORM, b"x"),
+            (FORM_TYPE, b"username=alice&password=a%3Cb%26"),
+            (FORM_TYPE, b"x=%253CGlobal/%253E"),
+            (FORM_TYPE, b"x"),
             ("text/xml; charset=windows-1252", b"<update a='\xe4'/>"),
             ("text/xml; charset=utf-8; charset=UTF8", b"<update/>"),
         ] {
@@ -502,7 +518,15 @@ mod tests {
             ("text/plain; charset=utf-32", b"x"),
             ("text/xml; charset=utf-16", b"<update/>"),
             ("text/xml; charset=utf-8; charset=utf-16", b"<update/>"),
-            (FORM, b"x=%3C!DOCTYPE%20x%3E%3CGlobal/%3E"),
+            (
+                "text/xml; charset=utf-8, text/xml; charset=utf-7",
+                b"<update/>",
+            ),
+            (
+                "text/xml, application/X-WWW-form-urlencoded",
+                b"%3C!DOCTYPE%20x%3E",
+            ),
+            (FORM_TYPE, b"x=%3C!DOCTYPE%20x%3E%3CGlobal/%3E"),
         ] {
             let found = verdict(content_type, body);
             assert!(
@@ -556,7 +580,7 @@ mod tests {
 
     #[test]
     fn a_long_form_passes_by_what_is_seen_of_it() {
-        let form = Reading::of(Some(&HeaderValue::from_static(FORM)));
+        let form = Reading::of(Some(&HeaderValue::from_static(FORM_TYPE)));
         assert_eq!(judge(form, b"a=1", false), Verdict::Open);
         for end in ["", "&", "&x", "&x=", "&x=1", "&x=12345"] {
             let body = format!("a={}{end}", "b".repeat(JUDGED_BYTES - 2 - end.len()));
@@ -590,7 +614,7 @@ mod tests {
             };
             for reading in [
                 Reading::of(None),
-                Reading::of(Some(&HeaderValue::from_static(FORM))),
+                Reading::of(Some(&HeaderValue::from_static(FORM_TYPE))),
             ] {
                 let whole = judge(reading, &body, true);
                 assert_ne!(whole, Verdict::Open, "{}", body.escape_ascii());

@@ -32,13 +32,13 @@ pub(super) use body::Down;
 use body::{Ended, IDLE_MAX, judged};
 use heads::{Hosts, Up, authority_of};
 pub(super) use heads::{down_through_tunnel, is_challenge, up_through_tunnel};
-use judge::Reading;
+use judge::{Reading, is_global};
 pub(super) use location::leads_to_sign_in;
 use location::{Leads, Sides};
 use rewrite::{Addresses, Rewriter};
 
 /// How long a web server may take to begin its answer: a large document is opened in it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The way of one request of a signed-in person.
 pub struct Passing {
@@ -324,6 +324,9 @@ fn address(
 ) -> Result<Uri, PassError> {
     let query = match query {
         None => None,
+        Some(query) if query.split('&').any(has_command) => {
+            return Err(PassError::Refused("the root element Global is not passed"));
+        }
         Some(query) => {
             let passed = query_up(query, |ticket| session.has_ticket(ticket));
             Some(passed.ok_or(PassError::Unjudged("its query"))?)
@@ -336,6 +339,11 @@ fn address(
     let address =
         PathAndQuery::try_from(address).map_err(|_| PassError::Unjudged("its address"))?;
     Ok(Uri::from(address))
+}
+
+/// Whether a parameter is a command that is never passed, as in a body.
+fn has_command(pair: &str) -> bool {
+    pair.splitn(2, '=').any(is_global)
 }
 
 /// A query as it goes up: byte for byte, but without tickets, which would make the session somebody

@@ -71,7 +71,7 @@ impl Addresses {
             return text.into();
         }
         let mut rewriter = Rewriter::new(Arc::clone(self));
-        let mut out = rewriter.push(Bytes::copy_from_slice(text)).to_vec();
+        let mut out = rewriter.push(&Bytes::copy_from_slice(text)).to_vec();
         out.extend_from_slice(&rewriter.finish());
         out.into()
     }
@@ -105,10 +105,8 @@ fn ends(after: &[u8], is_last: bool) -> Option<bool> {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'%' | b'@' | 0x80..)
     };
     match *after {
-        [] => is_last.then_some(true),
-        [b'.' | b':'] => is_last.then_some(true),
-        [b'.' | b':', next, ..] => Some(!goes_on(next)),
-        [next, ..] => Some(!goes_on(next)),
+        [] | [b'.' | b':'] => is_last.then_some(true),
+        [b'.' | b':', next, ..] | [next, ..] => Some(!goes_on(next)),
     }
 }
 
@@ -121,22 +119,22 @@ impl Rewriter {
     }
 
     /// Takes the next piece in; gives out what is certain.
-    pub(super) fn push(&mut self, piece: Bytes) -> Bytes {
+    pub(super) fn push(&mut self, piece: &Bytes) -> Bytes {
         if self.held.is_empty() {
             return self.rewrite(piece, false);
         }
         let mut data = std::mem::take(&mut self.held);
-        data.extend_from_slice(&piece);
-        self.rewrite(data.into(), false)
+        data.extend_from_slice(piece);
+        self.rewrite(&data.into(), false)
     }
 
     /// Gives out the rest.
     pub(super) fn finish(&mut self) -> Bytes {
         let data = std::mem::take(&mut self.held);
-        self.rewrite(data.into(), true)
+        self.rewrite(&data.into(), true)
     }
 
-    fn rewrite(&mut self, data: Bytes, is_last: bool) -> Bytes {
+    fn rewrite(&mut self, data: &Bytes, is_last: bool) -> Bytes {
         let mut out: Vec<u8> = Vec::new();
         // Up to here everything is in `out`; up to there everything was looked at.
         let (mut done, mut seen) = (0, 0);
@@ -231,7 +229,7 @@ mod tests {
                 break;
             }
             let (piece, after) = rest.split_at((*length).clamp(1, rest.len()));
-            out.extend_from_slice(&rewriter.push(Bytes::copy_from_slice(piece)));
+            out.extend_from_slice(&rewriter.push(&Bytes::copy_from_slice(piece)));
             held_most = held_most.max(rewriter.held.len());
             rest = after;
         }
@@ -336,8 +334,8 @@ mod tests {
         }
         // What is certain is not held back.
         let mut rewriter = Rewriter::new(addresses());
-        assert_eq!(rewriter.push(Bytes::from_static(b"abc htt")), "abc ");
-        assert_eq!(rewriter.push(Bytes::from_static(b"x")), "httx");
+        assert_eq!(rewriter.push(&Bytes::from_static(b"abc htt")), "abc ");
+        assert_eq!(rewriter.push(&Bytes::from_static(b"x")), "httx");
     }
 
     #[test]

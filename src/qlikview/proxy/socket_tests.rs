@@ -70,7 +70,7 @@ async fn text(response: Response<ProxyBody>) -> String {
 #[test]
 fn a_pass_can_wait_on_any_thread() {
     fn is_send<T: Send>(_: impl FnOnce(Passing, UpstreamPath, Request<OutBody>) -> T) {}
-    is_send(|passing, path, request| passing.pass(path, request));
+    is_send(Passing::pass::<OutBody>);
 }
 
 #[tokio::test]
@@ -429,7 +429,7 @@ async fn a_body_goes_up_while_it_comes_and_the_answer_down_while_it_comes() {
     })
     .await;
     let person = Person::at(&[&server.origin]).await;
-    let (feed, fed) = Fed::new(&["<update>"]);
+    let (sender, fed) = Fed::new(&["<update>"]);
     let mut asked = Request::new(fed);
     *asked.method_mut() = Method::POST;
     *asked.uri_mut() = "/QvAJAXZfc/QvsViewClient.aspx".parse().unwrap();
@@ -439,9 +439,9 @@ async fn a_body_goes_up_while_it_comes_and_the_answer_down_while_it_comes() {
         Some(frame.into_data().unwrap())
     };
     assert_eq!(next().await.unwrap(), "<update>");
-    feed.send(Ok(Bytes::from_static(b"more"))).await.unwrap();
+    sender.send(Ok(Bytes::from_static(b"more"))).await.unwrap();
     assert_eq!(next().await.unwrap(), "more");
-    drop(feed);
+    drop(sender);
     assert_eq!(next().await, None);
 }
 
@@ -558,8 +558,8 @@ impl Body for Chained {
 async fn an_answer_that_breaks_off_breaks_off_here_too() {
     for kind in ["text/html", "image/png"] {
         let server = TestServer::start(move |_| async move {
-            let (feed, fed) = Fed::new(&["begun"]);
-            tokio::spawn(async move { feed.send(Err("gone".into())).await });
+            let (sender, fed) = Fed::new(&["begun"]);
+            tokio::spawn(async move { sender.send(Err("gone".into())).await });
             let mut answer = Response::new(fed.boxed());
             let kind = HeaderValue::from_static(kind);
             answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -579,9 +579,9 @@ async fn s_17_answers_under_way_end_with_the_session() {
         if request.uri().path() == "/qlikview/never" {
             std::future::pending::<()>().await;
         }
-        let (feed, fed) = Fed::new(&["begun"]);
+        let (sender, fed) = Fed::new(&["begun"]);
         tokio::spawn(async move {
-            feed.closed().await;
+            sender.closed().await;
         });
         Response::new(fed.boxed())
     })
@@ -806,7 +806,7 @@ async fn the_tunnel_carries_bytes_both_ways_at_once() {
     .await;
     let gone = nobody().await;
     let servers = web_servers(&[&gone, &server.origin]);
-    let (feed, fed) = Fed::new(&["\0<Global/>"]);
+    let (sender, fed) = Fed::new(&["\0<Global/>"]);
     let mut asked = Request::new(fed);
     *asked.method_mut() = Method::POST;
     *asked.uri_mut() = "/scripts/qvstunnel.DLL?ticket=x&y".parse().unwrap();
@@ -833,7 +833,8 @@ async fn the_tunnel_carries_bytes_both_ways_at_once() {
         let frame = body.frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), word);
         let next = if word == "one" { "two" } else { "one" };
-        feed.send(Ok(Bytes::from_static(next.as_bytes())))
+        sender
+            .send(Ok(Bytes::from_static(next.as_bytes())))
             .await
             .unwrap();
     }

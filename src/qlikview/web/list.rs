@@ -13,10 +13,9 @@ use time::macros::format_description;
 use crate::domain::client::ClientKind;
 use crate::domain::time::{SECOND_MS, Timestamp};
 
-/// Where the list is asked for.
-pub(super) const PATH: &str = "/QvAJAXZfc/AccessPoint.aspx";
-/// What the page's own script adds to it.
-pub(super) const QUERY: &str = "mark=&platform=browser.accesspoint&dpi=96";
+/// Where the list is asked for, with what the page's own script adds.
+pub(super) const ADDRESS: &str =
+    "/QvAJAXZfc/AccessPoint.aspx?mark=&platform=browser.accesspoint&dpi=96";
 /// What the page's own script calls its bodies.
 pub(super) const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
 

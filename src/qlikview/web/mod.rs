@@ -40,7 +40,7 @@ pub(super) use wire::{OutBody, Wire, WireError, whole};
 /// How long a question of the gateway's own may take: a ticket, its redemption, whether one is well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest list that is read; 100,000 documents are about half of it.
 const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often each server is asked whether it is well.
@@ -66,6 +66,8 @@ struct Inner {
     wire: Wire,
     settings: QlikView,
     clock: Clock,
+    /// How long a question of the gateway's own may take.
+    timeout: Duration,
 }
 
 /// Why there can be no client.
@@ -206,6 +208,7 @@ impl WebServers {
             wire: Wire::new(settings.ca_file.as_deref())?,
             settings: settings.clone(),
             clock,
+            timeout,
         })))
     }
 
@@ -251,7 +254,7 @@ impl WebServers {
     /// Ends the session there, as far as the server does that.
     pub async fn sign_out(&self, session: &UpstreamSession) {
         let seat = session.seat();
-        let ended = self.send(&seat, update(list::SIGN_OUT), Some(ANSWER_TIMEOUT));
+        let ended = self.send(&seat, update(list::SIGN_OUT), Some(self.0.timeout));
         if let Err(WireError { why, .. }) = ended.await {
             let server = seat.server.origin();
             tracing::debug!(server, why, "a session at a web server could not be ended");
@@ -280,7 +283,7 @@ impl WebServers {
         let mut found = Vec::new();
         for server in &self.0.servers {
             let ticket = server.ticket(user).await.map(drop);
-            let page = get(&self.0.wire, server, "/qlikview/", ANSWER_TIMEOUT).await;
+            let page = get(&self.0.wire, server, "/qlikview/", self.0.timeout).await;
             found.push(Probe {
                 server: server.origin().to_owned(),
                 certificate: server.certificate(),
@@ -371,7 +374,7 @@ impl WebServers {
     /// tell.
     pub(super) async fn knows(&self, seat: &Seat) -> Option<bool> {
         let request = request(Method::GET, PROBE_PAGE, "");
-        let answer = self.send(seat, request, Some(ANSWER_TIMEOUT)).await.ok()?;
+        let answer = self.send(seat, request, Some(self.0.timeout)).await.ok()?;
         match answer.status() {
             status if status.is_success() => Some(true),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(false),
@@ -412,7 +415,7 @@ impl WebServers {
         servers.retain(|server| except.is_none_or(|except| !Arc::ptr_eq(server, except)));
         let mut told: Option<WebError> = None;
         for server in servers {
-            match redeem::sign_in(&self.0.wire, &server, user, self.0.clock.now()).await {
+            match self.sign_in_at(&server, user).await {
                 Ok(jar) => {
                     return Ok(Seat {
                         server,
@@ -552,9 +555,7 @@ async fn get(
 
 /// A request of the `AccessPoint` page's own protocol.
 fn update(body: &'static str) -> Request<OutBody> {
-    let mut request = request(Method::POST, list::PATH, body);
-    let path = format!("{}?{}", list::PATH, list::QUERY);
-    *request.uri_mut() = path.parse().unwrap_or_default();
+    let mut request = request(Method::POST, list::ADDRESS, body);
     let media_type = HeaderValue::from_static(list::MEDIA_TYPE);
     request.headers_mut().insert(CONTENT_TYPE, media_type);
     request

@@ -1,15 +1,13 @@
 //! Redeeming a web ticket at `Authenticate.aspx`, in the browser's place.
 
 use http::header::LOCATION;
-use http::{Response, Uri};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::cookies::Jar;
 use super::server::Server;
 use super::ticket::Ticket;
-use super::wire::Wire;
-use super::{ANSWER_TIMEOUT, TicketUser, WebError, request, send_to};
-use crate::domain::time::Timestamp;
+use super::{OutBody, TicketUser, WebError, WebServers, request};
 
 const PAGE: &str = "/QvAJAXZfc/Authenticate.aspx";
 /// Where a good ticket leads.
@@ -17,29 +15,32 @@ const TRY: &str = "/QvAJAXZfc/AccessPoint.aspx";
 /// Where a bad one does.
 const BACK: &str = "/qlikview/login.htm";
 
-/// Asks for a ticket and redeems it; the cookies of the session that it opens.
-pub(super) async fn sign_in(
-    wire: &Wire,
-    server: &Server,
-    user: &TicketUser,
-    now: Timestamp,
-) -> Result<Jar, WebError> {
-    let ticket = server.ticket(user).await?;
-    let asking = send_to(wire, server, redemption(&ticket), Some(ANSWER_TIMEOUT));
-    let response = asking.await.map_err(|error| server.silent(error.why))?;
-    check_outcome(server, &response)?;
-    let mut jar = Jar::default();
-    jar.keep(response.headers(), PAGE, now);
-    if jar.is_empty() {
-        return Err(server.unusable("it takes the ticket and opens no session: it sets no cookie"));
+impl WebServers {
+    /// Asks for a ticket at a server and redeems it there; the cookies of the session that it opens.
+    pub(super) async fn sign_in_at(
+        &self,
+        server: &Server,
+        user: &TicketUser,
+    ) -> Result<Jar, WebError> {
+        let ticket = server.ticket(user).await?;
+        let redemption = redemption(&ticket);
+        let asking = self.send_plain(server, redemption, Some(self.0.timeout));
+        let response = asking.await.map_err(|error| server.silent(error.why))?;
+        check_outcome(server, &response)?;
+        let mut jar = Jar::default();
+        jar.keep(response.headers(), PAGE, self.0.clock.now());
+        if jar.is_empty() {
+            let why = "it takes the ticket and opens no session: it sets no cookie";
+            return Err(server.unusable(why));
+        }
+        Ok(jar)
     }
-    Ok(jar)
 }
 
-fn redemption(ticket: &Ticket) -> http::Request<super::OutBody> {
+fn redemption(ticket: &Ticket) -> Request<OutBody> {
     let ticket = ticket.as_str();
     let address = format!("{PAGE}?type=html&webticket={ticket}&try={TRY}&back={BACK}");
-    request(http::Method::GET, &address, "")
+    request(Method::GET, &address, "")
 }
 
 fn check_outcome(server: &Server, response: &Response<Incoming>) -> Result<(), WebError> {

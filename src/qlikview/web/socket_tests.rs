@@ -12,11 +12,11 @@ use crate::qlikview::test_estate::{
 /// What a request was: its method, path and query, and body.
 type Seen = (Method, String, String);
 
+/// How a server answers.
+type Answer = fn() -> Response<OutBody>;
+
 /// A server that answers the call for a ticket and its redemption by these, and keeps what it is sent.
-async fn server_with(
-    ticket: fn() -> Response<OutBody>,
-    redeemed: fn() -> Response<OutBody>,
-) -> (TestServer, Arc<StdMutex<Vec<Seen>>>) {
+async fn server_with(ticket: Answer, redeemed: Answer) -> (TestServer, Arc<StdMutex<Vec<Seen>>>) {
     let seen: Arc<StdMutex<Vec<Seen>>> = Arc::default();
     let kept = Arc::clone(&seen);
     let server = TestServer::raw(Arc::default(), move |request: Request<Incoming>| {
@@ -81,8 +81,8 @@ async fn a_session_begins_with_a_ticket_that_nobody_else_sees() {
 
 #[tokio::test]
 async fn a_ticket_that_is_not_given_or_not_taken_is_an_error_that_says_why() {
-    let unasked: fn() -> Response<OutBody> = || panic!("nothing is redeemed");
-    let table: [(fn() -> Response<OutBody>, fn() -> Response<OutBody>, &str); 12] = [
+    let unasked: Answer = || panic!("nothing is redeemed");
+    let table: [(Answer, Answer, &str); 12] = [
         (
             || response(200, &[], "Invalid call"),
             unasked,
@@ -322,8 +322,8 @@ async fn a_list_that_is_too_long_or_never_ends_is_given_up() {
     assert_eq!(read(10).await.unwrap(), "0123456789");
     assert!(read(9).await.unwrap_err().contains("larger than 9 bytes"));
     let endless = TestServer::start(|_| async {
-        let (feed, fed) = crate::qlikview::test_estate::Fed::new(&["x"]);
-        tokio::spawn(async move { feed.closed().await });
+        let (sender, fed) = crate::qlikview::test_estate::Fed::new(&["x"]);
+        tokio::spawn(async move { sender.closed().await });
         Response::new(fed.boxed())
     })
     .await;

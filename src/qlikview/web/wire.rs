@@ -30,7 +30,7 @@ const KEPT: Duration = Duration::from_secs(30);
 /// How many unused connections are kept to one server.
 const KEPT_MAX: usize = 64;
 /// After how long without traffic a peer is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Whatever went wrong in a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
