@@ -43,9 +43,8 @@ use crate::config::{Config, Database, LicenseServer};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
-use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
-use estate::Estate;
+use estate::{Estate, EstateSetUpError};
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -106,9 +105,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The management service of the estate cannot be called.
+    /// A server of the estate cannot be called.
     #[error("the estate cannot be asked")]
-    Estate(#[source] QmsSetUpError),
+    Estate(#[source] EstateSetUpError),
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
     Seal,
@@ -156,7 +155,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
-        let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
+        let estate = Estate::of(&config, &store, clock).map_err(StartError::Estate)?;
         let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {

@@ -314,7 +314,7 @@ async fn serve_connection(
 }
 
 async fn serve_http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: PeerRouter,
     limits: &ServerLimits,
     stopping: watch::Receiver<()>,
@@ -325,7 +325,9 @@ async fn serve_http1(
         .header_read_timeout(limits.header_timeout)
         // The header of a request has to fit into the buffer.
         .max_buf_size(HEADER_BYTES_MAX as usize)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // Pages of the web server in front of which the gateway stands may use websockets.
+        .with_upgrades();
     if let Err(error) = finish_at_shutdown(connection, stopping).await {
         tracing::debug!(%peer, %error, "HTTP/1 connection failed");
     }

@@ -2,4 +2,5 @@
 //!
 //! Nothing is stored here; what is read becomes plain values.
 
+pub mod open_link;
 pub mod qms;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::{Account, password};
 use crate::app::App;
 use crate::app::administer::AddUser;
-use crate::app::sign_in::{Client, SignedIn};
+use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -206,7 +206,7 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         workstation_header: None,
     };
     let secret = app.fresh().token();
-    app.begin_session(&signed_in, &secret, &client, None)
+    app.begin_session(&signed_in, &secret, &client, Begins::default())
         .await?;
     let hash = hash_secret(SecretKind::Session, &secret);
     let session = app.ledger().session(&hash)?;

@@ -22,7 +22,7 @@ use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
     Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting,
-    Store, StoreOptions, WhatIf, WorkstationSeen,
+    Side, Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
 
@@ -207,6 +207,7 @@ impl Ledger {
             life: SESSION_LIFE,
             most: 20,
             enrol_for: None,
+            side: Side::default(),
         };
         self.store().begin_session(new).await.unwrap();
     }
