@@ -129,7 +129,7 @@ impl Estate {
         let settings = config.qlikview.clone();
         Ok(Some(Arc::new(Self {
             qms: Qms::new(&settings)?,
-            web: WebServers::new(&settings, clock)?,
+            web: WebServers::new(&settings)?,
             upstreams: Upstreams::default(),
             tunnels: Tunnels::default(),
             settings,

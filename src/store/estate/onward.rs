@@ -107,8 +107,9 @@ pub(super) fn note_onward(
     const SQL: &str = "INSERT INTO estate_launch \
          (id, session_id, document_id, client, path, address, opened_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let id = ticket_id(&ticket.secret);
     let row = values![
-        &ticket_id(&ticket.secret),
+        &id,
         &onward.session_id,
         &command.document.id,
         command.client.word(),
