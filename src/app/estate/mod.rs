@@ -20,6 +20,7 @@ use crate::causes;
 use crate::clock::Clock;
 use crate::config::{Config, LicenseServer, QlikView};
 use crate::domain::name::{UserName, with_prefix};
+use crate::qlikview::LinkError;
 use crate::qlikview::qms::{Qms, QmsError, QmsSetUpError};
 use crate::qlikview::web::{WebError, WebServers, WebSetUpError};
 use crate::store::{Store, StoreError};
@@ -75,7 +76,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Several questions to the management service, given up where they take too long together.
 async fn patiently<T>(asking: impl Future<Output = Result<T, QmsError>>) -> Result<T, EstateError> {
     let answered = tokio::time::timeout(PATIENCE, asking).await;
-    Ok(answered.unwrap_or(Err(QmsError::TimedOut(PATIENCE)))?)
+    Ok(answered.unwrap_or(Err(LinkError::TimedOut(PATIENCE).into()))?)
 }
 
 impl From<QmsError> for EstateError {

@@ -5,8 +5,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::error::QmsError;
-use super::xml::Element;
 use crate::domain::time::{Millis, Timestamp};
+use crate::qlikview::xml::Element;
 
 /// Where the types of CALs stand, whatever the contract. CONFIRMED
 pub(super) const CALS: &str = "http://schemas.datacontract.org/2004/07/PIX.QMSAPI.DataObjects.CALs";
