@@ -155,7 +155,7 @@ impl App {
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
         let oidc = providers::in_use(&config)?;
-        let estate = Estate::of(&config, &store, clock).map_err(StartError::Estate)?;
+        let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
         let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {

@@ -20,8 +20,8 @@ use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
 use crate::qlikview::open_link::OpenLink;
 use crate::store::{
-    Explanation, Onward, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError,
-    Unpredicted, WhatIf,
+    Explanation, Onward, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing,
+    StoreError, Unpredicted, WhatIf,
 };
 
 /// The longest document id that is looked at; a longer one is no id of ours.
@@ -289,7 +289,10 @@ impl App {
             return Box::pin(self.lead_on(estate, session, secret)).await;
         }
         let snapshot = self.library().snapshot();
-        if requested(&snapshot, &session.person, document).name.is_none() {
+        if requested(&snapshot, &session.person, document)
+            .name
+            .is_none()
+        {
             return Ok(Launched::Gone);
         }
         let library = self.library().clone();

@@ -52,7 +52,9 @@ fn ill(app: &App) -> Vec<String> {
     let Some(estate) = app.estate() else {
         return app.library().problem().into_iter().collect();
     };
-    let management = estate.problem().unwrap_or_else(|error| Some(error.to_string()));
+    let management = estate
+        .problem()
+        .unwrap_or_else(|error| Some(error.to_string()));
     let mut ill: Vec<String> = management.into_iter().collect();
     ill.extend(estate.web().ill());
     ill

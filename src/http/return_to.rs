@@ -37,8 +37,7 @@ impl ReturnTo {
     /// an open link stand beside the target, as parameters of their own. CONFIRMED
     #[must_use]
     pub fn parse_with_strays(wanted: &str, strays: &[(String, String)]) -> Self {
-        OpenLink::parse_with_strays(wanted, strays)
-            .map_or_else(|| Self::parse(wanted), Self::Open)
+        OpenLink::parse_with_strays(wanted, strays).map_or_else(|| Self::parse(wanted), Self::Open)
     }
 
     /// The path, with a query where there is one, for a `Location` header or a hidden field.

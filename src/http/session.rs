@@ -58,7 +58,9 @@ pub(super) async fn begin(
     };
     if let Some(id) = session.id() {
         let before = app.ledger().session(&hash_of(&id.to_string()))?;
-        begins.side = before.map(|before| before.side.of_successor()).unwrap_or_default();
+        begins.side = before
+            .map(|before| before.side.of_successor())
+            .unwrap_or_default();
         session.flush().await?;
     }
     let secret = Id::default().to_string();

@@ -54,11 +54,7 @@ pub(super) async fn page(
 }
 
 /// Passes a request on in the name of the person of a session, and its answer back.
-pub(super) async fn pass(
-    app: &App,
-    signed: Signed,
-    request: Request,
-) -> Result<Response, Failure> {
+pub(super) async fn pass(app: &App, signed: Signed, request: Request) -> Result<Response, Failure> {
     let estate = app.estate().ok_or(Problem::NotFound)?;
     // No token of ours speaks for these pages, so no page of another site may send them anything.
     if !request.method().is_safe() && may_be_foreign(app, request.headers()) {

@@ -319,7 +319,8 @@ mod tests {
     #[test]
     fn each_client_is_led_to_its_page() {
         let led = |client| OpenLink::to("QVS@x", "Sales/A B.qvw", client).location();
-        let plugin = "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%40x%7CSales%2FA%20B.qvw&client=Plugin";
+        let plugin =
+            "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%40x%7CSales%2FA%20B.qvw&client=Plugin";
         assert_eq!(led(ClientKind::Plugin), plugin);
         assert_eq!(led(ClientKind::Desktop), plugin);
         assert_eq!(
@@ -338,7 +339,11 @@ mod tests {
         for query in ["open=&id=x", "OPEN", "a=b&%69d=x", "Document=x&Document=y"] {
             assert!(OpenLink::is_named_in(query), "{query}");
         }
-        for query in ["", "datamode=binary&name=x", "mark=&platform=browser.chrome"] {
+        for query in [
+            "",
+            "datamode=binary&name=x",
+            "mark=&platform=browser.chrome",
+        ] {
             assert!(!OpenLink::is_named_in(query), "{query}");
         }
     }

@@ -17,7 +17,6 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::causes;
-use crate::clock::Clock;
 use crate::config::{Config, LicenseServer, QlikView};
 use crate::domain::name::{UserName, with_prefix};
 use crate::qlikview::LinkError;
@@ -122,7 +121,6 @@ impl Estate {
     pub(super) fn of(
         config: &Config,
         store: &Store,
-        clock: &Clock,
     ) -> Result<Option<Arc<Self>>, EstateSetUpError> {
         if config.license.server == LicenseServer::Embedded {
             return Ok(None);

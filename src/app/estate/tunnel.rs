@@ -79,8 +79,7 @@ mod tests {
     fn an_address_has_so_many_tunnels_and_gets_them_back() {
         let tunnels = Tunnels::default();
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let mut places: Vec<TunnelPlace> =
-            std::iter::from_fn(|| tunnels.enter(here)).collect();
+        let mut places: Vec<TunnelPlace> = std::iter::from_fn(|| tunnels.enter(here)).collect();
         assert_eq!(places.len(), TUNNELS_PER_ADDRESS);
         assert!(tunnels.enter(there).is_some());
         places.pop();

@@ -93,7 +93,10 @@ impl Estate {
     ) -> Result<UpstreamSession, EstateError> {
         let upstream = self.upstreams.of(info);
         let mut signed = upstream.signed.lock().await;
-        if signed.as_ref().is_some_and(|signed| signed.session.is(ended)) {
+        if signed
+            .as_ref()
+            .is_some_and(|signed| signed.session.is(ended))
+        {
             *signed = None;
         }
         drop(signed);
@@ -138,7 +141,9 @@ impl Estate {
             let listed = listed.as_ref()?;
             Some((listed.at, Arc::clone(&listed.snapshot)))
         });
-        known.max_by_key(|(at, _)| *at).map(|(_, snapshot)| snapshot)
+        known
+            .max_by_key(|(at, _)| *at)
+            .map(|(_, snapshot)| snapshot)
     }
 
     /// How many sessions are kept at the web server.

@@ -102,10 +102,7 @@ pub(super) async fn show(
 }
 
 /// How a document of an estate opens, where that is not as every other document does.
-fn own_clients<'a>(
-    document: &'a Document,
-    clients: &[ClientKind],
-) -> Option<&'a [ClientKind]> {
+fn own_clients<'a>(document: &'a Document, clients: &[ClientKind]) -> Option<&'a [ClientKind]> {
     let own: &[ClientKind] = &document.clients;
     let in_desktop = clients == IN_DESKTOP;
     (document.server.is_some() && !in_desktop && own != clients).then_some(own)

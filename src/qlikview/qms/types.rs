@@ -133,7 +133,10 @@ impl Service {
             id: element.child_text("ID")?.to_owned(),
             name: element.child_text("Name").unwrap_or_default().to_owned(),
             kinds: kinds.split_whitespace().map(str::to_owned).collect(),
-            host: element.child_text("Address").and_then(host_of).map(str::to_owned),
+            host: element
+                .child_text("Address")
+                .and_then(host_of)
+                .map(str::to_owned),
         })
     }
 

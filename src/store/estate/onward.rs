@@ -43,7 +43,9 @@ impl Store {
         found
             .map(|(word, path)| match ClientKind::from_word(&word) {
                 Some(client) => Ok(LaunchTarget { client, path }),
-                None => Err(StoreError::Corrupt(format!("the client {word} of a launch"))),
+                None => Err(StoreError::Corrupt(format!(
+                    "the client {word} of a launch"
+                ))),
             })
             .transpose()
     }

@@ -21,8 +21,8 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting,
-    Side, Store, StoreOptions, WhatIf, WorkstationSeen,
+    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting, Side,
+    Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
 

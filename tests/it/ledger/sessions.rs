@@ -245,7 +245,7 @@ async fn nobody_who_is_disabled_begins_a_session() {
         life: SESSION_LIFE,
         most: 20,
         enrol_for: None,
-            side: Side::default(),
+        side: Side::default(),
     };
     assert!(ledger.store().begin_session(new).await.is_err());
     assert!(ledger.store().session("late").unwrap().is_none());
