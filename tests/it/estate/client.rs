@@ -7,8 +7,10 @@ use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Assigned, Qms, QmsError};
 use tempfile::TempDir;
 
-use super::qms::{SERVER_ID, StandIn, Wrong, config};
+use super::config;
 use crate::pki::Authority;
+use crate::stand_in::StandIn;
+use crate::stand_in::management::{Lease, SERVER_ID, Wrong};
 
 fn client(stand_in: &StandIn, more: &str) -> Qms {
     Qms::new(&config(&stand_in.service(), more).qlikview).unwrap()
@@ -26,7 +28,12 @@ fn never() -> &'static str {
 async fn every_operation_is_asked_as_the_schema_wants_it() {
     let stand_in = StandIn::start().await;
     stand_in.known().assigned = vec![("CUSTOM\\ALICE".to_owned(), never(), never())];
-    stand_in.known().leases = vec![("CUSTOM\\ALICE", "PC-1", "2026-11-01T00:00:00", never())];
+    stand_in.known().leases = vec![Lease::new(
+        "CUSTOM\\ALICE",
+        "PC-1",
+        "2026-11-01T00:00:00",
+        never(),
+    )];
     let qms = client(&stand_in, "");
     assert!(qms.contract().await.unwrap().label().starts_with("IQMS7"));
     qms.ping().await.unwrap();

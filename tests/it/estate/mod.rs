@@ -5,5 +5,18 @@
 mod client;
 mod ntlm;
 mod picture;
-mod qms;
-mod xml;
+mod web_server;
+
+use accesspoint::config::Config;
+use tempfile::TempDir;
+
+use crate::stand_in::settings;
+
+/// The configuration in front of a management service whose web server nobody asks.
+fn config(service: &str, more: &str) -> Config {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("accesspoint.toml");
+    let text = settings(&["https://127.0.0.1:9"], service, more);
+    std::fs::write(&file, text).unwrap();
+    Config::load(Some(&file), std::iter::empty()).unwrap()
+}

@@ -7,8 +7,9 @@ use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Qms, QmsError};
 use tempfile::TempDir;
 
-use super::qms::{config, python};
+use super::config;
 use crate::pki::Authority;
+use crate::stand_in::schemas::python;
 
 /// The acceptor; it stops when this is dropped.
 struct Acceptor {
