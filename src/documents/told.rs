@@ -52,11 +52,23 @@ fn document(told: ToldDocument, rules: &Rules) -> Document {
         modified_at: told.modified_at,
         etag: String::new(),
         server: Some(told.server),
-        clients: told.clients,
+        clients: in_order(&told.clients),
         real_path: PathBuf::new(),
         named_by: rules.naming(&told.name),
         name: told.name,
     }
+}
+
+/// Every browser has the first; the others need something of `QlikView` on the workstation.
+fn in_order(clients: &[ClientKind]) -> Vec<ClientKind> {
+    let order = [
+        ClientKind::Ajax,
+        ClientKind::Plugin,
+        ClientKind::Desktop,
+        ClientKind::Download,
+    ];
+    let offered = order.into_iter().filter(|kind| clients.contains(kind));
+    offered.collect()
 }
 
 #[cfg(test)]
