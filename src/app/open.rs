@@ -167,13 +167,13 @@ impl App {
             _ => None,
         };
         Ok(DocumentOpened {
-            direct_link,
             document,
             client,
             workstation,
             opened,
             lease_token,
             prediction,
+            direct_link,
         })
     }
 

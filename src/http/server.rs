@@ -327,7 +327,8 @@ async fn serve_http1(
         .serve_connection(TokioIo::new(stream), service)
         // Pages of the web server in front of which the gateway stands may use websockets.
         .with_upgrades();
-    let finished = finish_at_shutdown(connection, |c| c.graceful_shutdown(), stopping);
+    let shut_down = http1::UpgradeableConnection::graceful_shutdown;
+    let finished = finish_at_shutdown(connection, shut_down, stopping);
     if let Err(error) = finished.await {
         tracing::debug!(%peer, %error, "HTTP/1 connection failed");
     }
@@ -357,7 +358,8 @@ async fn serve_http2(
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .serve_connection(TokioIo::new(stream), service);
-    let finished = finish_at_shutdown(connection, |c| c.graceful_shutdown(), stopping);
+    let shut_down = http2::Connection::graceful_shutdown;
+    let finished = finish_at_shutdown(connection, shut_down, stopping);
     let mut connection = pin!(finished);
     // Signs of life are asked for only after the client's first frames, so the time until its
     // first request needs a limit of its own.
