@@ -149,7 +149,7 @@ fn the_example_shows_every_key() {
         scopes user_name display_name names when deny roles named_cal servers start_tls bind_dn \
         bind_password_file user_base user_filter group_name secret_file \
         web_server management_service management_user management_password_file server_name \
-        user_prefix assign_cals tunnel tunnel_minutes tunnel_open_to web_ticket_trusted \
+        user_prefix assign_cals tunnel tunnel_minutes tunnel_open_to paths web_ticket_trusted \
         http_listen qms"
         .split_whitespace()
         .filter(|key| !shown(key))

@@ -117,6 +117,8 @@ const HAND_OVER: HandOverText = HandOverText {
     expected,
     signed_key: "QlikView Server läuft mit einem signierten Lizenzschlüssel. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
     machine_names: "QlikView Server führt Named CALs nach Rechnern. Ob er an diesen Arbeitsplatz ausleiht, ist vorher nicht bekannt.",
+    direct: "Wo dieser Arbeitsplatz QlikView Server selbst erreicht (Port 4747), kann Desktop es auch",
+    open_directly: "direkt öffnen",
     look_at_outcome: "In einem neuen Fenster ansehen, ob QlikView Server ausgeliehen hat",
     outcome_title: "Was aus der Ausleihe wurde",
     nothing_opened: "Von hier wurde noch nichts in Desktop oder im Plug-in geöffnet.",

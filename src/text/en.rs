@@ -115,6 +115,8 @@ const HAND_OVER: HandOverText = HandOverText {
     expected,
     signed_key: "QlikView Server runs under a signed licence key. Whether it leases to this workstation is not known beforehand.",
     machine_names: "QlikView Server knows named CALs by machine. Whether it leases to this workstation is not known beforehand.",
+    direct: "Where this workstation reaches QlikView Server itself (port 4747), Desktop can also",
+    open_directly: "open it directly",
     look_at_outcome: "See in a new window whether QlikView Server has leased",
     outcome_title: "What became of the lease",
     nothing_opened: "Nothing was opened in Desktop or the plug-in from here yet.",

@@ -136,6 +136,9 @@ pub struct HandOverText {
     pub expected: fn(Dates, Timestamp) -> Sentence,
     pub signed_key: &'static str,
     pub machine_names: &'static str,
+    /// Said before the link past the gateway.
+    pub direct: &'static str,
+    pub open_directly: &'static str,
     pub look_at_outcome: &'static str,
     pub outcome_title: &'static str,
     pub nothing_opened: &'static str,

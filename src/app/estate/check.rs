@@ -7,6 +7,7 @@ use crate::app::providers::certificate_finding;
 use crate::causes;
 use crate::config::QlikView;
 use crate::domain::time::Timestamp;
+use crate::qlikview::LinkError;
 use crate::qlikview::qms::{
     CalConfiguration, Qms, QmsError, ServerLicense, ServerSecurity, Service, WebServerSettings,
 };
@@ -115,13 +116,13 @@ impl Chain<'_> {
     fn broken(&self, error: &QmsError) -> CheckFinding {
         let address = self.qms.address();
         let advice = match error {
-            QmsError::Name { .. } => {
+            QmsError::Link(LinkError::Name { .. }) => {
                 "; set qlikview.management_service to a name that resolves here"
             }
-            QmsError::Connect { .. } | QmsError::TimedOut(_) => {
+            QmsError::Link(LinkError::Connect { .. } | LinkError::TimedOut(_)) => {
                 "; is the service QlikView Management Service started, and port 4799 open from here?"
             }
-            QmsError::AccountRefused { .. } => {
+            QmsError::Link(LinkError::AccountRefused { .. }) => {
                 "; set management_user as DOMAIN\\name, and management_password"
             }
             QmsError::Status(403) => {

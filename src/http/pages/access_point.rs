@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::frame;
 use super::tiles::Tiles;
 use crate::app::App;
-use crate::app::documents::DocumentQuery;
+use crate::app::documents::{DocumentQuery, requested};
+use crate::documents::Document;
 use crate::domain::client::ClientKind;
 use crate::domain::open::{Finding, Owner, Rule, workstations_in_use};
 use crate::domain::refusal::Refusal;
@@ -54,7 +55,8 @@ pub(super) async fn show(
     let category = query.category.filter(|category| !category.is_empty());
     let wanted = DocumentQuery { search, category };
     let person = &signed.info.person;
-    let list = app.documents(person, &wanted)?;
+    let snapshot = app.documents_for(&signed.info).await?;
+    let list = app.documents(snapshot, person, &wanted)?;
     let standing = app.standing(person, &signed.info.workstation)?;
     let used = used(&app, &standing);
     let token = signed.csrf_token(&app);
@@ -74,6 +76,7 @@ pub(super) async fn show(
             Some(DocumentTile {
                 tile: rendered.tile(*place)?,
                 favourite: list.is_favourite(*place),
+                clients: own_clients(list.snapshot.documents().get(*place)?, clients),
             })
         })
         .collect();
@@ -96,6 +99,13 @@ pub(super) async fn show(
         notice: None,
     };
     Ok(respond(StatusCode::OK, &page))
+}
+
+/// How a document of an estate opens, where that is not as every other document does.
+fn own_clients<'a>(document: &'a Document, clients: &[ClientKind]) -> Option<&'a [ClientKind]> {
+    let own: &[ClientKind] = &document.clients;
+    let in_desktop = clients == IN_DESKTOP;
+    (document.server.is_some() && !in_desktop && own != clients).then_some(own)
 }
 
 /// The workstations that count in R13 now.
@@ -208,7 +218,8 @@ pub(super) async fn set_favourite(
     form: CheckedForm<FavouriteForm>,
 ) -> Result<Response, Failure> {
     let person = &form.visitor.signed.info.person;
-    if app.requested(person, &id).name.is_none() {
+    let snapshot = app.documents_for(&form.visitor.signed.info).await?;
+    if requested(&snapshot, person, &id).name.is_none() {
         return Err(Problem::NotFound.into());
     }
     app.ledger()

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use accesspoint::domain::time::Timestamp;
+use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Assigned, Qms, QmsError};
 use tempfile::TempDir;
 
@@ -140,7 +141,7 @@ async fn silence_ends_in_time_and_the_next_call_works_again() {
     stand_in.does(Wrong::Slow);
     let begun = Instant::now();
     let error = qms.ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::TimedOut(_)) && error.is_silence());
+    assert!(matches!(error, QmsError::Link(LinkError::TimedOut(_))) && error.is_silence());
     assert!(begun.elapsed() < Duration::from_secs(30));
     stand_in.does(Wrong::Nothing);
     qms.ping().await.unwrap();
@@ -158,9 +159,15 @@ async fn a_dead_service_is_told_from_one_that_cannot_be_found() {
     let qms = |address: &str| Qms::new(&config(address, "").qlikview).unwrap();
     drop(address);
     let error = qms(&closed).ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::Connect { .. }), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::Connect { .. })),
+        "{error}"
+    );
     let error = qms("http://qms.invalid:4799/").ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::Name { .. }), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::Name { .. })),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +177,7 @@ async fn tls_is_trusted_by_the_file_alone() {
     let stand_in = StandIn::over_tls(authority.server(&["127.0.0.1"])).await;
     let error = client(&stand_in, "").ping().await.unwrap_err();
     assert!(
-        matches!(error, QmsError::Tls(_)) && error.is_silence(),
+        matches!(error, QmsError::Link(LinkError::Tls(_))) && error.is_silence(),
         "{error}"
     );
     let trusting = client(&stand_in, &format!("ca_file = {:?}\n", authority.file));

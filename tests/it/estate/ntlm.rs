@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Qms, QmsError};
 use tempfile::TempDir;
 
@@ -83,17 +84,20 @@ async fn a_bad_password_and_a_missing_account_are_told_apart() {
     let acceptor = Acceptor::start("NTLM", None);
     let error = acceptor.client("sesame", "").ping().await.unwrap_err();
     assert!(
-        matches!(&error, QmsError::AccountRefused { user } if user == "DOMAIN\\svc"),
+        matches!(&error, QmsError::Link(LinkError::AccountRefused { user }) if user == "DOMAIN\\svc"),
         "{error}"
     );
     assert!(!error.to_string().contains("sesame"));
     let nobody = Qms::new(&config(&acceptor.address, "").qlikview).unwrap();
     let error = nobody.ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::AccountMissing), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::AccountMissing)),
+        "{error}"
+    );
     let basic = Acceptor::start("Basic", None);
     let error = basic.client("right", "").ping().await.unwrap_err();
     assert!(
-        matches!(&error, QmsError::OtherSignIn(other) if other == "Basic"),
+        matches!(&error, QmsError::Link(LinkError::OtherSignIn(other)) if other == "Basic"),
         "{error}"
     );
 }
