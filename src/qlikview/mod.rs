@@ -5,6 +5,7 @@
 
 mod link;
 mod ntlm;
+pub mod open_link;
 pub mod proxy;
 pub mod qms;
 #[cfg(test)]

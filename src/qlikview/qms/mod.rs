@@ -506,6 +506,7 @@ mod tests {
         Service {
             id: format!("id of {name}"),
             name: name.to_owned(),
+            host: None,
             kinds: vec![SERVER_KIND.to_owned()],
         }
     }
