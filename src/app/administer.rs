@@ -410,7 +410,7 @@ impl App {
             },
             Some(id) => self.known_workstation_by_id(id)?,
         };
-        let document = self.document_id(document);
+        let document = self.requested_by_name(&person, document);
         Ok(self.explain(&person, &workstation, &document, client)?)
     }
 
@@ -420,20 +420,6 @@ impl App {
             what: "workstation",
             id: id.to_owned(),
         })
-    }
-
-    /// The id of a document that was given by id or by name.
-    #[must_use]
-    pub fn document_id(&self, id_or_name: &str) -> String {
-        let snapshot = self.library().snapshot();
-        let named = snapshot
-            .documents()
-            .iter()
-            .find(|document| document.name == id_or_name);
-        named.map_or_else(
-            || id_or_name.to_owned(),
-            |document| document.id.as_str().to_owned(),
-        )
     }
 
     async fn hash_password(&self, password: Password) -> Result<String, AdministerError> {

@@ -16,7 +16,9 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{Actor, LOCAL_SOURCE, NewSession, StoreError, TicketSession, WorkstationSeen};
+use crate::store::{
+    Actor, LOCAL_SOURCE, NewSession, Side, StoreError, TicketSession, WorkstationSeen,
+};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -91,6 +93,15 @@ pub enum SignIn {
         /// Seconds to wait.
         retry_after_s: u64,
     },
+}
+
+/// How a session begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Begins<'a> {
+    /// The wanted path of somebody who can do nothing before a second factor is enrolled.
+    pub enrol_for: Option<&'a str>,
+    /// Which pages it is for.
+    pub side: Side,
 }
 
 /// Somebody who may have a session.
@@ -318,8 +329,7 @@ impl App {
         self.ledger().note(event, Actor::gateway()).await
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With
-    /// `enrol_for`, the wanted path, nothing can be done in it before a second factor is enrolled.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
     ///
     /// # Errors
     ///
@@ -329,7 +339,7 @@ impl App {
         signed_in: &SignedIn,
         secret: &str,
         client: &Client,
-        enrol_for: Option<&str>,
+        begins: Begins<'_>,
     ) -> Result<(), StoreError> {
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
@@ -343,7 +353,8 @@ impl App {
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: self.config().session.absolute,
             most: self.config().session.max_per_user,
-            enrol_for: enrol_for.map(str::to_owned),
+            enrol_for: begins.enrol_for.map(str::to_owned),
+            side: begins.side,
         };
         self.ledger().begin_session(new).await
     }

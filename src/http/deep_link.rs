@@ -3,11 +3,12 @@
 
 use super::extract::{Asked, SIGN_IN_COOKIE};
 use super::pages::BrowserSecret;
-use super::return_to::{RETURN_TO_BYTES_MAX, ReturnTo};
+use super::return_to::ReturnTo;
 use crate::app::App;
+use crate::qlikview::open_link::LINK_BYTES_MAX;
 
 /// Pages whose addresses are kept; below the first alone there is nothing else.
-const KEPT: [&str; 4] = ["/", "/account", "/desktop", "/admin"];
+const KEPT: [&str; 5] = ["/", "/account", "/desktop", "/admin", "/qlikview"];
 
 /// The path that a request names: one that it may name, or one that was kept for its browser.
 pub(super) fn wanted(app: &App, asked: &Asked, named: &str) -> String {
@@ -60,7 +61,7 @@ fn is_kept(path_and_query: &str) -> bool {
         path.strip_prefix(*page)
             .is_some_and(|rest| rest.is_empty() || (page.len() > 1 && rest.starts_with('/')))
     };
-    path_and_query.len() <= RETURN_TO_BYTES_MAX && KEPT.iter().any(|page| below(page))
+    path_and_query.len() <= LINK_BYTES_MAX && KEPT.iter().any(below)
 }
 
 #[cfg(test)]
@@ -74,10 +75,11 @@ mod tests {
             "/account?done=x",
             "/account/second-factors",
             "/admin/cals?x=1",
+            "/qlikview/help.htm",
         ] {
             assert!(is_kept(path), "{path}");
         }
-        let long = format!("/?q={}", "x".repeat(RETURN_TO_BYTES_MAX));
+        let long = format!("/?q={}", "x".repeat(LINK_BYTES_MAX));
         for path in [
             "//evil.example",
             "/\\evil.example",

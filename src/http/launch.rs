@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::content;
+use super::edge::see_other;
 use super::extract::{Params, Visitor, is_prefetch};
 use super::failure::Failure;
 use super::pages::no_head;
@@ -46,6 +47,7 @@ async fn launch(
             let streamed = content(&Method::GET, &headers, *file, Some(ended));
             streamed.map_err(|error| Failure::fault(&error))
         }
+        Launched::Onward(path) => Ok(see_other(&path)),
         Launched::Used => Err(Problem::LaunchTicketUsed.into()),
         Launched::Invalid => Err(Problem::LaunchTicketInvalid.into()),
         Launched::Gone => Err(Problem::NotFound.into()),

@@ -21,7 +21,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting,
+    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting, Side,
     Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
@@ -207,6 +207,7 @@ impl Ledger {
             life: SESSION_LIFE,
             most: 20,
             enrol_for: None,
+            side: Side::default(),
         };
         self.store().begin_session(new).await.unwrap();
     }
