@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accesspoint::auth::answer::Answer;
@@ -262,9 +263,10 @@ async fn d_04_start_tls_cannot_be_stripped() {
             "{wrong:?}: something was sent in clear"
         );
     }
-    // What was said in clear behind the yes counts for nothing.
+    // What is said in clear behind the yes spoils the TLS that follows.
     directory.does(Wrong::AnswersBeforeTls);
-    assert_eq!(asks(&source, "ann", "wrong").await, Answer::Wrong);
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    assert_eq!(directory.requests(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -389,6 +391,67 @@ async fn d_04_ten_thousand_groups_and_groups_in_a_loop_are_read_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d_04_an_address_of_ipv6_is_one_like_others() {
+    let setting = Setting::new();
+    let tls = setting.authority.server(&["::1"]);
+    for (scheme, ldaps) in [("ldaps", true), ("ldap", false)] {
+        let directory = Directory::start_at("[::1]:0", Arc::clone(&tls), ldaps).await;
+        directory.holds(vec![ann()]);
+        let url = format!("{scheme}://[::1]:{}", directory.port);
+        let source = setting.impatient(&[url], &format!("start_tls = {}", !ldaps));
+        let answer = asks(&source, "ann", LDAP_PASSWORD).await;
+        assert!(matches!(answer, Answer::Vouched { .. }), "{scheme}");
+    }
+    let other = Directory::start_at("[::1]:0", setting.authority.server(&["::2"]), true).await;
+    let url = format!("ldaps://[::1]:{}", other.port);
+    let source = setting.impatient(&[url], "");
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    assert_eq!(other.requests(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_answers_that_are_too_much_end_before_they_do_harm() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    for wrong in [
+        Wrong::EndlessEntries,
+        Wrong::EndlessPages,
+        Wrong::Announces,
+        Wrong::Deep(40),
+        Wrong::Deep(200_000),
+    ] {
+        directory.does(wrong.clone());
+        let source = setting.impatient(std::slice::from_ref(&url), GROUPS);
+        assert_eq!(
+            asks(&source, "ann", LDAP_PASSWORD).await,
+            Answer::Down,
+            "{wrong:?}"
+        );
+    }
+    // Who would have been let in is, as soon as the directory is well.
+    directory.does(Wrong::Nothing);
+    let source = setting.impatient(&[url], GROUPS);
+    let answer = asks(&source, "ann", LDAP_PASSWORD).await;
+    assert!(matches!(answer, Answer::Vouched { .. }), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_groups_that_a_limit_of_the_server_cut_off_are_not_taken_for_all() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let group = [("objectClass", "groupOfNames"), ("member", ANN_DN)];
+    let staff = Entry::new("cn=staff,ou=groups,dc=example", "", &group);
+    directory.holds(vec![ann(), staff]);
+    let door = Door::with(&setting.ldap(&[url], &format!("{GROUPS}{ALL}"))).await;
+    directory.does(Wrong::TellsSome);
+    door.refuses("ann", LDAP_PASSWORD, 503, "SIGN_IN_FAILED")
+        .await;
+    directory.does(Wrong::Nothing);
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    assert_eq!(door.gateway.app.user("ann").unwrap().groups, ["staff"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d_04_groups_that_are_told_in_parts_are_not_taken_for_all() {
     let setting = Setting::new();
     let (directory, url) = setting.directory().await;
@@ -417,6 +480,43 @@ async fn d_05_an_ended_password_is_told_only_after_a_right_one() {
         directory.does(said(code));
         door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_05_a_password_policy_tells_an_ended_password_too() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for (code, error) in [(49, 0), (0, 0), (0, 2)] {
+        directory.does(Wrong::Policy(code, error));
+        door.refuses("ann", "right", 403, "PASSWORD_EXPIRED").await;
+    }
+    // Too short, too young, locked: nothing of it says that this password is right.
+    for error in [1, 3, 5, 6, 7, 8] {
+        directory.does(Wrong::Policy(49, error));
+        door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_05_slapd_tells_an_ended_password_after_a_right_one_alone() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for name in ["old", "reset"] {
+        door.refuses(name, "wrong", 401, "SIGN_IN_FAILED").await;
+        door.refuses(name, LDAP_PASSWORD, 403, "PASSWORD_EXPIRED")
+            .await;
+        let page = door.tries(name, LDAP_PASSWORD).await.text();
+        assert!(page.contains("hq"), "where to change it is told: {page}");
+    }
+    for password in ["wrong", LDAP_PASSWORD] {
+        door.refuses("locked", password, 401, "SIGN_IN_FAILED")
+            .await;
+    }
+    assert_eq!(door.people(), [""; 0]);
+    door.lets_in("ann", LDAP_PASSWORD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
