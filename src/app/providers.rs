@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// How many days before its end a provider's certificate is worth a warning.
 const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
+
 /// The providers in use, by name.
 pub(super) fn in_use(config: &Config) -> Result<BTreeMap<String, Provider>, StartError> {
     let used = config.sign_in.sources.iter();
@@ -49,7 +50,7 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
         max_age: oidc.max_age,
         acr_values: oidc.acr_values.clone(),
         ca_file: oidc.ca_file.clone(),
-        allow_http_loopback: oidc.allow_http_loopback,
+        reach: oidc.reach,
         timeout: oidc.timeout,
     })
 }

@@ -133,7 +133,7 @@ impl Webhook {
     ///
     /// The file with trusted certificates cannot be used.
     pub fn new(name: &str, settings: &config::Webhook, limits: Limits) -> Result<Self, SetUpError> {
-        let client = outgoing::client(settings.ca_file.as_deref())?
+        let client = outgoing::client(settings.ca_file.as_deref(), settings.reach)?
             .https_only(true)
             .connect_timeout(limits.connect)
             .timeout(limits.answer)

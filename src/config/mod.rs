@@ -10,6 +10,7 @@ mod error;
 mod mapping;
 mod network;
 mod qlikview;
+mod reach;
 mod second_factor;
 mod secret;
 mod section;
@@ -25,6 +26,7 @@ pub use compat::Compat;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
 pub use qlikview::{ManagementAccount, QlikView};
+pub use reach::Reach;
 pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{

@@ -239,6 +239,26 @@ async fn w_03_a_redirect_to_an_address_of_the_inside_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w_03_a_name_that_leads_to_where_policy_forbids_reaches_nobody() {
+    let setting = Setting::new();
+    let tls = setting.authority.server(&["localhost"]);
+    let receiver = Receiver::start(tls).await;
+    let door = |more: &str| {
+        let hook = setting
+            .hook(receiver.port)
+            .replace("127.0.0.1", "localhost");
+        let hook = hook.replace("ca_file", &format!("{more}ca_file"));
+        async move { Door::with(&hook).await }
+    };
+    let forbidden = door("private_addresses = false\n").await;
+    forbidden
+        .refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        .await;
+    assert_eq!(receiver.connections(), 0);
+    door("").await.lets_in("ann", HOOK_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w_04_a_webhook_that_fails_is_left_alone_and_other_ways_go_on() {
     let setting = Setting::new();
     let receiver = setting.receiver().await;

@@ -29,6 +29,7 @@ pub use http::SetUpError;
 pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
+use crate::config::Reach;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
@@ -60,8 +61,8 @@ pub struct ProviderSettings {
     pub acr_values: Vec<String>,
     /// The file of certificates trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Whether it may be called by plain http on this machine.
-    pub allow_http_loopback: bool,
+    /// Which addresses calls to it may reach; plain http on this machine alone.
+    pub reach: Reach,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -146,7 +147,11 @@ impl Provider {
     /// The extra certificates cannot be read.
     pub fn new(settings: ProviderSettings) -> Result<Self, SetUpError> {
         Ok(Self {
-            http: Http::new(settings.ca_file.as_deref(), settings.timeout)?,
+            http: Http::new(
+                settings.ca_file.as_deref(),
+                settings.reach,
+                settings.timeout,
+            )?,
             settings,
             metadata: KeptMetadata::default(),
             keys: KeptKeys::default(),
@@ -349,7 +354,7 @@ impl Provider {
         Demands {
             issuer: &self.settings.issuer,
             algorithms: &self.settings.algorithms,
-            allow_http_loopback: self.settings.allow_http_loopback,
+            reach: self.settings.reach,
         }
     }
 
