@@ -8,6 +8,7 @@ pub mod check;
 mod check_sources;
 pub mod documents;
 pub mod estate;
+mod evidence;
 pub mod factors;
 pub mod identities;
 pub mod keys;
@@ -46,6 +47,7 @@ use crate::fresh::Fresh;
 use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
 use estate::Estate;
+use evidence::Strangers;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -70,6 +72,7 @@ struct Inner {
     oidc: BTreeMap<String, Provider>,
     estate: Option<Arc<Estate>>,
     under_way: UnderWay,
+    strangers: Strangers,
     draining: AtomicBool,
     hosts: Vec<String>,
 }
@@ -173,6 +176,7 @@ impl App {
             oidc,
             estate,
             under_way: UnderWay::default(),
+            strangers: Strangers::default(),
             draining: AtomicBool::new(false),
         })))
     }

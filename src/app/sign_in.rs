@@ -16,7 +16,7 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{Actor, LOCAL_SOURCE, NewSession, StoreError, TicketSession, WorkstationSeen};
+use crate::store::{LOCAL_SOURCE, NewSession, StoreError, TicketSession, WorkstationSeen};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -72,7 +72,7 @@ pub enum SignIn {
     Refused(ArrivalRefusal),
     /// The password is right, but has ended at its source.
     PasswordEnded {
-        /// The source.
+        /// The source, as people call it.
         source: String,
     },
     /// The name or the password is not right, or belongs to a source that does not answer: one
@@ -249,12 +249,16 @@ impl App {
             }
             Asked::PasswordEnded { source } => {
                 let code = "PASSWORD_EXPIRED";
-                self.note_refused(code, &source, user, address).await?;
-                SignIn::PasswordEnded { source }
+                self.note_refused(code, &source, user, &attempt.client)
+                    .await?;
+                SignIn::PasswordEnded {
+                    source: self.config().sign_in.label(&source).to_owned(),
+                }
             }
             Asked::Down { source } => {
                 let code = "UPSTREAM_SIGN_IN_SILENT";
-                self.note_refused(code, &source, user, address).await?;
+                self.note_refused(code, &source, user, &attempt.client)
+                    .await?;
                 SignIn::Failed
             }
             Asked::Busy(busy) => SignIn::Busy {
@@ -308,14 +312,14 @@ impl App {
         code: &str,
         source: &str,
         user: Option<String>,
-        address: String,
+        client: &Client,
     ) -> Result<(), StoreError> {
         let mut event = Event::new(EventKind::SignInRefused)
             .with("source", source)
-            .with("address", address);
+            .with("address", client.address.to_string());
         event.user = user;
         event.code = Some(code.to_owned());
-        self.ledger().note(event, Actor::gateway()).await
+        self.note_stranger(event, client.address).await.map(drop)
     }
 
     /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With

@@ -131,6 +131,24 @@ impl App {
             .collect()
     }
 
+    /// All sources that did not answer when they were asked a moment ago, as people call them, in the
+    /// order of the configuration.
+    #[must_use]
+    pub fn silent_ways(&self) -> Vec<String> {
+        let now = self.now();
+        let sign_in = &self.config().sign_in;
+        let is_silent = |name: &str| {
+            let mut passwords = self.0.sources.all();
+            let provider = self.0.oidc.get(name);
+            provider.is_some_and(|provider| provider.is_down(now))
+                || passwords.any(|source| source.name() == name && source.is_down(now))
+        };
+        let used = sign_in.sources.iter();
+        used.filter(|source| is_silent(&source.name))
+            .map(|source| sign_in.label(&source.name).to_owned())
+            .collect()
+    }
+
     /// Asks the sources about a name and a password. Where the ledger knows whose name it is, that
     /// source alone is asked; of several that a person is linked to, the first.
     pub(super) async fn ask_sources(

@@ -124,11 +124,13 @@ impl SignIn {
         self.mapping(source).or_else(unused)
     }
 
-    /// What people call a source: the label of a provider, else its name.
+    /// What people call a source: its label, else its name.
     #[must_use]
     pub fn label<'a>(&'a self, source: &'a str) -> &'a str {
-        let oidc = self.oidc.get(source);
-        oidc.map_or(source, |oidc| oidc.label.as_str())
+        let oidc = self.oidc.get(source).map(|oidc| &oidc.label);
+        let ldap = self.ldap.get(source).map(|ldap| &ldap.label);
+        let webhook = self.webhook.get(source).map(|hook| &hook.label);
+        oidc.or(ldap).or(webhook).map_or(source, String::as_str)
     }
 
     /// The settings that are there, in use or not, and how many rules each has.
@@ -278,6 +280,8 @@ impl ClientAuthKind {
 /// `[ldap.NAME]`: one directory, which several servers hold.
 #[derive(Clone, Debug)]
 pub struct Ldap {
+    /// What people call it; the name of the source where it is not set.
+    pub label: String,
     /// URLs of the servers, in the order in which they are tried.
     pub servers: Vec<String>,
     /// Whether `ldap://` connections turn to TLS before anything is sent.
@@ -324,7 +328,8 @@ pub enum LdapGroups {
 }
 
 impl Ldap {
-    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+    fn read(name: &str, mut section: Section<'_>) -> Option<Self> {
+        let label = section.text("label");
         for key in ["servers", "user_base", "user_filter"] {
             section.demand(key);
         }
@@ -343,6 +348,7 @@ impl Ldap {
         let mapping = read_mapping(&mut section, claim);
         section.finish();
         Some(Self {
+            label: label.unwrap_or_else(|| name.to_owned()),
             servers: servers?,
             start_tls,
             bind,
@@ -394,6 +400,8 @@ impl LdapGroups {
 /// `[webhook.NAME]`: a service that checks names and passwords.
 #[derive(Clone, Debug)]
 pub struct Webhook {
+    /// What people call it; the name of the source where it is not set.
+    pub label: String,
     /// Where it is asked; https alone, because passwords go there.
     pub url: String,
     /// Which addresses its name may lead to.
@@ -407,7 +415,8 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+    fn read(name: &str, mut section: Section<'_>) -> Option<Self> {
+        let label = section.text("label");
         section.demand("url");
         section.demand_any(&["secret", "secret_file"]);
         let private = section.flag("private_addresses").unwrap_or(true);
@@ -419,6 +428,7 @@ impl Webhook {
         section.finish();
         let (url, reach) = url?;
         Some(Self {
+            label: label.unwrap_or_else(|| name.to_owned()),
             url,
             reach,
             secret: secret?,

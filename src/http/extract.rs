@@ -37,7 +37,7 @@ pub(super) struct Asked {
     pub(super) uri: Uri,
     cookie: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
-    sign_out_origins: Arc<OnceLock<Vec<String>>>,
+    provider_origin: Arc<OnceLock<String>>,
 }
 
 impl Asked {
@@ -48,18 +48,18 @@ impl Asked {
             uri: request.uri().clone(),
             cookie: header(header::COOKIE),
             accept_language: header(header::ACCEPT_LANGUAGE),
-            sign_out_origins: Arc::default(),
+            provider_origin: Arc::default(),
         }
     }
 
     /// Notes where the form that signs out on the answer's page may lead besides this site.
-    pub(super) fn may_lead_to(&self, origins: impl FnOnce() -> Vec<String>) {
-        self.sign_out_origins.get_or_init(origins);
+    pub(super) fn may_lead_to(&self, origin: &str) {
+        self.provider_origin.get_or_init(|| origin.to_owned());
     }
 
     /// Where forms on the answer's page may lead besides this site.
-    pub(super) fn leads_to(&self) -> &[String] {
-        self.sign_out_origins.get().map_or(&[], Vec::as_slice)
+    pub(super) fn leads_to(&self) -> Option<&str> {
+        self.provider_origin.get().map(String::as_str)
     }
 
     /// Whether a program asks, which wants problem+json.

@@ -526,6 +526,10 @@ async fn d_06_the_first_source_that_knows_a_name_decides() {
     let settings = setting.ldap(&[url], ALL);
     let door = Door::with(&settings).await;
     door.gateway.add("ann", &[]).await;
+    // The order is there for everybody to see.
+    let page = door.page().await.text();
+    let order = "they are asked in this order: this AccessPoint, hq.";
+    assert!(page.contains(order), "{page}");
     // Local first: the directory, whose password it is, is not even asked.
     door.refuses("ann", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
         .await;
@@ -538,8 +542,12 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
     let setting = Setting::new();
     let (directory, url) = setting.directory().await;
     let source = setting.source(&[url], ALL);
+    let source = source.replace("[ldap.hq]", "[ldap.hq]\nlabel = 'Head office'");
     let settings = format!("[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{LOCAL}{source}");
     let door = Door::with(&settings).await;
+    let page = door.page().await.text();
+    let order = "they are asked in this order: Head office, this AccessPoint.";
+    assert!(page.contains(order), "{page}");
     door.lets_in("ann", LDAP_PASSWORD).await;
     let other = Door {
         browser: door.gateway.client(),

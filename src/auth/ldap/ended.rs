@@ -1,5 +1,5 @@
 //! Passwords that are right and no longer good: expired, or to be changed first. A directory says so
-//! in a control of its answer (OpenLDAP and 389 with a password policy), or in its text (Active
+//! in a control of its answer (`OpenLDAP` and 389 with a password policy), or in its text (Active
 //! Directory); both only after a right password.
 
 use ldap3::LdapResult;

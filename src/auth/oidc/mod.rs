@@ -29,6 +29,7 @@ pub use http::SetUpError;
 pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
+use super::breaker::Breaker;
 use crate::config::Reach;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
@@ -99,9 +100,11 @@ impl std::fmt::Debug for ClientAuth {
 #[derive(Debug)]
 pub struct Provider {
     settings: ProviderSettings,
+    origin: String,
     http: Http,
     metadata: KeptMetadata,
     keys: KeptKeys,
+    breaker: Breaker,
 }
 
 /// A callback's code, and what belongs to its attempt.
@@ -152,9 +155,13 @@ impl Provider {
                 settings.reach,
                 settings.timeout,
             )?,
+            origin: Url::parse(&settings.issuer)
+                .map(|url| url.origin().ascii_serialization())
+                .unwrap_or_default(),
             settings,
             metadata: KeptMetadata::default(),
             keys: KeptKeys::default(),
+            breaker: Breaker::default(),
         })
     }
 
@@ -162,6 +169,12 @@ impl Provider {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// The origin of the issuer.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Where to send the browser for an attempt.
@@ -175,12 +188,31 @@ impl Provider {
         fresh: &Fresh,
         now: Timestamp,
     ) -> Result<String, Refused> {
-        let metadata = self.metadata(now).await?;
-        let url = self
-            .conversation(&metadata, fresh, now)
-            .authorization_url(secrets)
-            .await?;
-        Ok(url.into())
+        let url = async {
+            let metadata = self.metadata(now).await?;
+            let conversation = self.conversation(&metadata, fresh, now);
+            conversation.authorization_url(secrets).await
+        };
+        let url = url.await;
+        // A request that is not pushed is written without asking: it says nothing of the provider.
+        if let Err(refused) = &url {
+            self.heard(Some(refused), now);
+        }
+        Ok(url?.into())
+    }
+
+    /// Whether it did not answer when it was asked a moment ago.
+    #[must_use]
+    pub fn is_down(&self, now: Timestamp) -> bool {
+        self.breaker.is_failing(now)
+    }
+
+    /// Notes what came of asking.
+    fn heard(&self, refused: Option<&Refused>, now: Timestamp) {
+        match refused {
+            Some(refused) if refused.reason == Reason::ProviderSilent => self.breaker.failed(now),
+            _ => self.breaker.answered(),
+        }
     }
 
     /// Checks the `iss` of a callback (RFC 9207).
@@ -209,6 +241,17 @@ impl Provider {
     ///
     /// Anything is not as it must be.
     pub async fn finish(
+        &self,
+        answer: Answer<'_>,
+        fresh: &Fresh,
+        now: Timestamp,
+    ) -> Result<Vouched, Refused> {
+        let vouched = self.exchange(answer, fresh, now).await;
+        self.heard(vouched.as_ref().err(), now);
+        vouched
+    }
+
+    async fn exchange(
         &self,
         answer: Answer<'_>,
         fresh: &Fresh,
@@ -279,7 +322,7 @@ impl Provider {
         id_token: Option<&str>,
         state: &str,
         now: Timestamp,
-    ) -> Result<Option<String>, Refused> {
+    ) -> Result<Option<Url>, Refused> {
         let metadata = self.metadata(now).await?;
         let Some(endpoint) = &metadata.end_session else {
             return Ok(None);
@@ -297,20 +340,15 @@ impl Provider {
             )
             .append_pair("state", state);
         drop(pairs);
-        Ok(Some(url.into()))
+        Ok(Some(url))
     }
 
-    /// The origins to which signing out may lead: the issuer's, and that of its end-session
-    /// endpoint, as far as it is known.
-    #[must_use]
-    pub fn origins(&self) -> Vec<String> {
-        let issuer = Url::parse(&self.settings.issuer).ok();
-        let end_session = self
-            .metadata
-            .known()
-            .and_then(|known| known.end_session.clone());
-        let urls = issuer.into_iter().chain(end_session);
-        let mut origins: Vec<String> = urls.map(|url| url.origin().ascii_serialization()).collect();
+    /// The origins whose pages sign people out: the issuer's, and that of its end-session endpoint.
+    pub async fn sign_out_origins(&self, now: Timestamp) -> Vec<String> {
+        let mut origins = vec![self.origin.clone()];
+        let metadata = self.metadata(now).await.ok();
+        let end_session = metadata.and_then(|metadata| metadata.end_session.clone());
+        origins.extend(end_session.map(|url| url.origin().ascii_serialization()));
         origins.dedup();
         origins
     }

@@ -192,13 +192,22 @@ async fn a_provider_that_comes_back_is_asked_again_after_a_moment() {
     })
     .await;
     site.provider.right();
+    // The sign-in page says so, and the other ways go on.
+    let silent = "Corporate sign-in does not answer now";
+    let page = site.browser.get("/login").await.text();
+    assert!(page.contains(silent), "{page}");
+    site.gateway.add("bea", &[]).await;
+    site.gateway.signed_in("bea").await;
     assert_eq!(site.browser.get(WANTED_AGAIN).await.status, 503);
     assert_eq!(site.provider.calls().metadata, 1);
     site.gateway
         .clock
         .advance(accesspoint::domain::time::Millis::seconds(5));
-    site.accepted().await;
+    let callback = site.callback().await;
+    assert_eq!(site.browser.get(&callback).await.status, 303);
     assert_eq!(site.provider.calls().metadata, 2);
+    let page = site.gateway.client().get("/login").await.text();
+    assert!(!page.contains(silent), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
