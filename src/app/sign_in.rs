@@ -10,6 +10,7 @@ use super::sources::Asked;
 use super::{App, workstation_name as first_name};
 use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::config::WhenFull;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::name::UserName;
 use crate::domain::person::Person;
@@ -324,6 +325,7 @@ impl App {
 
     /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With
     /// `enrol_for`, the wanted path, nothing can be done in it before a second factor is enrolled.
+    /// False where they have as many sessions as they may.
     ///
     /// # Errors
     ///
@@ -334,7 +336,8 @@ impl App {
         secret: &str,
         client: &Client,
         enrol_for: Option<&str>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let session = &self.config().session;
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
@@ -345,8 +348,9 @@ impl App {
             ticket: signed_in.ticket.clone(),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
-            life: self.config().session.absolute,
-            most: self.config().session.max_per_user,
+            life: session.absolute,
+            most: session.max_per_user,
+            refused_beyond: session.when_full == WhenFull::RefuseNewest,
             enrol_for: enrol_for.map(str::to_owned),
         };
         self.ledger().begin_session(new).await

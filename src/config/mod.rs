@@ -31,7 +31,7 @@ pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
     Database, DocumentRule, Documents, Launch, License, LicenseServer, Listen, Proxy, Session,
-    TlsFiles, Workstation,
+    TlsFiles, WhenFull, Workstation,
 };
 pub use sources::{
     ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::BODY_BYTES_MAX;
 use super::failure::Failure;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
@@ -265,9 +266,21 @@ impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
 pub(super) async fn read_form<T: DeserializeOwned>(
     request: Request,
 ) -> Result<(String, T), Failure> {
+    announces_no_more_than_is_read(&request)?;
     let form = Form::<WithToken<T>>::from_request(request, &()).await;
     let Form(form) = form.map_err(|rejection| Failure::form(&rejection))?;
     Ok((form.csrf_token, form.fields))
+}
+
+/// Refuses a body by the length that it announces, before any of it is waited for. Bodies of forms
+/// and of JSON are read up to the limit of all routes.
+pub(super) fn announces_no_more_than_is_read(request: &Request) -> Result<(), Failure> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        return Err(Problem::TooLarge.into());
+    }
+    Ok(())
 }
 
 /// Whether a browser asks ahead, for something that nobody has clicked yet.

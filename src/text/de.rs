@@ -876,6 +876,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::TooManySessions { .. }
         | Problem::PasswordEnded { .. }
         | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
@@ -1018,6 +1019,13 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Nicht angemeldet",
             "Ihr Konto ist gesperrt.".into(),
             "Ihre Administration kann es wieder freigeben.".into(),
+        ),
+        Problem::TooManySessions { most } => (
+            "Nicht angemeldet",
+            format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),
+            "Beenden Sie unter Mein Konto eine der Sitzungen, dort wo Sie angemeldet sind; eine, die \
+             niemand benutzt, endet von selbst."
+                .into(),
         ),
         Problem::PasswordEnded { name } => (
             "Nicht angemeldet",

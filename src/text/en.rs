@@ -838,6 +838,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::TooManySessions { .. }
         | Problem::PasswordEnded { .. }
         | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
@@ -978,6 +979,14 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Not signed in",
             "Your account is disabled.".into(),
             "Your administrator can enable it again.".into(),
+        ),
+        Problem::TooManySessions { most } => (
+            "Not signed in",
+            format!("You are signed in {most} times already, and that is as often as one can be.")
+                .into(),
+            "End one of the sessions at My account, where you are signed in; one that nobody uses ends \
+             by itself."
+                .into(),
         ),
         Problem::PasswordEnded { name } => (
             "Not signed in",

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::de::DeserializeOwned;
 
+use super::extract::announces_no_more_than_is_read;
 use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
@@ -46,6 +47,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        announces_no_more_than_is_read(&request)?;
         let body: Result<axum::Json<T>, JsonRejection> =
             axum::Json::from_request(request, app).await;
         Ok(Self(body?.0))

@@ -157,17 +157,17 @@ pub(in crate::http) async fn enter(
     signed_in: &SignedIn,
     wanted: &str,
 ) -> Result<Response, Failure> {
-    let answer = match app.next_step(signed_in, client).await? {
-        NextStep::Ask(challenge) => second_step::ask(app, asked, challenge, wanted)?,
-        NextStep::Enter => {
-            session::begin(app, session, signed_in, client, None).await?;
-            see_other(wanted)
+    let (enrol_for, to) = match app.next_step(signed_in, client).await? {
+        NextStep::Ask(challenge) => {
+            let asking = second_step::ask(app, asked, challenge, wanted)?;
+            return Ok(with_workstation(app, asking, signed_in));
         }
-        NextStep::Enrol => {
-            session::begin(app, session, signed_in, client, Some(wanted)).await?;
-            see_other(failure::SECOND_FACTORS_PATH)
-        }
+        NextStep::Enter => (None, wanted),
+        NextStep::Enrol => (Some(wanted), failure::SECOND_FACTORS_PATH),
     };
+    let begun = session::begin(app, session, signed_in, client, enrol_for).await;
+    begun.map_err(|error| Failure::not_begun(error, wanted))?;
+    let answer = see_other(to);
     Ok(with_workstation(app, answer, signed_in))
 }
 
