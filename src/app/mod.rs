@@ -11,6 +11,7 @@ pub mod estate;
 mod evidence;
 pub mod factors;
 pub mod identities;
+mod identity_gate;
 pub mod keys;
 pub mod mapping;
 pub mod oidc;
@@ -71,7 +72,7 @@ struct Inner {
     passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
     estate: Option<Arc<Estate>>,
-    under_way: UnderWay,
+    under_way: Arc<UnderWay>,
     strangers: Strangers,
     draining: AtomicBool,
     hosts: Vec<String>,
@@ -175,7 +176,7 @@ impl App {
             passkeys,
             oidc,
             estate,
-            under_way: UnderWay::default(),
+            under_way: Arc::default(),
             strangers: Strangers::default(),
             draining: AtomicBool::new(false),
         })))

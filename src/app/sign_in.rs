@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::arrive::{ArrivalRefusal, Arrived, ProviderSession, RefusedArrival};
 use super::sources::Asked;
+use super::under_way::Begun;
 use super::{App, workstation_name as first_name};
 use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -220,7 +221,7 @@ impl App {
         let prefix = &self.config().qlikview.user_prefix;
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
-        let keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
+        let mut keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
             Err(retry_at) => return Ok(Tried::Other(SignIn::TooMany { retry_at })),
@@ -244,7 +245,8 @@ impl App {
                 self.ledger().count_wrong_try(keys).await?;
                 SignIn::Failed
             }
-            Asked::Wrong => {
+            Asked::Wrong { of } => {
+                keys.extend(of.iter().map(|tried| tried.key.clone()));
                 self.ledger().note_wrong_try(keys, user, address).await?;
                 SignIn::Failed
             }
@@ -275,7 +277,7 @@ impl App {
     pub(super) async fn place(
         &self,
         keys: &[ThrottleKey],
-    ) -> Result<Result<super::under_way::Begun<'_>, Timestamp>, StoreError> {
+    ) -> Result<Result<Begun, Timestamp>, StoreError> {
         loop {
             let decided = self.0.under_way.next_decision();
             match self.admit(keys)? {
@@ -380,10 +382,10 @@ impl App {
         })
     }
 
-    fn admit(
+    pub(super) fn admit(
         &self,
         keys: &[ThrottleKey],
-    ) -> Result<Result<super::under_way::Begun<'_>, Admission>, StoreError> {
+    ) -> Result<Result<Begun, Admission>, StoreError> {
         let mut wrong = Vec::with_capacity(keys.len());
         for key in keys {
             wrong.push(self.ledger().wrong_tries(key)?);
@@ -424,14 +426,23 @@ impl App {
         name: &UserName,
         client: &Client,
     ) -> Result<Option<WorkstationId>, StoreError> {
+        let Some(here) = self.workstation_here(client)? else {
+            return Ok(None);
+        };
+        let lately = self.ledger().signed_in_lately(name, &here)?;
+        Ok(lately.then_some(here))
+    }
+
+    /// The workstation of this client, where the ledger knows it.
+    pub(super) fn workstation_here(
+        &self,
+        client: &Client,
+    ) -> Result<Option<WorkstationId>, StoreError> {
         let Some(hash) = client.workstation_hash() else {
             return Ok(None);
         };
-        let Some(workstation) = self.ledger().workstation_by_secret(&hash)? else {
-            return Ok(None);
-        };
-        let lately = self.ledger().signed_in_lately(name, &workstation.id)?;
-        Ok(lately.then_some(workstation.id))
+        let known = self.ledger().workstation_by_secret(&hash)?;
+        Ok(known.map(|workstation| workstation.id))
     }
 
     /// The workstation of this client, made where it is new, and the cookie that names it.

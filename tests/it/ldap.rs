@@ -8,7 +8,7 @@ use std::time::Duration;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::ldap::{Directory as Source, Limits};
 use accesspoint::config::Config;
-use accesspoint::domain::time::Timestamp;
+use accesspoint::domain::time::{Millis, Timestamp};
 use tempfile::TempDir;
 
 use crate::directory::{Directory, Entry, Request, SERVICE, Wrong};
@@ -87,7 +87,10 @@ fn now() -> Timestamp {
 }
 
 async fn asks(source: &Source, name: &str, password: &str) -> Answer {
-    source.check(name, &password.to_owned().into(), now()).await
+    let password = password.to_owned().into();
+    source
+        .check(name, &password, now(), Arc::new(|_| true))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,9 +167,7 @@ async fn d_02_what_is_typed_never_becomes_a_filter_or_a_dn() {
         "\"ann\"",
         "ann)(objectClass=*))(&(uid=x",
     ] {
-        door.gateway
-            .clock
-            .advance(accesspoint::domain::time::Millis::minutes(1));
+        door.gateway.clock.advance(Millis::minutes(1));
         door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
             .await;
         let filter = format!("(&(objectClass=person)(uid={name}))");
@@ -180,9 +181,7 @@ async fn d_02_what_is_typed_never_becomes_a_filter_or_a_dn() {
         assert_eq!(searched.collect::<Vec<_>>(), [filter]);
     }
     // White space at the ends makes no user name: nobody is asked.
-    door.gateway
-        .clock
-        .advance(accesspoint::domain::time::Millis::minutes(1));
+    door.gateway.clock.advance(Millis::minutes(1));
     door.refuses("ann ", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
         .await;
     assert_eq!(directory.requests(), []);
@@ -357,9 +356,14 @@ async fn d_04_a_server_that_keeps_failing_is_left_alone_for_a_while() {
     }
     assert_eq!(directory.connections(), 3);
     directory.does(Wrong::Nothing);
-    let later = now() + accesspoint::domain::time::Millis::seconds(30);
+    let later = now() + Millis::seconds(30);
     let answer = source
-        .check("ann", &LDAP_PASSWORD.to_owned().into(), later)
+        .check(
+            "ann",
+            &LDAP_PASSWORD.to_owned().into(),
+            later,
+            Arc::new(|_| true),
+        )
         .await;
     assert!(matches!(answer, Answer::Vouched { .. }));
 }
@@ -559,6 +563,81 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
     other.gateway.add("bea", &[]).await;
     directory.requests();
     assert_eq!(other.lets_in("bea", PASSWORD).await["user"], "bea");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_many_names_of_one_entry_do_not_dodge_the_limit() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let settings = setting.ldap(&[url], ALL).replace(
+        "(uid={username})",
+        "(|(uid={username})(mail={username})(cn={username}))",
+    );
+    let door = Door::with(&settings).await;
+    let names = [
+        "ann",
+        "ann@corp.example",
+        "Ann of the directory",
+        "ann  of the directory",
+    ];
+    for number in 0..10 {
+        let name = names[number % names.len()];
+        door.refuses(name, "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+    // None of the names has had its ten, and yet there were ten of Ann's. What is answered is what
+    // anybody's name is: else it would tell whose the names are.
+    for name in names {
+        door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+            .await;
+    }
+    assert_eq!(door.people(), [""; 0]);
+    // Others of the directory are not concerned, and Ann is let in after the minute.
+    assert_eq!(
+        door.gateway
+            .client()
+            .sign_in("ben", LDAP_PASSWORD)
+            .await
+            .status,
+        201
+    );
+    door.gateway.clock.advance(Millis::minutes(1));
+    door.lets_in("ann@corp.example", LDAP_PASSWORD).await;
+    // On the workstation on which she signed in she has a way in, whoever tries her names elsewhere.
+    for number in 0..10 {
+        let name = names[number % names.len()];
+        let answer = door.gateway.client().sign_in(name, "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let elsewhere = door.gateway.client().sign_in("ann", LDAP_PASSWORD).await;
+    elsewhere.problem(401, "SIGN_IN_FAILED");
+    door.lets_in("ann@corp.example", LDAP_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_tries_at_once_by_many_names_of_one_entry_slip_under_no_limit() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let mut ann = ann();
+    for number in 0..40 {
+        ann.add("uid", format!("ann-{number}").as_bytes());
+    }
+    directory.holds(vec![ann]);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    let tries = (0..40).map(|number| {
+        let mut client = door.gateway.client();
+        let name = format!("ann-{number}");
+        tokio::spawn(async move { client.sign_in(&name, "wrong").await.status.as_u16() })
+    });
+    for one in tries.collect::<Vec<_>>() {
+        let status = one.await.unwrap();
+        assert_eq!(status, 401);
+    }
+    let tried = directory
+        .requests()
+        .into_iter()
+        .filter(|request| matches!(request, Request::Bind { dn, .. } if dn == ANN_DN));
+    assert!((1..=10).contains(&tried.count()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

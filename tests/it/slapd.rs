@@ -118,7 +118,7 @@ fn settings(folder: &Path, authority: &Path) -> String {
 /// Ann is in analysts, which lie in staff, which lies in everybody, which lies in analysts again.
 /// Ben is in nothing. Two people are called twin. O'Neil has a name that filters dislike. The
 /// password of old has expired, that of reset was set by an administrator and must be changed, and
-/// locked has tried wrong ones too often.
+/// locked is locked.
 fn entries() -> String {
     let person = |uid: &str, dn: &str| {
         format!(
@@ -147,7 +147,7 @@ fn entries() -> String {
         person("o(neil)*", "uid=o\\28neil\\29\\2A,ou=people,dc=example"),
         "dn: cn=policy,dc=example\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\n\
          cn: policy\npwdAttribute: userPassword\npwdMaxAge: 86400\npwdMustChange: TRUE\n\
-         pwdLockout: TRUE\npwdMaxFailure: 3\n\n"
+         pwdLockout: TRUE\npwdMaxFailure: 0\n\n"
             .to_owned(),
         person("old", "uid=old,ou=people,dc=example")
             .replace("\n\n", "\npwdChangedTime: 20200101000000Z\n\n"),

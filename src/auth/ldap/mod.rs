@@ -70,6 +70,9 @@ impl Default for Limits {
     }
 }
 
+/// Asked before a password is tried: whether one of this subject may be tried now.
+pub type MayTry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A directory, which one or several servers hold. Clones share it.
 #[derive(Clone)]
 pub struct Directory(Arc<Inner>);
@@ -182,8 +185,15 @@ impl Directory {
         servers.iter().all(|server| server.breaker.is_failing(now))
     }
 
-    /// Checks a name and a password at the first server that answers.
-    pub async fn check(&self, name: &str, password: &Password, now: Timestamp) -> Answer {
+    /// Checks a name and a password at the first server that answers. Where the person that it finds
+    /// may not be tried now, the password is not, and is as good as wrong.
+    pub async fn check(
+        &self,
+        name: &str,
+        password: &Password,
+        now: Timestamp,
+        may_try: MayTry,
+    ) -> Answer {
         if password.as_str().is_empty() {
             return Answer::Wrong;
         }
@@ -193,9 +203,10 @@ impl Directory {
             }
             let inner = Arc::clone(&self.0);
             let (name, password) = (name.to_owned(), password.clone());
+            let may_try = Arc::clone(&may_try);
             let limits = self.0.limits;
             let asked = contained(limits.exchange + limits.groups, async move {
-                inner.exchange(index, &name, &password).await
+                inner.exchange(index, &name, &password, &may_try).await
             });
             match asked.await {
                 Ok(answer) => {
@@ -254,8 +265,9 @@ impl Inner {
         index: usize,
         name: &str,
         password: &Password,
+        may_try: &MayTry,
     ) -> Result<Answer, Fault> {
-        let verified = self.verify(index, name, password);
+        let verified = self.verify(index, name, password, may_try);
         let verified = in_time(self.limits.exchange, verified).await?;
         let Verified { ldap, entry } = match verified {
             Ok(verified) => verified,
@@ -275,6 +287,7 @@ impl Inner {
         index: usize,
         name: &str,
         password: &Password,
+        may_try: &MayTry,
     ) -> Result<Result<Verified, Answer>, Fault> {
         let (mut ldap, _) = self.service(index).await?;
         let mut entries = self.find(&mut ldap, name).await?;
@@ -287,6 +300,9 @@ impl Inner {
                 source = self.name,
                 "more than one entry has the name, or it has no DN"
             );
+            return Ok(Err(Answer::Wrong));
+        }
+        if !may_try(&subject(&entry)) {
             return Ok(Err(Answer::Wrong));
         }
         Ok(match self.bind_as(index, &entry.dn, password).await? {
