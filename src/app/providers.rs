@@ -9,7 +9,7 @@ use crate::auth::oidc::{
 };
 use crate::auth::trust::days_left;
 use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 
 /// How many days before its end a provider's certificate is worth a warning.
 const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
@@ -96,11 +96,11 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
     } else {
         ok("sign-in", format!("{name}: it answers, {keys} keys"))
     }];
-    if let Some(ahead) = probe.clock_ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0) {
-        let seconds = ahead.0 / 1_000;
-        let text = format!("{name}: its clock is {seconds} s ahead of ours; more than 60 s fails");
-        found.push(warning("sign-in", text));
-    }
+    found.extend(clock_finding(
+        name,
+        probe.clock_ahead,
+        "more than 60 s fails",
+    ));
     if let Some(certificate) = &probe.certificate {
         found.push(certificate_finding(name, certificate, now));
     }
@@ -108,6 +108,18 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
         found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));
     }
     found
+}
+
+/// That the clock of a server is not ours, where it is off by more than may be.
+pub(super) fn clock_finding(
+    name: &str,
+    ahead: Option<Millis>,
+    consequence: &str,
+) -> Option<CheckFinding> {
+    let ahead = ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0)?;
+    let seconds = ahead.0 / SECOND_MS;
+    let text = format!("{name}: its clock is {seconds} s ahead of ours; {consequence}");
+    Some(warning("sign-in", text))
 }
 
 /// How long the certificate of a server lasts.

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::pin::Pin;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, ClientBuilder, Response, redirect};
 
 use super::trust::{TrustError, client_config};
 use crate::config::Reach;
+use crate::domain::time::{SECOND_MS, Timestamp};
 
 /// A client that trusts the system's certificates and those of a file, follows no redirect, uses no
 /// proxy, reaches by names no other addresses than it may, and keeps the server's certificate for the
@@ -70,6 +72,16 @@ impl Resolve for Guarded {
     }
 }
 
+/// When an answer was made, by the clock of whoever made it; none where it does not say.
+pub(super) fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let format = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let text = headers.get(DATE)?.to_str().ok()?;
+    let date = time::PrimitiveDateTime::parse(text, format).ok()?;
+    Some(Timestamp(date.assume_utc().unix_timestamp() * SECOND_MS))
+}
+
 /// The whole body of an answer; none where it has more than so many bytes.
 ///
 /// # Errors
@@ -98,6 +110,19 @@ mod tests {
 
     use super::*;
     use crate::causes;
+
+    #[test]
+    fn a_date_header_is_an_instant() {
+        let at = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, text.parse().unwrap());
+            date_of(&headers)
+        };
+        let instant = "2026-11-24T12:00:01.000Z".parse().unwrap();
+        assert_eq!(at("Tue, 24 Nov 2026 12:00:01 GMT"), Some(instant));
+        assert_eq!(at("yesterday"), None);
+        assert_eq!(date_of(&HeaderMap::new()), None);
+    }
 
     /// Answers every connection once, and counts them.
     async fn answering() -> (SocketAddr, &'static AtomicUsize) {

@@ -699,6 +699,25 @@ async fn a_disabled_person_gets_the_answer_of_a_wrong_password() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_a_directory_whose_clock_is_off() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(std::slice::from_ref(&url), ALL)).await;
+    let people = Entry::new("ou=people,dc=example", "", &[]);
+    for (time, off) in [("20261124120059.0Z", false), ("20261124120500.0Z", true)] {
+        let root = Entry::new("", "", &[("currentTime", time)]);
+        directory.holds(vec![root, people.clone(), ann()]);
+        let found = door.gateway.app.check_password_sources().await;
+        let told = found.iter().find(|found| found.text.contains("clock"));
+        assert_eq!(told.is_some(), off, "{found:?}");
+        if let Some(told) = told {
+            let text = format!("hq, {url}: its clock is 300 s ahead of ours");
+            assert!(told.text.starts_with(&text), "{told:?}");
+        }
+    }
+}
+
 /// What `accesspoint check` says of the sources, and its exit code.
 fn checked(settings: &str) -> (i32, String) {
     let site = crate::support::Site::new();

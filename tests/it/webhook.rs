@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use accesspoint::app::check::Level;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::webhook::{
     Limits, NONCE_HEADER, SIGNATURE_HEADER, TIME_HEADER, Webhook, sign,
@@ -379,6 +380,28 @@ async fn check_reaches_a_webhook_without_asking_about_anybody() {
             .contains("fault   sign-in: hr: it cannot be asked"),
         "{}",
         ran.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_a_clock_that_is_off() {
+    let setting = Setting::new();
+    let receiver = setting.receiver().await;
+    let door = Door::with(&setting.hook(receiver.port)).await;
+    let found = async |date| {
+        receiver.does(Wrong::SaysDate(date));
+        let found = door.gateway.app.check_password_sources().await;
+        let mut found = found.into_iter();
+        found.find(|found| found.text.contains("clock"))
+    };
+    // The gateway's is 12:00:00.
+    assert_eq!(found("Tue, 24 Nov 2026 12:01:00 GMT").await, None);
+    let off = found("Tue, 24 Nov 2026 11:57:00 GMT").await.unwrap();
+    assert_eq!(off.level, Level::Warning);
+    assert!(
+        off.text
+            .starts_with("hr: its clock is -180 s ahead of ours"),
+        "{off:?}"
     );
 }
 

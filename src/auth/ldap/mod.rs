@@ -30,7 +30,7 @@ use super::trust::{TrustError, client_config};
 use crate::causes;
 use crate::config::{self, LDAP_GROUPS, LdapGroups};
 use crate::domain::mapping::{Claims, GROUPS_MAX};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{SECOND_MS, Timestamp};
 use wire::Address;
 
 /// Entries that a search asks for at a time.
@@ -38,6 +38,8 @@ const PAGE_ENTRIES: i32 = 500;
 /// Attributes that name an entry for ever, in the order in which they are looked for.
 const ENTRY_UUID: &str = "entryUUID";
 const OBJECT_GUID: &str = "objectGUID";
+/// The attribute in which a server tells the time.
+const CURRENT_TIME: &str = "currentTime";
 /// The result codes that matter here (RFC 4511).
 const SUCCESS: u32 = 0;
 const CONSTRAINT_VIOLATION: u32 = 19;
@@ -138,6 +140,8 @@ pub enum Fault {
 pub struct Probed {
     /// The server's certificate (DER).
     pub certificate: Option<Vec<u8>>,
+    /// The time there, where it says so; Active Directory does.
+    pub date: Option<Timestamp>,
 }
 
 impl Directory {
@@ -247,7 +251,10 @@ impl Directory {
                 vec!["1.1".to_owned()],
             )
             .await?;
-            Ok(Probed { certificate })
+            Ok(Probed {
+                certificate,
+                date: time_of(&mut ldap).await,
+            })
         })
         .await
     }
@@ -407,6 +414,24 @@ impl Inner {
     }
 }
 
+/// The time that a server tells of itself.
+async fn time_of(ldap: &mut Ldap) -> Option<Timestamp> {
+    let wanted = vec![CURRENT_TIME.to_owned()];
+    let found = search(ldap, "", Scope::Base, "(objectClass=*)", wanted).await;
+    let entry = found.ok()?.into_iter().next()?;
+    let told = values_of(&entry, CURRENT_TIME)?.first()?;
+    generalized_time(told)
+}
+
+/// An instant as directories write it (RFC 4517), by the whole second.
+fn generalized_time(text: &str) -> Option<Timestamp> {
+    let format = time::macros::format_description!("[year][month][day][hour][minute][second]");
+    let (digits, rest) = text.split_at_checked(14)?;
+    let is_utc = rest.ends_with('Z') && rest.starts_with(['Z', '.', ',']);
+    let at = time::PrimitiveDateTime::parse(digits, format).ok()?;
+    is_utc.then(|| Timestamp(at.assume_utc().unix_timestamp() * SECOND_MS))
+}
+
 enum Bound {
     Right,
     Wrong,
@@ -529,6 +554,23 @@ fn values_of<'a>(entry: &'a SearchEntry, name: &str) -> Option<&'a [String]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_directory_is_read() {
+        let at = "2026-11-24T12:00:01.000Z".parse().unwrap();
+        for text in ["20261124120001.0Z", "20261124120001Z", "20261124120001,5Z"] {
+            assert_eq!(generalized_time(text), Some(at), "{text}");
+        }
+        for text in [
+            "",
+            "20261124120001",
+            "20261124120001+0100",
+            "20261324120001Z",
+            "now",
+        ] {
+            assert_eq!(generalized_time(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_guid_is_written_as_the_tools_of_its_directory_write_it() {

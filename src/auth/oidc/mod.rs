@@ -30,6 +30,7 @@ pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
 use super::breaker::Breaker;
+use super::outgoing;
 use crate::config::Reach;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
@@ -362,8 +363,7 @@ impl Provider {
         let answer = self.http.get(&metadata::address(self.issuer())).await?;
         let metadata = Metadata::parse(answer.body(), &self.demands())?;
         let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
-        let date = answer.headers().get(header::DATE);
-        let date = date.and_then(|date| date.to_str().ok()).and_then(http_date);
+        let date = outgoing::date_of(answer.headers());
         let tls = answer.extensions().get::<TlsInfo>();
         Ok(Probe {
             clock_ahead: date.map(|date| date - now),
@@ -453,25 +453,9 @@ fn same_subject(told: &Map<String, Value>, subject: &str) -> Result<(), Refused>
     ))
 }
 
-/// The instant of a `Date` header.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let format = time::macros::format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    let date = time::PrimitiveDateTime::parse(text, format).ok()?;
-    Some(Timestamp(date.assume_utc().unix_timestamp() * 1_000))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_header_is_an_instant() {
-        let at = http_date("Tue, 24 Nov 2026 12:00:01 GMT").unwrap();
-        assert_eq!(at, "2026-11-24T12:00:01.000Z".parse().unwrap());
-        assert_eq!(http_date("yesterday"), None);
-    }
 
     #[test]
     fn secrets_are_not_shown() {
