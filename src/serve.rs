@@ -239,6 +239,9 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
     )
     .await;
     tasks.shutdown().await;
+    if let Err(error) = app.tell_all_left_out().await {
+        tracing::warn!(%error, "refusals were left out of the audit, and that is not told");
+    }
     // Both wait: the watch for a reading of the folder, the ledger for its last transaction.
     let closing = tokio::task::spawn_blocking(move || {
         watch.stop();

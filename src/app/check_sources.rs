@@ -3,12 +3,16 @@
 
 use super::App;
 use super::check::{CheckFinding, fault, ok};
-use super::providers::certificate_finding;
+use super::providers::{certificate_finding, clock_finding};
 use super::sources::PasswordSource;
 use crate::auth::ldap::Directory;
 use crate::auth::webhook::Webhook;
 use crate::causes;
 use crate::domain::time::Timestamp;
+
+/// What a clock that is off means.
+const OFF_CLOCK: &str = "passwords and certificates may end too early or too late there";
+const OFF_CLOCK_OF_WEBHOOK: &str = "a receiver that looks at the time of a request refuses it";
 
 impl App {
     /// Tries every server of the directories and the webhooks in use, without anybody's password.
@@ -36,6 +40,8 @@ async fn directory_findings(directory: &Directory, now: Timestamp) -> Vec<CheckF
                 found.push(ok("sign-in", text));
                 let certificate = probed.certificate.as_deref();
                 found.extend(certificate.map(|der| certificate_finding(&server, der, now)));
+                let ahead = probed.date.map(|date| date - now);
+                found.extend(clock_finding(&server, ahead, OFF_CLOCK));
             }
             Err(why) => {
                 let why = causes::in_one_line(&why);
@@ -53,6 +59,8 @@ async fn webhook_findings(webhook: &Webhook, now: Timestamp) -> Vec<CheckFinding
             let mut found = vec![ok("sign-in", format!("{name}: the webhook can be reached"))];
             let certificate = probed.certificate.as_deref();
             found.extend(certificate.map(|der| certificate_finding(name, der, now)));
+            let ahead = probed.date.map(|date| date - now);
+            found.extend(clock_finding(name, ahead, OFF_CLOCK_OF_WEBHOOK));
             found
         }
         Err(why) => {

@@ -9,8 +9,10 @@ mod check_sources;
 mod deep_link;
 pub mod documents;
 pub mod estate;
+mod evidence;
 pub mod factors;
 pub mod identities;
+mod identity_gate;
 pub mod keys;
 pub mod mapping;
 pub mod oidc;
@@ -46,6 +48,7 @@ use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
 use crate::store::{Store, StoreError, StoreOptions};
 use estate::{Estate, EstateSetUpError};
+use evidence::Strangers;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
 use under_way::UnderWay;
@@ -69,7 +72,8 @@ struct Inner {
     passkeys: Option<Passkeys>,
     oidc: BTreeMap<String, Provider>,
     estate: Option<Arc<Estate>>,
-    under_way: UnderWay,
+    under_way: Arc<UnderWay>,
+    strangers: Strangers,
     draining: AtomicBool,
     hosts: Vec<String>,
 }
@@ -172,7 +176,8 @@ impl App {
             passkeys,
             oidc,
             estate,
-            under_way: UnderWay::default(),
+            under_way: Arc::default(),
+            strangers: Strangers::default(),
             draining: AtomicBool::new(false),
         })))
     }

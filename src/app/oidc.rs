@@ -3,14 +3,17 @@
 //! An attempt is a row: its state by hash, for one browser, taken once. Every refusal leaves one
 //! audit event with its reason, and keeps the path that was wanted.
 
+use std::net::IpAddr;
+
 use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::sign_in::{Client, SignedIn};
 use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
+use crate::domain::time::Millis;
 use crate::store::{
-    Actor, Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
+    Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
 
 /// What an ID token is sealed for.
@@ -48,6 +51,13 @@ pub enum Begun {
     },
     /// It could not be begun.
     Refused(NotSignedIn),
+    /// So many are begun from this address that this one has to wait.
+    Busy {
+        /// For how long.
+        wait: Millis,
+        /// Where to go after starting again: a path.
+        wanted: String,
+    },
 }
 
 /// What came of a callback.
@@ -81,6 +91,8 @@ pub enum Finished {
 pub struct ProviderSignOut {
     /// Where the browser goes.
     pub to: String,
+    /// Whether that is at the issuer's origin, which is the one that a form of ours may lead to.
+    pub at_issuer: bool,
     /// What it brings back.
     pub state: String,
 }
@@ -92,11 +104,18 @@ impl App {
         self.0.oidc.contains_key(name)
     }
 
-    /// The origins to which signing out of a session from this source may lead.
+    /// The origin of the provider from which sessions of this source come; none of other sources.
     #[must_use]
-    pub fn sign_out_origins(&self, source: &str) -> Vec<String> {
-        let provider = self.0.oidc.get(source);
-        provider.map(Provider::origins).unwrap_or_default()
+    pub fn provider_origin(&self, source: &str) -> Option<&str> {
+        self.0.oidc.get(source).map(Provider::origin)
+    }
+
+    /// The origins whose pages sign people out of a provider; none where there is no such provider.
+    pub async fn sign_out_origins(&self, name: &str) -> Vec<String> {
+        match self.0.oidc.get(name) {
+            Some(provider) => provider.sign_out_origins(self.now()).await,
+            None => Vec::new(),
+        }
     }
 
     /// The issuer of a provider's metadata.
@@ -119,6 +138,9 @@ impl App {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(None);
         };
+        if let Err(wait) = self.begins(browser.client.address) {
+            return Ok(Some(Begun::Busy { wait, wanted }));
+        }
         let (state, nonce, verifier) = (
             self.fresh().token(),
             self.fresh().token(),
@@ -192,6 +214,35 @@ impl App {
         }))
     }
 
+    /// Refuses an answer of a provider that was posted, though a query was asked for; its attempt goes
+    /// on. Answers the wanted path; `None` where there is no provider of that name.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn refuse_posted(
+        &self,
+        name: &str,
+        browser: Browser<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        if !self.has_provider(name) {
+            return Ok(None);
+        }
+        let wanted = self.last_wanted(name, browser)?;
+        let refused = Refused::new(Reason::Posted, "a query was asked for");
+        let refused = self.refuse(name, refused, None, wanted, browser).await?;
+        Ok(Some(refused.wanted))
+    }
+
+    /// The path that a browser wanted when it began its last attempt at this provider.
+    fn last_wanted(&self, name: &str, browser: Browser<'_>) -> Result<String, StoreError> {
+        let last = match browser.hash() {
+            Some(hash) => self.ledger().last_wanted(&hash, name)?,
+            None => None,
+        };
+        Ok(last.unwrap_or_else(|| "/".to_owned()))
+    }
+
     /// Takes the attempt of a callback, or says what the callback comes to without one.
     async fn take_attempt_of<'a>(
         &self,
@@ -199,30 +250,23 @@ impl App {
         callback: &'a Callback,
         browser: Browser<'_>,
     ) -> Result<Result<(Attempt, &'a str), Finished>, StoreError> {
-        let hash = browser.hash();
-        let last_wanted = || match &hash {
-            Some(hash) => self.ledger().last_wanted(hash, name),
-            None => Ok(None),
-        };
-        let start = || "/".to_owned();
+        let last_wanted = || self.last_wanted(name, browser);
         let (reason, wanted) = match (callback.twice, callback.state.as_deref()) {
-            (true, _) => (Reason::ParameterTwice, last_wanted()?.unwrap_or_else(start)),
-            (_, None) => (Reason::StateMissing, last_wanted()?.unwrap_or_else(start)),
+            (true, _) => (Reason::ParameterTwice, last_wanted()?),
+            (_, None) => (Reason::StateMissing, last_wanted()?),
             (_, Some(state)) => {
                 let state_hash = hash_secret(SecretKind::AttemptState, state);
-                let taking = self
-                    .ledger()
-                    .take_attempt(state_hash, hash.clone(), name.to_owned());
+                let taking =
+                    self.ledger()
+                        .take_attempt(state_hash, browser.hash(), name.to_owned());
                 match taking.await? {
                     Taken::Ready(attempt) => return Ok(Ok((attempt, state))),
                     Taken::Restart { wanted } => return Ok(Err(Finished::Again { wanted })),
                     Taken::Expired { wanted } => (Reason::StateExpired, wanted),
                     Taken::Used { wanted } => (Reason::StateUsed, wanted),
                     Taken::OtherSource { wanted } => (Reason::OtherSource, wanted),
-                    Taken::OtherBrowser => {
-                        (Reason::OtherBrowser, last_wanted()?.unwrap_or_else(start))
-                    }
-                    Taken::Unknown => (Reason::StateUnknown, last_wanted()?.unwrap_or_else(start)),
+                    Taken::OtherBrowser => (Reason::OtherBrowser, last_wanted()?),
+                    Taken::Unknown => (Reason::StateUnknown, last_wanted()?),
                 }
             }
         };
@@ -259,7 +303,7 @@ impl App {
         provider.finish(answer, self.fresh(), now).await
     }
 
-    /// Writes a refusal into the audit.
+    /// Tells the audit of a refusal.
     async fn refuse(
         &self,
         name: &str,
@@ -268,13 +312,15 @@ impl App {
         wanted: String,
         browser: Browser<'_>,
     ) -> Result<NotSignedIn, StoreError> {
-        tracing::info!(source = name, %refused, "a sign-in was refused");
+        let address = browser.client.address;
         let mut event = Event::new(EventKind::SignInRefused)
             .with("source", name)
-            .with("address", browser.client.address.to_string())
-            .with("detail", refused.detail);
+            .with("address", address.to_string())
+            .with("detail", refused.detail.clone());
         event.code = Some(refused.reason.code().to_owned());
-        self.ledger().note(event, Actor::gateway()).await?;
+        if self.note_stranger(event, address).await? {
+            tracing::info!(source = name, %refused, "a sign-in was refused");
+        }
         Ok(NotSignedIn {
             reason: refused.reason,
             said,
@@ -304,7 +350,11 @@ impl App {
         let provider = self.0.oidc.get(source)?;
         let state = self.fresh().token();
         match provider.end_session_url(id_token, &state, self.now()).await {
-            Ok(to) => to.map(|to| ProviderSignOut { to, state }),
+            Ok(to) => to.map(|to| ProviderSignOut {
+                at_issuer: to.origin().ascii_serialization() == provider.origin(),
+                to: to.into(),
+                state,
+            }),
             Err(refused) => {
                 tracing::warn!(source, %refused, "signing out ends here, not at the provider");
                 None
@@ -321,6 +371,7 @@ impl App {
         &self,
         name: &str,
         token: &str,
+        from: IpAddr,
     ) -> Result<Result<usize, Refused>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(Err(Refused::new(
@@ -345,22 +396,30 @@ impl App {
             }
             Err(refused) => refused,
         };
-        self.refuse_logout(name, &refused).await?;
+        self.refuse_logout(name, &refused, from).await?;
         Ok(Err(refused))
     }
 
-    /// Writes a refused wish to end sessions into the audit.
+    /// Tells the audit of a refused wish to end sessions.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn refuse_logout(&self, name: &str, refused: &Refused) -> Result<(), StoreError> {
-        tracing::info!(source = name, %refused, "a logout was refused");
+    pub async fn refuse_logout(
+        &self,
+        name: &str,
+        refused: &Refused,
+        from: IpAddr,
+    ) -> Result<(), StoreError> {
         let mut event = Event::new(EventKind::LogoutRefused)
             .with("source", name)
+            .with("address", from.to_string())
             .with("detail", refused.detail.clone());
         event.code = Some(refused.reason.code().to_owned());
-        self.ledger().note(event, Actor::gateway()).await
+        if self.note_stranger(event, from).await? {
+            tracing::info!(source = name, %refused, "a logout was refused");
+        }
+        Ok(())
     }
 
     /// Ends the session that a provider names in a frame of its logout page. A browser sends no

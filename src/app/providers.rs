@@ -9,10 +9,11 @@ use crate::auth::oidc::{
 };
 use crate::auth::trust::days_left;
 use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 
 /// How many days before its end a provider's certificate is worth a warning.
 const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
+
 /// The providers in use, by name.
 pub(super) fn in_use(config: &Config) -> Result<BTreeMap<String, Provider>, StartError> {
     let used = config.sign_in.sources.iter();
@@ -49,7 +50,7 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
         max_age: oidc.max_age,
         acr_values: oidc.acr_values.clone(),
         ca_file: oidc.ca_file.clone(),
-        allow_http_loopback: oidc.allow_http_loopback,
+        reach: oidc.reach,
         timeout: oidc.timeout,
     })
 }
@@ -95,11 +96,11 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
     } else {
         ok("sign-in", format!("{name}: it answers, {keys} keys"))
     }];
-    if let Some(ahead) = probe.clock_ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0) {
-        let seconds = ahead.0 / 1_000;
-        let text = format!("{name}: its clock is {seconds} s ahead of ours; more than 60 s fails");
-        found.push(warning("sign-in", text));
-    }
+    found.extend(clock_finding(
+        name,
+        probe.clock_ahead,
+        "more than 60 s fails",
+    ));
     if let Some(certificate) = &probe.certificate {
         found.push(certificate_finding(name, certificate, now));
     }
@@ -107,6 +108,18 @@ fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
         found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));
     }
     found
+}
+
+/// That the clock of a server is not ours, where it is off by more than may be.
+pub(super) fn clock_finding(
+    name: &str,
+    ahead: Option<Millis>,
+    consequence: &str,
+) -> Option<CheckFinding> {
+    let ahead = ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0)?;
+    let seconds = ahead.0 / SECOND_MS;
+    let text = format!("{name}: its clock is {seconds} s ahead of ours; {consequence}");
+    Some(warning("sign-in", text))
 }
 
 /// How long the certificate of a server lasts.

@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use super::arrive::{ArrivalRefusal, Arrived, ProviderSession, RefusedArrival};
 use super::sources::Asked;
+use super::under_way::Begun;
 use super::{App, workstation_name as first_name};
 use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::config::WhenFull;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::name::UserName;
 use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{
-    Actor, LOCAL_SOURCE, NewSession, Side, StoreError, TicketSession, WorkstationSeen,
-};
+use crate::store::{LOCAL_SOURCE, NewSession, Side, StoreError, TicketSession, WorkstationSeen};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -74,7 +74,7 @@ pub enum SignIn {
     Refused(ArrivalRefusal),
     /// The password is right, but has ended at its source.
     PasswordEnded {
-        /// The source.
+        /// The source, as people call it.
         source: String,
     },
     /// The name or the password is not right, or belongs to a source that does not answer: one
@@ -230,7 +230,7 @@ impl App {
         let prefix = &self.config().qlikview.user_prefix;
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
-        let keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
+        let mut keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
             Err(retry_at) => return Ok(Tried::Other(SignIn::TooMany { retry_at })),
@@ -254,18 +254,23 @@ impl App {
                 self.ledger().count_wrong_try(keys).await?;
                 SignIn::Failed
             }
-            Asked::Wrong => {
+            Asked::Wrong { of } => {
+                keys.extend(of.iter().map(|tried| tried.key.clone()));
                 self.ledger().note_wrong_try(keys, user, address).await?;
                 SignIn::Failed
             }
             Asked::PasswordEnded { source } => {
                 let code = "PASSWORD_EXPIRED";
-                self.note_refused(code, &source, user, address).await?;
-                SignIn::PasswordEnded { source }
+                self.note_refused(code, &source, user, &attempt.client)
+                    .await?;
+                SignIn::PasswordEnded {
+                    source: self.config().sign_in.label(&source).to_owned(),
+                }
             }
             Asked::Down { source } => {
                 let code = "UPSTREAM_SIGN_IN_SILENT";
-                self.note_refused(code, &source, user, address).await?;
+                self.note_refused(code, &source, user, &attempt.client)
+                    .await?;
                 SignIn::Failed
             }
             Asked::Busy(busy) => SignIn::Busy {
@@ -281,7 +286,7 @@ impl App {
     pub(super) async fn place(
         &self,
         keys: &[ThrottleKey],
-    ) -> Result<Result<super::under_way::Begun<'_>, Timestamp>, StoreError> {
+    ) -> Result<Result<Begun, Timestamp>, StoreError> {
         loop {
             let decided = self.0.under_way.next_decision();
             match self.admit(keys)? {
@@ -319,17 +324,18 @@ impl App {
         code: &str,
         source: &str,
         user: Option<String>,
-        address: String,
+        client: &Client,
     ) -> Result<(), StoreError> {
         let mut event = Event::new(EventKind::SignInRefused)
             .with("source", source)
-            .with("address", address);
+            .with("address", client.address.to_string());
         event.user = user;
         event.code = Some(code.to_owned());
-        self.ledger().note(event, Actor::gateway()).await
+        self.note_stranger(event, client.address).await.map(drop)
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. False where
+    /// they have as many sessions as they may.
     ///
     /// # Errors
     ///
@@ -340,7 +346,8 @@ impl App {
         secret: &str,
         client: &Client,
         begins: Begins<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let session = &self.config().session;
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
@@ -351,8 +358,9 @@ impl App {
             ticket: signed_in.ticket.clone(),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
-            life: self.config().session.absolute,
-            most: self.config().session.max_per_user,
+            life: session.absolute,
+            most: session.max_per_user,
+            refused_beyond: session.when_full == WhenFull::RefuseNewest,
             enrol_for: begins.enrol_for.map(str::to_owned),
             side: begins.side,
         };
@@ -383,10 +391,10 @@ impl App {
         })
     }
 
-    fn admit(
+    pub(super) fn admit(
         &self,
         keys: &[ThrottleKey],
-    ) -> Result<Result<super::under_way::Begun<'_>, Admission>, StoreError> {
+    ) -> Result<Result<Begun, Admission>, StoreError> {
         let mut wrong = Vec::with_capacity(keys.len());
         for key in keys {
             wrong.push(self.ledger().wrong_tries(key)?);
@@ -427,14 +435,23 @@ impl App {
         name: &UserName,
         client: &Client,
     ) -> Result<Option<WorkstationId>, StoreError> {
+        let Some(here) = self.workstation_here(client)? else {
+            return Ok(None);
+        };
+        let lately = self.ledger().signed_in_lately(name, &here)?;
+        Ok(lately.then_some(here))
+    }
+
+    /// The workstation of this client, where the ledger knows it.
+    pub(super) fn workstation_here(
+        &self,
+        client: &Client,
+    ) -> Result<Option<WorkstationId>, StoreError> {
         let Some(hash) = client.workstation_hash() else {
             return Ok(None);
         };
-        let Some(workstation) = self.ledger().workstation_by_secret(&hash)? else {
-            return Ok(None);
-        };
-        let lately = self.ledger().signed_in_lately(name, &workstation.id)?;
-        Ok(lately.then_some(workstation.id))
+        let known = self.ledger().workstation_by_secret(&hash)?;
+        Ok(known.map(|workstation| workstation.id))
     }
 
     /// The workstation of this client, made where it is new, and the cookie that names it.

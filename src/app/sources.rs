@@ -4,6 +4,7 @@
 //! one. A source that is down is passed by, unless the name is known to be its own.
 
 use super::arrive::{Arrival, Arrived};
+use super::identity_gate::{IdentityGate, IdentityTry};
 use super::sign_in::{Attempt, Client};
 use super::{App, StartError};
 use crate::auth::answer::Answer;
@@ -36,8 +37,8 @@ pub(super) enum Asked {
     },
     /// A source vouches for somebody, who was let in or not.
     Arrived(Arrived),
-    /// The name or the password is not right.
-    Wrong,
+    /// The name or the password is not right; whose try it was, where a source found somebody.
+    Wrong { of: Option<IdentityTry> },
     /// The password is right, but has ended there.
     PasswordEnded { source: String },
     /// The source that owns the name does not answer.
@@ -131,6 +132,24 @@ impl App {
             .collect()
     }
 
+    /// All sources that did not answer when they were asked a moment ago, as people call them, in the
+    /// order of the configuration.
+    #[must_use]
+    pub fn silent_ways(&self) -> Vec<String> {
+        let now = self.now();
+        let sign_in = &self.config().sign_in;
+        let is_silent = |name: &str| {
+            let mut passwords = self.0.sources.all();
+            let provider = self.0.oidc.get(name);
+            provider.is_some_and(|provider| provider.is_down(now))
+                || passwords.any(|source| source.name() == name && source.is_down(now))
+        };
+        let used = sign_in.sources.iter();
+        used.filter(|source| is_silent(&source.name))
+            .map(|source| sign_in.label(&source.name).to_owned())
+            .collect()
+    }
+
     /// Asks the sources about a name and a password. Where the ledger knows whose name it is, that
     /// source alone is asked; of several that a person is linked to, the first.
     pub(super) async fn ask_sources(
@@ -146,7 +165,7 @@ impl App {
         if let Some(owner) = self.0.sources.all().find(owns) {
             return Ok(match self.ask_source(owner, name, attempt).await? {
                 Said::Asked(asked) => asked,
-                Said::Unknown => Asked::Wrong,
+                Said::Unknown => Asked::Wrong { of: None },
                 Said::Down => Asked::Down {
                     source: owner.name().to_owned(),
                 },
@@ -157,7 +176,7 @@ impl App {
                 return Ok(asked);
             }
         }
-        Ok(Asked::Wrong)
+        Ok(Asked::Wrong { of: None })
     }
 
     /// Asks whether a password of the gateway's own is right. An unknown name takes as long.
@@ -168,7 +187,7 @@ impl App {
     ) -> Result<Asked, StoreError> {
         Ok(match self.check_local(name, attempt).await? {
             Said::Asked(asked) => asked,
-            Said::Unknown | Said::Down => Asked::Wrong,
+            Said::Unknown | Said::Down => Asked::Wrong { of: None },
         })
     }
 
@@ -180,26 +199,29 @@ impl App {
     ) -> Result<Said, StoreError> {
         let now = self.now();
         let password = &attempt.password;
-        let answer = match (source, name) {
+        let (answer, of) = match (source, name) {
             (PasswordSource::Local, name) => return self.check_local(name, attempt).await,
             // A name that cannot be one is nobody's.
             (_, None) => return Ok(Said::Unknown),
             (PasswordSource::Ldap(directory), Some(name)) => {
-                directory.check(name.as_typed(), password, now).await
+                let (gate, may_try) = IdentityGate::new(self, directory.name(), &attempt.client);
+                let answer = directory.check(name.as_typed(), password, now, may_try);
+                (answer.await, gate.outcome()?)
             }
             (PasswordSource::Webhook(webhook), Some(name)) => {
                 let nonce = self.fresh().id();
                 let answer = webhook.check(name.as_typed(), password, &nonce, now).await;
-                only_about(answer, name, self)
+                (only_about(answer, name, self), None)
             }
         };
-        self.take(source, answer, &attempt.client).await
+        self.take(source, answer, of, &attempt.client).await
     }
 
     async fn take(
         &self,
         source: &PasswordSource,
         answer: Answer,
+        of: Option<IdentityTry>,
         client: &Client,
     ) -> Result<Said, StoreError> {
         let source = source.name().to_owned();
@@ -214,7 +236,7 @@ impl App {
                 Said::Asked(Asked::Arrived(self.arrive(arrival, client).await?))
             }
             Answer::Unknown => Said::Unknown,
-            Answer::Wrong => Said::Asked(Asked::Wrong),
+            Answer::Wrong => Said::Asked(Asked::Wrong { of }),
             Answer::PasswordEnded => Said::Asked(Asked::PasswordEnded { source }),
             Answer::Down => Said::Down,
         })
@@ -242,7 +264,7 @@ impl App {
                 person,
                 outdated: hash.filter(|_| verdict.needs_rehash),
             }),
-            Some(_) => Said::Asked(Asked::Wrong),
+            Some(_) => Said::Asked(Asked::Wrong { of: None }),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Sign-ins under way: parallel tries cannot slip under a limit, and right ones never count.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -15,18 +15,18 @@ pub(super) struct UnderWay {
 }
 
 /// A try that has begun; it stops counting when this is dropped.
-pub(super) struct Begun<'a> {
-    under_way: &'a UnderWay,
+pub(super) struct Begun {
+    under_way: Arc<UnderWay>,
     keys: Vec<String>,
 }
 
 impl UnderWay {
     /// Begins a try if `admits` says so of the counts of its keys; one step for all keys.
     pub(super) fn begin<R>(
-        &self,
+        self: &Arc<Self>,
         keys: &[ThrottleKey],
         admits: impl FnOnce(&[usize]) -> Result<(), R>,
-    ) -> Result<Begun<'_>, R> {
+    ) -> Result<Begun, R> {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let now: Vec<usize> = keys
@@ -38,7 +38,7 @@ impl UnderWay {
             *counts.entry(key.clone()).or_insert(0) += 1;
         }
         Ok(Begun {
-            under_way: self,
+            under_way: Arc::clone(self),
             keys,
         })
     }
@@ -57,7 +57,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
         let mut counts = self
             .under_way

@@ -30,6 +30,9 @@ impl App {
             Ok(swept) => tracing::debug!(?swept, "swept"),
             Err(error) => tracing::warn!(%error, "the ledger could not be swept"),
         }
+        if let Err(error) = self.tell_left_out().await {
+            tracing::warn!(%error, "refusals were left out of the audit, and that is not told");
+        }
     }
 
     async fn watch_invariants(&self) {

@@ -92,6 +92,8 @@ pub enum Fault {
 pub struct Probed {
     /// The server's certificate (DER).
     pub certificate: Option<Vec<u8>>,
+    /// The time there, where it says so.
+    pub date: Option<Timestamp>,
 }
 
 /// Why a webhook cannot be set up.
@@ -133,7 +135,7 @@ impl Webhook {
     ///
     /// The file with trusted certificates cannot be used.
     pub fn new(name: &str, settings: &config::Webhook, limits: Limits) -> Result<Self, SetUpError> {
-        let client = outgoing::client(settings.ca_file.as_deref())?
+        let client = outgoing::client(settings.ca_file.as_deref(), settings.reach)?
             .https_only(true)
             .connect_timeout(limits.connect)
             .timeout(limits.answer)
@@ -197,7 +199,10 @@ impl Webhook {
         let response = asked.map_err(without_url)?;
         let info = response.extensions().get::<TlsInfo>();
         let certificate = info.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
-        Ok(Probed { certificate })
+        Ok(Probed {
+            certificate,
+            date: outgoing::date_of(response.headers()),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::Uri;
+use url::{Host, Url};
 
 const HTTPS_PORT: u16 = 443;
 
@@ -88,11 +89,18 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Option<Uri> {
 /// Whether the host of a URL is this machine itself, by name or address.
 pub(super) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
+    let by_name = host.eq_ignore_ascii_case("localhost");
+    by_name || address_of(uri).is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+/// The address that is the host of a URL; none where that is a name. Clients read `2130706433` and
+/// `0x7f.1` as addresses too.
+pub(super) fn address_of(uri: &Uri) -> Option<IpAddr> {
+    match Url::parse(&uri.to_string()).ok()?.host()? {
+        Host::Ipv4(address) => Some(IpAddr::V4(address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(address)),
+        Host::Domain(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +179,7 @@ mod tests {
         assert!(loopback("http://localhost:80"));
         assert!(loopback("http://127.9.9.9/x"));
         assert!(loopback("http://[::1]:80"));
+        assert!(loopback("http://2130706433/") && loopback("http://0x7f.1/"));
         assert!(!loopback("http://localhost.example"));
         assert!(!loopback("http://10.0.0.1"));
     }

@@ -10,6 +10,7 @@ mod error;
 mod mapping;
 mod network;
 mod qlikview;
+mod reach;
 mod second_factor;
 mod secret;
 mod section;
@@ -25,11 +26,12 @@ pub use compat::Compat;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use network::{BadNetwork, Network, Networks};
 pub use qlikview::{ManagementAccount, QlikView};
+pub use reach::Reach;
 pub use second_factor::{SecondFactor, SecondFactorRule};
 pub use secret::Secret;
 pub use site::{
     Database, DocumentRule, Documents, Help, Launch, License, LicenseServer, Listen, Proxy,
-    Session, TlsFiles, Workstation,
+    Session, TlsFiles, WhenFull, Workstation,
 };
 pub use sources::{
     ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,

@@ -260,8 +260,19 @@ pub struct Session {
     pub idle: Millis,
     /// From signing in, whatever happens.
     pub absolute: Millis,
-    /// How many sessions a person may have at once; the oldest end.
+    /// How many sessions a person may have at once.
     pub max_per_user: u32,
+    /// What becomes of one too many.
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a session that is one too many for its person (S-10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It begins, and the oldest ends.
+    EndOldest,
+    /// It does not begin.
+    RefuseNewest,
 }
 
 impl Session {
@@ -269,11 +280,17 @@ impl Session {
         let idle = section.integer("idle_minutes", &(1..=30 * 24 * 60));
         let absolute = section.integer("absolute_hours", &(1..=YEAR_HOURS));
         let most = section.integer("max_per_user", &(1..=1_000));
+        let words = [
+            ("end_oldest", WhenFull::EndOldest),
+            ("refuse_newest", WhenFull::RefuseNewest),
+        ];
+        let when_full = section.parsed("when_full", one_of(&words));
         section.finish();
         Self {
             idle: Millis::minutes(idle.unwrap_or(480)),
             absolute: Millis::hours(absolute.unwrap_or(24)),
             max_per_user: most.and_then(|most| most.try_into().ok()).unwrap_or(20),
+            when_full: when_full.unwrap_or(WhenFull::EndOldest),
         }
     }
 }

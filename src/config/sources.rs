@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::{is_loopback, parse_url};
+use super::address::{address_of, is_loopback, parse_url};
 use super::mapping::read_mapping;
+use super::reach::Reach;
 use super::secret::Secret;
 use super::section::{Section, one_of};
 use crate::domain::mapping::{ClaimPath, Mapping};
@@ -20,6 +21,9 @@ const ID_TOKEN_ALGS: [&str; 9] = [
 const ID_TOKEN_ALGS_DEFAULT: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 /// 400 days, in minutes.
 const MAX_AGE_MINUTES_MAX: i64 = 576_000;
+/// What is said of an address that calls must not reach.
+const NOT_TO_BE_CALLED: &str = "this address must not be called (link-local, or not allowed by \
+     allow_http_loopback or private_addresses)";
 /// How long an answer of a provider may take.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -120,11 +124,13 @@ impl SignIn {
         self.mapping(source).or_else(unused)
     }
 
-    /// What people call a source: the label of a provider, else its name.
+    /// What people call a source: its label, else its name.
     #[must_use]
     pub fn label<'a>(&'a self, source: &'a str) -> &'a str {
-        let oidc = self.oidc.get(source);
-        oidc.map_or(source, |oidc| oidc.label.as_str())
+        let oidc = self.oidc.get(source).map(|oidc| &oidc.label);
+        let ldap = self.ldap.get(source).map(|ldap| &ldap.label);
+        let webhook = self.webhook.get(source).map(|hook| &hook.label);
+        oidc.or(ldap).or(webhook).map_or(source, String::as_str)
     }
 
     /// The settings that are there, in use or not, and how many rules each has.
@@ -158,8 +164,9 @@ pub struct Oidc {
     pub ca_file: Option<PathBuf>,
     /// What is asked for; always with `openid`.
     pub scopes: Vec<String>,
-    /// Whether the issuer may be plain http, on loopback alone.
-    pub allow_http_loopback: bool,
+    /// Which addresses calls to it may reach; the issuer may be plain http on this machine alone,
+    /// where that is allowed.
+    pub reach: Reach,
     /// How we show that it is us; as the provider's metadata offers where it is absent.
     pub client_auth: Option<ClientAuthKind>,
     /// Our private key there, PEM.
@@ -183,8 +190,11 @@ impl Oidc {
         section.demand("issuer");
         section.demand("client_id");
         let label = section.text("label");
-        let allow_http_loopback = section.flag("allow_http_loopback").unwrap_or(false);
-        let issuer = section.parsed("issuer", |url| parse_issuer(url, allow_http_loopback));
+        let reach = Reach {
+            loopback: section.flag("allow_http_loopback").unwrap_or(false),
+            private: section.flag("private_addresses").unwrap_or(true),
+        };
+        let issuer = section.parsed("issuer", |url| parse_issuer(url, reach));
         let client_id = section.text("client_id");
         let client_auth = ClientAuthKind::read(&mut section);
         let client_secret = section.secret("client_secret", "client_secret_file");
@@ -221,7 +231,7 @@ impl Oidc {
             client_secret,
             ca_file,
             scopes,
-            allow_http_loopback,
+            reach,
             mapping: mapping?,
         })
     }
@@ -270,6 +280,8 @@ impl ClientAuthKind {
 /// `[ldap.NAME]`: one directory, which several servers hold.
 #[derive(Clone, Debug)]
 pub struct Ldap {
+    /// What people call it; the name of the source where it is not set.
+    pub label: String,
     /// URLs of the servers, in the order in which they are tried.
     pub servers: Vec<String>,
     /// Whether `ldap://` connections turn to TLS before anything is sent.
@@ -316,7 +328,8 @@ pub enum LdapGroups {
 }
 
 impl Ldap {
-    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+    fn read(name: &str, mut section: Section<'_>) -> Option<Self> {
+        let label = section.text("label");
         for key in ["servers", "user_base", "user_filter"] {
             section.demand(key);
         }
@@ -335,6 +348,7 @@ impl Ldap {
         let mapping = read_mapping(&mut section, claim);
         section.finish();
         Some(Self {
+            label: label.unwrap_or_else(|| name.to_owned()),
             servers: servers?,
             start_tls,
             bind,
@@ -386,8 +400,12 @@ impl LdapGroups {
 /// `[webhook.NAME]`: a service that checks names and passwords.
 #[derive(Clone, Debug)]
 pub struct Webhook {
+    /// What people call it; the name of the source where it is not set.
+    pub label: String,
     /// Where it is asked; https alone, because passwords go there.
     pub url: String,
+    /// Which addresses its name may lead to.
+    pub reach: Reach,
     /// What both sides sign with.
     pub secret: Secret,
     /// Certificates trusted besides those of the system.
@@ -397,20 +415,22 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    fn read(_name: &str, mut section: Section<'_>) -> Option<Self> {
+    fn read(name: &str, mut section: Section<'_>) -> Option<Self> {
+        let label = section.text("label");
         section.demand("url");
         section.demand_any(&["secret", "secret_file"]);
-        let url = section.parsed("url", |url| {
-            let uri = parse_url(url, &["https"]);
-            uri.map(|_| url.to_owned()).ok_or("expected an https URL")
-        });
+        let private = section.flag("private_addresses").unwrap_or(true);
+        let url = section.parsed("url", |url| parse_webhook_url(url, private));
         let secret = section.secret("secret", "secret_file");
         let ca_file = section.path("ca_file");
         let groups = section.parsed("groups", str::parse);
         let mapping = read_mapping(&mut section, groups);
         section.finish();
+        let (url, reach) = url?;
         Some(Self {
-            url: url?,
+            label: label.unwrap_or_else(|| name.to_owned()),
+            url,
+            reach,
             secret: secret?,
             ca_file,
             mapping: mapping?,
@@ -508,15 +528,31 @@ fn parse_source_name(text: &str) -> Result<String, &'static str> {
         .ok_or("expected a name of 1 to 64 letters, digits, - or _")
 }
 
-fn parse_issuer(text: &str, allow_http_loopback: bool) -> Result<String, &'static str> {
+fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
     let expected = "expected an https URL (http only on loopback, with allow_http_loopback = true)";
     let uri = parse_url(text, &["http", "https"]).ok_or(expected)?;
+    if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
+        return Err(NOT_TO_BE_CALLED);
+    }
     let is_https = uri.scheme_str() == Some("https");
-    if is_https || (allow_http_loopback && is_loopback(&uri)) {
+    if is_https || (reach.loopback && is_loopback(&uri)) {
         Ok(text.to_owned())
     } else {
         Err(expected)
     }
+}
+
+/// The URL of a webhook, and which addresses calls to it may reach: this machine where it names it.
+fn parse_webhook_url(text: &str, private: bool) -> Result<(String, Reach), &'static str> {
+    let uri = parse_url(text, &["https"]).ok_or("expected an https URL")?;
+    let reach = Reach {
+        loopback: private && is_loopback(&uri),
+        private,
+    };
+    if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
+        return Err(NOT_TO_BE_CALLED);
+    }
+    Ok((text.to_owned(), reach))
 }
 
 fn parse_ldap_url(text: &str, start_tls: bool) -> Result<String, &'static str> {

@@ -708,6 +708,42 @@ fn an_issuer_is_https_or_loopback_on_demand() {
 }
 
 #[test]
+fn w_03_addresses_that_must_not_be_called_are_mistakes() {
+    let issuer = |url: &str, extra: &str| {
+        load_with(&format!("{OIDC}issuer = '{url}'\n{extra}"), &[]).is_ok()
+    };
+    let hook = "[webhook.hr]\nuser_name = '{n}'\nsecret = 's'\n";
+    let hook =
+        |url: &str, extra: &str| load_with(&format!("{hook}url = '{url}'\n{extra}"), &[]).is_ok();
+    let forbidden = "private_addresses = false";
+    for url in [
+        "https://169.254.169.254/latest",
+        "https://2852039166/latest",
+        "https://[fe80::1]/",
+        "https://0.0.0.0/",
+        "https://[fd00:ec2::254]/",
+    ] {
+        assert!(!issuer(url, "") && !hook(url, ""), "{url}");
+    }
+    for url in ["https://10.1.2.3/", "https://[fc00::1]/"] {
+        assert!(issuer(url, "") && hook(url, ""), "{url}");
+        assert!(!issuer(url, forbidden) && !hook(url, forbidden), "{url}");
+    }
+    // A program on this machine is one of its administrator's own, unless they say otherwise.
+    for url in [
+        "https://127.0.0.1:9/",
+        "https://[::1]:9/",
+        "https://0x7f.1/",
+    ] {
+        assert!(hook(url, "") && !hook(url, forbidden), "{url}");
+        assert!(
+            !issuer(url, "") && issuer(url, "allow_http_loopback = true"),
+            "{url}"
+        );
+    }
+}
+
+#[test]
 fn a_client_shows_itself_with_what_is_set() {
     let with = |extra: &str| load_with(&format!("{OIDC}issuer = 'https://a'\n{extra}"), &[]);
     let auth = |extra: &str| with(extra).unwrap().sign_in.oidc["corp"].client_auth;

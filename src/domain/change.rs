@@ -131,6 +131,8 @@ pub enum EventKind {
     SessionsEnded,
     /// A provider's wish to end sessions was refused.
     LogoutRefused,
+    /// Refusals of strangers that were too many to be told one by one.
+    RefusalsLeftOut,
     /// A user was added.
     UserAdded,
     /// A user was disabled.
@@ -190,6 +192,7 @@ impl EventKind {
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",
             Self::LogoutRefused => "logout_refused",
+            Self::RefusalsLeftOut => "refusals_left_out",
             Self::UserAdded => "user_added",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",

@@ -24,6 +24,7 @@ pub mod change;
 pub mod check;
 pub mod client;
 pub mod document;
+pub mod flood;
 pub mod lease;
 pub mod lef;
 pub mod mapping;

@@ -33,6 +33,9 @@ pub enum ThrottleKey {
     /// An account on a workstation on which it signed in lately: 10 a minute, in place of the
     /// account's own limit, so that a stranger cannot lock its owner out.
     Workstation(UserName, WorkstationId),
+    /// Whom a source found, by its name and their subject there: 10 a minute, by whatever names it
+    /// finds them.
+    Identity(String, String),
     /// Wrong second factors of an account: 100 a day.
     Factor(UserName),
 }
@@ -42,7 +45,7 @@ impl ThrottleKey {
     #[must_use]
     pub const fn limit(&self) -> Limit {
         match self {
-            Self::Account(_) | Self::Workstation(..) => Limit {
+            Self::Account(_) | Self::Workstation(..) | Self::Identity(..) => Limit {
                 tries: 10,
                 within: Millis::minutes(1),
             },
@@ -65,6 +68,8 @@ impl fmt::Display for ThrottleKey {
             Self::Address(address) => write!(f, "address:{address}"),
             // The name may hold ':', the id never does, so the last ':' parts them.
             Self::Workstation(name, id) => write!(f, "workstation:{}:{id}", name.folded()),
+            // The name of a source holds no ':'.
+            Self::Identity(source, subject) => write!(f, "identity:{source}:{subject}"),
             Self::Factor(name) => write!(f, "factor:{}", name.folded()),
         }
     }

@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::extract::Asked;
+use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE};
 use super::failure::Failure;
+use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
 use super::pages::keep_language;
 use super::session::{SESSION_COOKIE, protect_cookies};
 use super::web_server::{self, FromWebServer};
@@ -51,6 +52,15 @@ const HEADERS: [(HeaderName, HeaderValue); 9] = [
     ),
     // What belongs to a person is never kept; what may be kept says so itself.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// Our cookies that decide anything.
+const OUR_COOKIES: [&str; 5] = [
+    SESSION_COOKIE,
+    WORKSTATION_COOKIE,
+    SIGN_IN_COOKIE,
+    ATTEMPT_COOKIE,
+    SIGN_OUT_COOKIE,
 ];
 
 /// Paths that answer whatever host they are asked for.
@@ -113,9 +123,9 @@ async fn pass_unless(
 }
 
 /// Adds the headers of our own answers that are not set yet.
-fn complete(headers: &mut HeaderMap, leads_to: &[String]) {
+fn complete(headers: &mut HeaderMap, leads_to: Option<&str>) {
     headers.reserve(HEADERS.len() + 1);
-    if let Some(policy) = policy_leading_to(leads_to) {
+    if let Some(policy) = leads_to.and_then(policy_leading_to) {
         headers
             .entry(header::CONTENT_SECURITY_POLICY)
             .or_insert(policy);
@@ -127,11 +137,8 @@ fn complete(headers: &mut HeaderMap, leads_to: &[String]) {
 
 /// The policy of a page whose form for signing out leads on to a provider: browsers hold the
 /// redirect after a form to `form-action` too.
-fn policy_leading_to(origins: &[String]) -> Option<HeaderValue> {
-    if origins.is_empty() {
-        return None;
-    }
-    let targets = format!("form-action 'self' {}", origins.join(" "));
+fn policy_leading_to(origin: &str) -> Option<HeaderValue> {
+    let targets = format!("form-action 'self' {origin}");
     HeaderValue::from_str(&CONTENT_POLICY.replace("form-action 'self'", &targets)).ok()
 }
 
@@ -172,9 +179,8 @@ fn refuse(app: &App, request: &Request) -> Option<Problem> {
     if !ANY_HOST.contains(&request.uri().path()) && !has_our_host(app, request) {
         return Some(Problem::WrongHost);
     }
-    // Two cookies of one name: one of them was planted (S-04).
-    let doubled = cookies_named(request.headers(), SESSION_COOKIE) > 1;
-    doubled.then_some(Problem::BadRequest)
+    // Two cookies of one name: one of them was planted, and nobody can tell which (S-04).
+    has_doubled_cookie(request.headers()).then_some(Problem::BadRequest)
 }
 
 /// Whether the request is for the host of `public_url`, everywhere that it names one.
@@ -220,19 +226,24 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// How many cookies of this name came.
-fn cookies_named(headers: &HeaderMap, name: &str) -> usize {
+/// Whether one of our cookies came twice.
+fn has_doubled_cookie(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::COOKIE).iter();
-    lines
+    let cookies = lines
         .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter(|cookie| {
-            cookie
-                .split('=')
-                .next()
-                .is_some_and(|found| found.trim() == name)
-        })
-        .count()
+        .flat_map(|line| line.split(';'));
+    let mut seen = [false; OUR_COOKIES.len()];
+    for cookie in cookies {
+        let name = cookie.split('=').next().unwrap_or_default().trim();
+        let ours = OUR_COOKIES.iter().position(|ours| *ours == name);
+        if let Some(seen) = ours.and_then(|ours| seen.get_mut(ours)) {
+            if *seen {
+                return true;
+            }
+            *seen = true;
+        }
+    }
+    false
 }
 
 /// An empty answer of a page that only redirects: always `303`, always to a path of ours.

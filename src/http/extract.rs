@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::BODY_BYTES_MAX;
 use super::failure::Failure;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
@@ -38,7 +39,7 @@ pub(super) struct Asked {
     pub(super) uri: Uri,
     cookie: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
-    sign_out_origins: Arc<OnceLock<Vec<String>>>,
+    provider_origin: Arc<OnceLock<String>>,
 }
 
 impl Asked {
@@ -49,18 +50,18 @@ impl Asked {
             uri: request.uri().clone(),
             cookie: header(header::COOKIE),
             accept_language: header(header::ACCEPT_LANGUAGE),
-            sign_out_origins: Arc::default(),
+            provider_origin: Arc::default(),
         }
     }
 
     /// Notes where the form that signs out on the answer's page may lead besides this site.
-    pub(super) fn may_lead_to(&self, origins: impl FnOnce() -> Vec<String>) {
-        self.sign_out_origins.get_or_init(origins);
+    pub(super) fn may_lead_to(&self, origin: &str) {
+        self.provider_origin.get_or_init(|| origin.to_owned());
     }
 
     /// Where forms on the answer's page may lead besides this site.
-    pub(super) fn leads_to(&self) -> &[String] {
-        self.sign_out_origins.get().map_or(&[], Vec::as_slice)
+    pub(super) fn leads_to(&self) -> Option<&str> {
+        self.provider_origin.get().map(String::as_str)
     }
 
     /// Whether a program asks, which wants problem+json.
@@ -290,9 +291,21 @@ impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
 pub(super) async fn read_form<T: DeserializeOwned>(
     request: Request,
 ) -> Result<(String, T), Failure> {
+    announces_no_more_than_is_read(&request)?;
     let form = Form::<WithToken<T>>::from_request(request, &()).await;
     let Form(form) = form.map_err(|rejection| Failure::form(&rejection))?;
     Ok((form.csrf_token, form.fields))
+}
+
+/// Refuses a body by the length that it announces, before any of it is waited for. Bodies of forms
+/// and of JSON are read up to the limit of all routes.
+pub(super) fn announces_no_more_than_is_read(request: &Request) -> Result<(), Failure> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        return Err(Problem::TooLarge.into());
+    }
+    Ok(())
 }
 
 /// Whether a browser asks ahead, for something that nobody has clicked yet.

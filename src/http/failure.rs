@@ -98,6 +98,7 @@ impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Self {
         match error {
             BeginError::Store(error) => error.into(),
+            BeginError::TooMany { most } => Problem::TooManySessions { most }.into(),
             error @ BeginError::Layer(_) => Self::fault(&error),
         }
     }
@@ -247,6 +248,17 @@ impl Failure {
         Self(Box::new(Reason::StartAgain { problem, path }))
     }
 
+    /// A session did not begin for somebody who signed in and wanted to go there.
+    pub(super) fn not_begun(error: BeginError, wanted: &str) -> Self {
+        match error {
+            BeginError::TooMany { most } => Self::start_again(
+                Problem::TooManySessions { most },
+                with_return_to("/login", wanted),
+            ),
+            error => error.into(),
+        }
+    }
+
     /// The problem that a status of the framework stands for.
     pub(super) fn status(status: StatusCode) -> Self {
         match status {
@@ -343,6 +355,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::SignInRefused { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::TooManySessions { .. }
         | Problem::PasswordEnded { .. }
         | Problem::LaunchTicketInvalid
         | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,

@@ -34,7 +34,8 @@ pub(super) fn routes(app: &App) -> Router<App> {
             "/oidc/{name}/callback",
             get(callback)
                 .layer(session::layer(app))
-                .head(no_head("GET")),
+                .head(no_head("GET"))
+                .post(posted_callback),
         )
         .route("/oidc/{name}/backchannel-logout", post(backchannel_logout))
         .route(
@@ -68,6 +69,10 @@ async fn login(
     match app.begin_at_provider(&name, wanted, browser).await? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
+        Some(Begun::Busy { wait, wanted }) => Err(Failure::start_again(
+            Problem::Busy { wait },
+            start_path(&app, &asked, &name, &wanted),
+        )),
         Some(Begun::Away { to, cookie }) => {
             let mut away = see_other(&to);
             add_cookie(&mut away, &host_cookie(ATTEMPT_COOKIE, cookie));
@@ -107,10 +112,31 @@ async fn callback(
     }
 }
 
+/// `POST /oidc/{name}/callback`: an answer in the wrong way, which spends nothing.
+async fn posted_callback(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    asked: Asked,
+    From(client): From,
+) -> Result<Response, Failure> {
+    let browser = Browser {
+        cookie: asked.cookie(ATTEMPT_COOKIE),
+        client: &client,
+    };
+    let wanted = app.refuse_posted(&name, browser).await?;
+    let wanted = wanted.ok_or(Problem::NotFound)?;
+    let path = start_path(&app, &asked, &name, &wanted);
+    let mut refused = Failure::start_again(Problem::MethodNotAllowed, path).into_response();
+    let allow = HeaderValue::from_static("GET");
+    refused.headers_mut().insert(header::ALLOW, allow);
+    Ok(refused)
+}
+
 /// `POST /oidc/{name}/backchannel-logout`: a form with one `logout_token`.
 async fn backchannel_logout(
     State(app): State<App>,
     Path(name): Path<String>,
+    From(client): From,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Failure> {
@@ -126,10 +152,10 @@ async fn backchannel_logout(
     let text = std::str::from_utf8(&body).ok().filter(|_| is_form);
     let Some(token) = text.and_then(|form| only(form, "logout_token")) else {
         let refused = Refused::new(Reason::TokenMalformed, "there is no one logout_token");
-        app.refuse_logout(&name, &refused).await?;
+        app.refuse_logout(&name, &refused, client.address).await?;
         return Ok(logout_refused(&refused));
     };
-    match app.backchannel_logout(&name, &token).await {
+    match app.backchannel_logout(&name, &token, client.address).await {
         Ok(Ok(_)) => Ok(StatusCode::OK.into_response()),
         Ok(Err(refused)) => Ok(logout_refused(&refused)),
         // Nothing has ended: the provider is told to come again, whatever is wrong here.
@@ -159,7 +185,6 @@ async fn frontchannel_logout(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let origins = app.sign_out_origins(&name).join(" ");
     if !app.has_provider(&name) {
         return Err(Problem::NotFound.into());
     }
@@ -168,6 +193,7 @@ async fn frontchannel_logout(
     app.frontchannel_logout(&name, iss.as_deref(), sid.as_deref())
         .await?;
     // The one page that may stand in a frame, and in the provider's alone.
+    let origins = app.sign_out_origins(&name).await.join(" ");
     let policy = format!("default-src 'none'; frame-ancestors {origins}");
     let mut page =
         axum::response::Html("<!doctype html><title>AccessPoint</title>").into_response();

@@ -64,8 +64,14 @@ pub(super) async fn begin(
         session.flush().await?;
     }
     let secret = Id::default().to_string();
-    app.begin_session(signed_in, &secret, client, begins)
+    let begun = app
+        .begin_session(signed_in, &secret, client, begins)
         .await?;
+    if !begun {
+        return Err(BeginError::TooMany {
+            most: app.config().session.max_per_user,
+        });
+    }
     session.insert(SIGN_IN, &secret).await?;
     session.save().await?;
     Ok(secret)
@@ -90,6 +96,12 @@ pub(super) enum BeginError {
     /// The ledger.
     #[error("the ledger failed")]
     Store(#[from] StoreError),
+    /// Its person has as many sessions as they may.
+    #[error("there are {most} sessions already")]
+    TooMany {
+        /// How many.
+        most: u32,
+    },
     /// The session layer.
     #[error("the session layer failed")]
     Layer(#[from] tower_sessions::session::Error),

@@ -13,6 +13,8 @@ const ATTEMPTS_OPEN_MAX: i64 = 10;
 const ATTEMPTS_REMEMBERED_MAX: i64 = 100;
 /// How long an attempt is remembered after its end.
 const REMEMBERED: Millis = Millis::hours(12);
+/// Attempts of all browsers that are remembered; beyond that those that end first are forgotten.
+const ATTEMPTS_MAX: u32 = 200_000;
 
 /// An attempt to begin.
 #[derive(Clone, Debug)]
@@ -228,11 +230,27 @@ impl Batch<'_> {
         Ok(last.map_or(self.now, |last| self.now.max(last + Millis(1))))
     }
 
-    /// Forgets attempts that ended long ago, and logout tokens that can no longer come again.
+    /// Forgets attempts that ended long ago or are too many, and logout tokens that can no longer
+    /// come again.
     pub(super) fn forget_attempts(&mut self) -> Result<usize, StoreError> {
-        const ATTEMPTS: &str = "DELETE FROM attempt WHERE expires_at <= $1";
         const NOTICES: &str = "DELETE FROM logout_notice WHERE expires_at <= $1";
-        let attempts = self.db.execute(ATTEMPTS, values![self.now - REMEMBERED])?;
-        Ok(attempts + self.db.execute(NOTICES, values![self.now])?)
+        Ok(
+            self.forget_old_attempts(ATTEMPTS_MAX)?
+                + self.db.execute(NOTICES, values![self.now])?,
+        )
+    }
+
+    fn forget_old_attempts(&mut self, most: u32) -> Result<usize, StoreError> {
+        const OLD: &str = "DELETE FROM attempt WHERE expires_at <= $1";
+        const COUNT: &str = "SELECT COUNT(*) FROM attempt";
+        const FIRST: &str = "DELETE FROM attempt WHERE state_hash IN (SELECT state_hash \
+             FROM attempt ORDER BY expires_at, state_hash LIMIT $1)";
+        let old = self.db.execute(OLD, values![self.now - REMEMBERED])?;
+        let count = self.db.query_one(COUNT, &[], |row| row.count(0))?;
+        let over = count.unwrap_or_default().saturating_sub(most);
+        if over == 0 {
+            return Ok(old);
+        }
+        Ok(old + self.db.execute(FIRST, values![i64::from(over)])?)
     }
 }

@@ -23,6 +23,9 @@ use crate::domain::workstation::{Workstation, WorkstationId};
 /// How old the stored "last seen" may be.
 const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
 
+/// The code of a session that was one too many, or for which others ended.
+const TOO_MANY_SESSIONS: &str = "TOO_MANY_SESSIONS";
+
 /// How long a process may go on without looking at the gate again.
 pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);
 
@@ -49,8 +52,10 @@ pub struct NewSession {
     pub agent: String,
     /// How long it lives at most.
     pub life: Millis,
-    /// How many sessions the person may have with it; the oldest end.
+    /// How many sessions the person may have with it.
     pub most: u32,
+    /// Whether it does not begin where there would be more; else the oldest end.
+    pub refused_beyond: bool,
     /// The wanted path of somebody who has to enrol a second factor before anything else.
     pub enrol_for: Option<String>,
     /// Which pages it is for.
@@ -190,12 +195,13 @@ impl Store {
         Ok(self.live_session(hash)?.is_some())
     }
 
-    /// Begins a session: its row and the sign-in's audit event together.
+    /// Begins a session: its row and the sign-in's audit event together. False where its person has
+    /// as many as they may, and it was not to begin then.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn begin_session(&self, new: NewSession) -> Result<(), StoreError> {
+    pub async fn begin_session(&self, new: NewSession) -> Result<bool, StoreError> {
         self.write(move |batch| begin(batch, &new)).await
     }
 
@@ -540,7 +546,7 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     })
 }
 
-fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
+fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
          address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
          by_ticket, ticket_groups, side) \
@@ -553,6 +559,15 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     let Some(person) = found.filter(|person| person.active) else {
         return Err(StoreError::Corrupt("a session for nobody".to_owned()));
     };
+    if new.refused_beyond && live_sessions(batch, &person, new.most)? >= new.most {
+        let mut event = Event::new(EventKind::SignInRefused)
+            .about(&person.id, &person.name)
+            .with("source", new.source.clone())
+            .with("address", new.address.clone());
+        event.code = Some(TOO_MANY_SESSIONS.to_owned());
+        batch.record(&event, &Actor::gateway())?;
+        return Ok(false);
+    }
     let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
     let now = batch.now;
@@ -598,7 +613,27 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<(), StoreError> {
     if batch.options.owns_cals && person.automatic_cal == AutomaticCal::Assign {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// How many sessions somebody has. Those that are over take nobody's place where there would be more
+/// than `most`; the last use is written a minute late at most.
+fn live_sessions(batch: &mut Batch<'_>, person: &Person, most: u32) -> Result<u32, StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1";
+    const OVER: &str = "DELETE FROM session WHERE person_id = $1 \
+         AND (ends_at <= $2 OR last_seen_at <= $3)";
+    let id = person.id.as_str();
+    let count = batch.db.query_one(COUNT, values![id], |row| row.count(0))?;
+    let count = count.unwrap_or(0);
+    if count < most {
+        return Ok(count);
+    }
+    let idle_since = batch.now - batch.options.session_idle - SEEN_WRITTEN_EVERY;
+    let over = batch.db.execute(OVER, values![id, batch.now, idle_since])?;
+    if over > 0 {
+        batch.forget_sessions();
+    }
+    Ok(count.saturating_sub(u32::try_from(over).unwrap_or(u32::MAX)))
 }
 
 /// Ends the oldest sessions of somebody who has begun one too many (S-10).
@@ -607,20 +642,13 @@ fn end_beyond_most(
     new: &NewSession,
     person: &Person,
 ) -> Result<(), StoreError> {
-    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1";
-    const OVER: &str = "DELETE FROM session WHERE person_id = $1 \
-         AND (ends_at <= $2 OR last_seen_at <= $3)";
     const OLDEST: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2 \
          AND hash NOT IN (SELECT hash FROM session WHERE person_id = $1 AND hash <> $2 \
          ORDER BY created_at DESC, id LIMIT $3)";
-    let id = person.id.as_str();
-    let count = batch.db.query_one(COUNT, values![id], |row| row.count(0))?;
-    if count.unwrap_or(0) <= new.most {
+    if live_sessions(batch, person, new.most + 1)? <= new.most {
         return Ok(());
     }
-    // Those that are over take nobody's place; the last use is written a minute late at most.
-    let idle_since = batch.now - batch.options.session_idle - SEEN_WRITTEN_EVERY;
-    batch.db.execute(OVER, values![id, batch.now, idle_since])?;
+    let id = person.id.as_str();
     let others = i64::from(new.most) - 1;
     let ended = batch.db.execute(OLDEST, values![id, &new.hash, others])?;
     batch.forget_sessions();
@@ -628,7 +656,7 @@ fn end_beyond_most(
         let mut event = Event::new(EventKind::SessionsEnded)
             .about(&person.id, &person.name)
             .with("sessions_ended", ended.to_string());
-        event.code = Some("TOO_MANY_SESSIONS".to_owned());
+        event.code = Some(TOO_MANY_SESSIONS.to_owned());
         batch.record(&event, &Actor::gateway())?;
     }
     Ok(())

@@ -84,6 +84,29 @@ impl Store {
         Ok(last.is_some_and(|last| last > since))
     }
 
+    /// The same for whoever has this identity.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn identity_signed_in_lately(
+        &self,
+        source: &str,
+        subject: &str,
+        workstation: &WorkstationId,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT workstation_person.last_sign_in_at FROM workstation_person \
+             JOIN identity ON identity.person_id = workstation_person.person_id \
+             WHERE identity.source = $1 AND identity.subject = $2 \
+             AND workstation_person.workstation_id = $3";
+        let since = self.now() - Millis::days(KNOWN_WORKSTATION_DAYS);
+        let last = self.read(|db| {
+            let values = values![source, subject, workstation.as_str()];
+            db.query_one(SQL, values, |row| row.at(0))
+        })?;
+        Ok(last.is_some_and(|last| last > since))
+    }
+
     /// Workstations on which a person signed in, the latest first.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::labels::{
     AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
-    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    LeavingText, MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText,
+    Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -22,6 +23,7 @@ pub(super) const TEXT: Text = Text {
     },
     time: TimeText { span },
     sign_in: SIGN_IN,
+    leaving: LEAVING,
     access_point: ACCESS_POINT,
     hand_over: HAND_OVER,
     refused: REFUSED,
@@ -63,11 +65,26 @@ const SIGN_IN: SignInText = SignInText {
     password: "Passwort",
     caps_lock: "Die Feststelltaste ist an.",
     submit: "Anmelden",
+    this_gateway: "dieser AccessPoint",
+    passwords_of: |sources| match sources {
+        [one] => format!("Verwenden Sie Ihr Passwort von {one}."),
+        several => format!(
+            "Verwenden Sie Ihr Passwort von einer dieser Stellen; sie werden in dieser Reihenfolge gefragt: {}.",
+            several.join(", ")
+        ),
+    },
     silent: |source| {
         format!("Von {source} kommt gerade keine Antwort. Wer sich dort anmeldet, muss warten.")
     },
     no_way_in: "Es ist kein Anmeldeweg eingerichtet. Ihre Administration kann einen in der Konfiguration einrichten.",
     passkey: "Mit einem Passkey anmelden",
+};
+
+const LEAVING: LeavingText = LeavingText {
+    title: "Sie sind hier abgemeldet",
+    goes_on: |source| format!("{source} meldet Sie gleich auch dort ab."),
+    if_nothing_happens: "Wenn nichts geschieht,",
+    by_hand: "melden Sie sich dort von Hand ab",
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
@@ -868,6 +885,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::TooManySessions { .. }
         | Problem::PasswordEnded { .. }
         | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
@@ -1010,6 +1028,13 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Nicht angemeldet",
             "Ihr Konto ist gesperrt.".into(),
             "Ihre Administration kann es wieder freigeben.".into(),
+        ),
+        Problem::TooManySessions { most } => (
+            "Nicht angemeldet",
+            format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),
+            "Beenden Sie unter Mein Konto eine der Sitzungen, dort wo Sie angemeldet sind; eine, die \
+             niemand benutzt, endet von selbst."
+                .into(),
         ),
         Problem::PasswordEnded { name } => (
             "Nicht angemeldet",

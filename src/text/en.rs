@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::labels::{
     AccessPointText, AccountText, AskText, DesktopText, ErrorText, FrameText, HandOverText,
-    MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText, Text, TimeText,
+    LeavingText, MarkText, NoticeText, RefusalText, RefusedText, SecondFactorText, SignInText,
+    Text, TimeText,
 };
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
@@ -22,6 +23,7 @@ pub(super) const TEXT: Text = Text {
     },
     time: TimeText { span },
     sign_in: SIGN_IN,
+    leaving: LEAVING,
     access_point: ACCESS_POINT,
     hand_over: HAND_OVER,
     refused: REFUSED,
@@ -63,9 +65,24 @@ const SIGN_IN: SignInText = SignInText {
     password: "Password",
     caps_lock: "Caps Lock is on.",
     submit: "Sign in",
+    this_gateway: "this AccessPoint",
+    passwords_of: |sources| match sources {
+        [one] => format!("Use your password of {one}."),
+        several => format!(
+            "Use your password of one of these; they are asked in this order: {}.",
+            several.join(", ")
+        ),
+    },
     silent: |source| format!("{source} does not answer now. Whoever signs in there has to wait."),
     no_way_in: "No way to sign in is set up. Your administrator can set one up in the configuration.",
     passkey: "Sign in with a passkey",
+};
+
+const LEAVING: LeavingText = LeavingText {
+    title: "You are signed out here",
+    goes_on: |source| format!("{source} signs you out there in a moment."),
+    if_nothing_happens: "If nothing happens,",
+    by_hand: "sign out there by hand",
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
@@ -825,6 +842,7 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
+        | Problem::TooManySessions { .. }
         | Problem::PasswordEnded { .. }
         | Problem::SourceSilent { .. }
         | Problem::TooManyAttempts { .. } => sign_in_problem(problem),
@@ -965,6 +983,14 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Not signed in",
             "Your account is disabled.".into(),
             "Your administrator can enable it again.".into(),
+        ),
+        Problem::TooManySessions { most } => (
+            "Not signed in",
+            format!("You are signed in {most} times already, and that is as often as one can be.")
+                .into(),
+            "End one of the sessions at My account, where you are signed in; one that nobody uses ends \
+             by itself."
+                .into(),
         ),
         Problem::PasswordEnded { name } => (
             "Not signed in",

@@ -19,6 +19,7 @@ pub struct Text {
     pub marks: MarkText,
     pub time: TimeText,
     pub sign_in: SignInText,
+    pub leaving: LeavingText,
     pub access_point: AccessPointText,
     pub hand_over: HandOverText,
     pub refused: RefusedText,
@@ -75,10 +76,24 @@ pub struct SignInText {
     pub password: &'static str,
     pub caps_lock: &'static str,
     pub submit: &'static str,
-    /// A source of passwords that does not answer.
+    /// What the gateway's own accounts are called among other sources.
+    pub this_gateway: &'static str,
+    /// Whose passwords count, in the order in which they are asked.
+    pub passwords_of: fn(&[&str]) -> String,
+    /// A source that does not answer.
     pub silent: fn(&str) -> String,
     pub no_way_in: &'static str,
     pub passkey: &'static str,
+}
+
+/// The page between signing out here and at a provider.
+#[derive(Debug)]
+pub struct LeavingText {
+    pub title: &'static str,
+    /// What happens by itself; the provider.
+    pub goes_on: fn(&str) -> String,
+    pub if_nothing_happens: &'static str,
+    pub by_hand: &'static str,
 }
 
 /// The `AccessPoint` page.

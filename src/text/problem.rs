@@ -68,6 +68,11 @@ pub enum Problem {
     },
     /// 403: the account is disabled.
     UserDisabled,
+    /// 403: there are as many sessions of one person as there may be.
+    TooManySessions {
+        /// How many.
+        most: u32,
+    },
     /// 403: the password is right, but has ended where it is kept.
     PasswordEnded {
         /// The label of the sign-in source.
@@ -164,6 +169,7 @@ impl Problem {
             Self::ProviderSaid { .. } => "PROVIDER_SAID",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
             Self::UserDisabled => "USER_DISABLED",
+            Self::TooManySessions { .. } => "TOO_MANY_SESSIONS",
             Self::PasswordEnded { .. } => "PASSWORD_EXPIRED",
             Self::SourceSilent { .. } => "UPSTREAM_SIGN_IN_SILENT",
             Self::LaunchTicketInvalid => "LAUNCH_TICKET_INVALID",

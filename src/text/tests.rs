@@ -301,6 +301,7 @@ fn problems() -> Vec<Problem> {
         },
         Problem::UserNameTaken { name: name() },
         Problem::UserDisabled,
+        Problem::TooManySessions { most: 20 },
         Problem::AttemptInvalid { source: name() },
         Problem::CookieMissing { source: name() },
         Problem::ProviderSaid {

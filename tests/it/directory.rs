@@ -46,6 +46,19 @@ pub(crate) enum Wrong {
     NoDn,
     /// Tells the groups in parts.
     Ranged,
+    /// Ends a search early, because it found more than it wants to tell.
+    TellsSome,
+    /// Says after each page that there is another.
+    EndlessPages,
+    /// Answers a search for groups with entries that never end.
+    EndlessEntries,
+    /// Announces a message of four thousand million bytes.
+    Announces,
+    /// Answers a search with values that lie within another as deep as this.
+    Deep(usize),
+    /// Says in the password policy's control of a bind's answer that something is wrong: the code of
+    /// the answer, and the error.
+    Policy(u8, u8),
 }
 
 /// An entry.
@@ -110,7 +123,12 @@ impl Entry {
 impl Directory {
     /// Listens with TLS from the first byte (`ldaps`), or for `StartTLS`.
     pub(crate) async fn start(tls: Arc<ServerConfig>, ldaps: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", tls, ldaps).await
+    }
+
+    /// [`Directory::start`] at an address of its own.
+    pub(crate) async fn start_at(address: &str, tls: Arc<ServerConfig>, ldaps: bool) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             tls,
@@ -192,6 +210,12 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         match operation.tag {
             BIND => stream.write_all(&bind(&id, operation, shared)).await?,
             SEARCH if wrong == Wrong::GoneAtSearch => return Ok(None),
+            SEARCH if wrong == Wrong::EndlessEntries && is_for_groups(operation) => {
+                let entries = one_more(&id).repeat(1000);
+                loop {
+                    stream.write_all(&entries).await?;
+                }
+            }
             SEARCH => {
                 if let Wrong::Slow(time) = wrong {
                     tokio::time::sleep(time).await;
@@ -231,6 +255,12 @@ fn bind(id: &[u8], operation: &Tlv, shared: &Shared) -> Vec<u8> {
     }
     match &state.wrong {
         Wrong::Binds(code, text) => return reply(id, BIND_DONE, *code, text),
+        Wrong::Policy(code, error) => {
+            let told = ber(SEQUENCE, &ber(0x81, &[*error]));
+            let control = [ber(OCTETS, PASSWORD_POLICY), ber(OCTETS, &told)].concat();
+            let answer = ber(BIND_DONE, &result(*code, ""));
+            return with_control(id, &answer, &control);
+        }
         Wrong::RefersBinds(url) => {
             let refers = ber(0xa3, &ber(OCTETS, url.as_bytes()));
             return message(id, BIND_DONE, &[result(10, ""), refers].concat());
@@ -256,6 +286,11 @@ fn search(id: &[u8], operation: &Tlv, shared: &Shared) -> Vec<u8> {
     match &state.wrong {
         Wrong::Garbage => return b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
         Wrong::UnknownOperation => return message(id, 0x7e, &result(0, "")),
+        Wrong::Announces => return vec![SEQUENCE, 0x84, 0xff, 0xff, 0xff, 0xff, 0x02],
+        Wrong::Deep(depth) => {
+            let deep = (0..*depth).fold(Vec::new(), |inner, _| ber(SEQUENCE, &inner));
+            return message(id, ENTRY, &[ber(OCTETS, b"cn=deep"), deep].concat());
+        }
         Wrong::RefersSearches(url) => {
             answer = message(id, REFERENCE, &ber(OCTETS, url.as_bytes()));
         }
@@ -270,8 +305,29 @@ fn search(id: &[u8], operation: &Tlv, shared: &Shared) -> Vec<u8> {
     for entry in found {
         answer.extend(message(id, ENTRY, &told(entry, &state.wrong)));
     }
-    answer.extend(reply(id, SEARCH_DONE, 0, ""));
+    let code = if state.wrong == Wrong::TellsSome {
+        4
+    } else {
+        0
+    };
+    if state.wrong == Wrong::EndlessPages {
+        let more = ber(SEQUENCE, &[ber(0x02, &[0]), ber(OCTETS, b"more")].concat());
+        let control = [ber(OCTETS, PAGES), ber(OCTETS, &more)].concat();
+        let done = ber(SEARCH_DONE, &result(0, ""));
+        answer.extend(with_control(id, &done, &control));
+    } else {
+        answer.extend(reply(id, SEARCH_DONE, code, ""));
+    }
     answer
+}
+
+fn is_for_groups(search: &Tlv) -> bool {
+    children(&search.value)[0].text().starts_with("ou=groups")
+}
+
+fn one_more(id: &[u8]) -> Vec<u8> {
+    let entry = Entry::new("cn=one more", "", &[]);
+    message(id, ENTRY, &told(&entry, &Wrong::Nothing))
 }
 
 fn told(entry: &Entry, wrong: &Wrong) -> Vec<u8> {
@@ -333,6 +389,9 @@ const SEARCH_DONE: u8 = 0x65;
 const REFERENCE: u8 = 0x73;
 const EXTENDED: u8 = 0x77;
 const EXTENDED_DONE: u8 = 0x78;
+/// The control of results by pages, and that of the password policy.
+const PAGES: &[u8] = b"1.2.840.113556.1.4.319";
+const PASSWORD_POLICY: &[u8] = b"1.3.6.1.4.1.42.2.27.8.5.1";
 
 /// One value in the encoding of LDAP (BER).
 struct Tlv {
@@ -361,6 +420,12 @@ fn result(code: u8, text: &str) -> Vec<u8> {
 
 fn message(id: &[u8], operation: u8, content: &[u8]) -> Vec<u8> {
     ber(SEQUENCE, &[ber(0x02, id), ber(operation, content)].concat())
+}
+
+/// A message with an encoded answer and one control.
+fn with_control(id: &[u8], answer: &[u8], control: &[u8]) -> Vec<u8> {
+    let controls = ber(0xa0, &ber(SEQUENCE, control));
+    ber(SEQUENCE, &[&ber(0x02, id), answer, &controls].concat())
 }
 
 fn ber(tag: u8, content: &[u8]) -> Vec<u8> {

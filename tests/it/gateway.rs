@@ -204,6 +204,11 @@ impl Gateway {
         assert!(ledger.leases(&leases).unwrap().is_empty());
     }
 
+    /// Asserts that nobody has a CAL.
+    pub(crate) fn gave_no_cal(&self) {
+        assert!(self.app.ledger().cals("", 10).unwrap().is_empty());
+    }
+
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }

@@ -2,12 +2,13 @@
 
 #![cfg(test)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::ldap::{Directory as Source, Limits};
 use accesspoint::config::Config;
-use accesspoint::domain::time::Timestamp;
+use accesspoint::domain::time::{Millis, Timestamp};
 use tempfile::TempDir;
 
 use crate::directory::{Directory, Entry, Request, SERVICE, Wrong};
@@ -86,7 +87,10 @@ fn now() -> Timestamp {
 }
 
 async fn asks(source: &Source, name: &str, password: &str) -> Answer {
-    source.check(name, &password.to_owned().into(), now()).await
+    let password = password.to_owned().into();
+    source
+        .check(name, &password, now(), Arc::new(|_| true))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,9 +167,7 @@ async fn d_02_what_is_typed_never_becomes_a_filter_or_a_dn() {
         "\"ann\"",
         "ann)(objectClass=*))(&(uid=x",
     ] {
-        door.gateway
-            .clock
-            .advance(accesspoint::domain::time::Millis::minutes(1));
+        door.gateway.clock.advance(Millis::minutes(1));
         door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
             .await;
         let filter = format!("(&(objectClass=person)(uid={name}))");
@@ -179,9 +181,7 @@ async fn d_02_what_is_typed_never_becomes_a_filter_or_a_dn() {
         assert_eq!(searched.collect::<Vec<_>>(), [filter]);
     }
     // White space at the ends makes no user name: nobody is asked.
-    door.gateway
-        .clock
-        .advance(accesspoint::domain::time::Millis::minutes(1));
+    door.gateway.clock.advance(Millis::minutes(1));
     door.refuses("ann ", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
         .await;
     assert_eq!(directory.requests(), []);
@@ -262,9 +262,10 @@ async fn d_04_start_tls_cannot_be_stripped() {
             "{wrong:?}: something was sent in clear"
         );
     }
-    // What was said in clear behind the yes counts for nothing.
+    // What is said in clear behind the yes spoils the TLS that follows.
     directory.does(Wrong::AnswersBeforeTls);
-    assert_eq!(asks(&source, "ann", "wrong").await, Answer::Wrong);
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    assert_eq!(directory.requests(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,9 +356,14 @@ async fn d_04_a_server_that_keeps_failing_is_left_alone_for_a_while() {
     }
     assert_eq!(directory.connections(), 3);
     directory.does(Wrong::Nothing);
-    let later = now() + accesspoint::domain::time::Millis::seconds(30);
+    let later = now() + Millis::seconds(30);
     let answer = source
-        .check("ann", &LDAP_PASSWORD.to_owned().into(), later)
+        .check(
+            "ann",
+            &LDAP_PASSWORD.to_owned().into(),
+            later,
+            Arc::new(|_| true),
+        )
         .await;
     assert!(matches!(answer, Answer::Vouched { .. }));
 }
@@ -386,6 +392,67 @@ async fn d_04_ten_thousand_groups_and_groups_in_a_loop_are_read_once_each() {
     assert_eq!(ann.groups.len(), 10_002);
     assert!(ann.groups.contains(&"outer, all".to_owned()));
     assert!(ann.groups.contains(&"elsewhere".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_an_address_of_ipv6_is_one_like_others() {
+    let setting = Setting::new();
+    let tls = setting.authority.server(&["::1"]);
+    for (scheme, ldaps) in [("ldaps", true), ("ldap", false)] {
+        let directory = Directory::start_at("[::1]:0", Arc::clone(&tls), ldaps).await;
+        directory.holds(vec![ann()]);
+        let url = format!("{scheme}://[::1]:{}", directory.port);
+        let source = setting.impatient(&[url], &format!("start_tls = {}", !ldaps));
+        let answer = asks(&source, "ann", LDAP_PASSWORD).await;
+        assert!(matches!(answer, Answer::Vouched { .. }), "{scheme}");
+    }
+    let other = Directory::start_at("[::1]:0", setting.authority.server(&["::2"]), true).await;
+    let url = format!("ldaps://[::1]:{}", other.port);
+    let source = setting.impatient(&[url], "");
+    assert_eq!(asks(&source, "ann", LDAP_PASSWORD).await, Answer::Down);
+    assert_eq!(other.requests(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_answers_that_are_too_much_end_before_they_do_harm() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    for wrong in [
+        Wrong::EndlessEntries,
+        Wrong::EndlessPages,
+        Wrong::Announces,
+        Wrong::Deep(40),
+        Wrong::Deep(200_000),
+    ] {
+        directory.does(wrong.clone());
+        let source = setting.impatient(std::slice::from_ref(&url), GROUPS);
+        assert_eq!(
+            asks(&source, "ann", LDAP_PASSWORD).await,
+            Answer::Down,
+            "{wrong:?}"
+        );
+    }
+    // Who would have been let in is, as soon as the directory is well.
+    directory.does(Wrong::Nothing);
+    let source = setting.impatient(&[url], GROUPS);
+    let answer = asks(&source, "ann", LDAP_PASSWORD).await;
+    assert!(matches!(answer, Answer::Vouched { .. }), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_04_groups_that_a_limit_of_the_server_cut_off_are_not_taken_for_all() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let group = [("objectClass", "groupOfNames"), ("member", ANN_DN)];
+    let staff = Entry::new("cn=staff,ou=groups,dc=example", "", &group);
+    directory.holds(vec![ann(), staff]);
+    let door = Door::with(&setting.ldap(&[url], &format!("{GROUPS}{ALL}"))).await;
+    directory.does(Wrong::TellsSome);
+    door.refuses("ann", LDAP_PASSWORD, 503, "SIGN_IN_FAILED")
+        .await;
+    directory.does(Wrong::Nothing);
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    assert_eq!(door.gateway.app.user("ann").unwrap().groups, ["staff"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -420,12 +487,53 @@ async fn d_05_an_ended_password_is_told_only_after_a_right_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d_05_a_password_policy_tells_an_ended_password_too() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for (code, error) in [(49, 0), (0, 0), (0, 2)] {
+        directory.does(Wrong::Policy(code, error));
+        door.refuses("ann", "right", 403, "PASSWORD_EXPIRED").await;
+    }
+    // Too short, too young, locked: nothing of it says that this password is right.
+    for error in [1, 3, 5, 6, 7, 8] {
+        directory.does(Wrong::Policy(49, error));
+        door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d_05_slapd_tells_an_ended_password_after_a_right_one_alone() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for name in ["old", "reset"] {
+        door.refuses(name, "wrong", 401, "SIGN_IN_FAILED").await;
+        door.refuses(name, LDAP_PASSWORD, 403, "PASSWORD_EXPIRED")
+            .await;
+        let page = door.tries(name, LDAP_PASSWORD).await.text();
+        assert!(page.contains("hq"), "where to change it is told: {page}");
+    }
+    for password in ["wrong", LDAP_PASSWORD] {
+        door.refuses("locked", password, 401, "SIGN_IN_FAILED")
+            .await;
+    }
+    assert_eq!(door.people(), [""; 0]);
+    door.lets_in("ann", LDAP_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d_06_the_first_source_that_knows_a_name_decides() {
     let setting = Setting::new();
     let (directory, url) = setting.directory().await;
     let settings = setting.ldap(&[url], ALL);
     let door = Door::with(&settings).await;
     door.gateway.add("ann", &[]).await;
+    // The order is there for everybody to see.
+    let page = door.page().await.text();
+    let order = "they are asked in this order: this AccessPoint, hq.";
+    assert!(page.contains(order), "{page}");
     // Local first: the directory, whose password it is, is not even asked.
     door.refuses("ann", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
         .await;
@@ -438,8 +546,12 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
     let setting = Setting::new();
     let (directory, url) = setting.directory().await;
     let source = setting.source(&[url], ALL);
+    let source = source.replace("[ldap.hq]", "[ldap.hq]\nlabel = 'Head office'");
     let settings = format!("[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{LOCAL}{source}");
     let door = Door::with(&settings).await;
+    let page = door.page().await.text();
+    let order = "they are asked in this order: Head office, this AccessPoint.";
+    assert!(page.contains(order), "{page}");
     door.lets_in("ann", LDAP_PASSWORD).await;
     let other = Door {
         browser: door.gateway.client(),
@@ -451,6 +563,81 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
     other.gateway.add("bea", &[]).await;
     directory.requests();
     assert_eq!(other.lets_in("bea", PASSWORD).await["user"], "bea");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_many_names_of_one_entry_do_not_dodge_the_limit() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let settings = setting.ldap(&[url], ALL).replace(
+        "(uid={username})",
+        "(|(uid={username})(mail={username})(cn={username}))",
+    );
+    let door = Door::with(&settings).await;
+    let names = [
+        "ann",
+        "ann@corp.example",
+        "Ann of the directory",
+        "ann  of the directory",
+    ];
+    for number in 0..10 {
+        let name = names[number % names.len()];
+        door.refuses(name, "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+    // None of the names has had its ten, and yet there were ten of Ann's. What is answered is what
+    // anybody's name is: else it would tell whose the names are.
+    for name in names {
+        door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
+            .await;
+    }
+    assert_eq!(door.people(), [""; 0]);
+    // Others of the directory are not concerned, and Ann is let in after the minute.
+    assert_eq!(
+        door.gateway
+            .client()
+            .sign_in("ben", LDAP_PASSWORD)
+            .await
+            .status,
+        201
+    );
+    door.gateway.clock.advance(Millis::minutes(1));
+    door.lets_in("ann@corp.example", LDAP_PASSWORD).await;
+    // On the workstation on which she signed in she has a way in, whoever tries her names elsewhere.
+    for number in 0..10 {
+        let name = names[number % names.len()];
+        let answer = door.gateway.client().sign_in(name, "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let elsewhere = door.gateway.client().sign_in("ann", LDAP_PASSWORD).await;
+    elsewhere.problem(401, "SIGN_IN_FAILED");
+    door.lets_in("ann@corp.example", LDAP_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_tries_at_once_by_many_names_of_one_entry_slip_under_no_limit() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let mut ann = ann();
+    for number in 0..40 {
+        ann.add("uid", format!("ann-{number}").as_bytes());
+    }
+    directory.holds(vec![ann]);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    let tries = (0..40).map(|number| {
+        let mut client = door.gateway.client();
+        let name = format!("ann-{number}");
+        tokio::spawn(async move { client.sign_in(&name, "wrong").await.status.as_u16() })
+    });
+    for one in tries.collect::<Vec<_>>() {
+        let status = one.await.unwrap();
+        assert_eq!(status, 401);
+    }
+    let tried = directory
+        .requests()
+        .into_iter()
+        .filter(|request| matches!(request, Request::Bind { dn, .. } if dn == ANN_DN));
+    assert!((1..=10).contains(&tried.count()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -510,6 +697,25 @@ async fn a_disabled_person_gets_the_answer_of_a_wrong_password() {
     };
     door.refuses("ann", LDAP_PASSWORD, 401, "USER_DISABLED")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_a_directory_whose_clock_is_off() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    let door = Door::with(&setting.ldap(std::slice::from_ref(&url), ALL)).await;
+    let people = Entry::new("ou=people,dc=example", "", &[]);
+    for (time, off) in [("20261124120059.0Z", false), ("20261124120500.0Z", true)] {
+        let root = Entry::new("", "", &[("currentTime", time)]);
+        directory.holds(vec![root, people.clone(), ann()]);
+        let found = door.gateway.app.check_password_sources().await;
+        let told = found.iter().find(|found| found.text.contains("clock"));
+        assert_eq!(told.is_some(), off, "{found:?}");
+        if let Some(told) = told {
+            let text = format!("hq, {url}: its clock is 300 s ahead of ours");
+            assert!(told.text.starts_with(&text), "{told:?}");
+        }
+    }
 }
 
 /// What `accesspoint check` says of the sources, and its exit code.

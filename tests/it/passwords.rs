@@ -1,14 +1,20 @@
-//! Passwords over HTTPS, by the ids of the attacks on them; others of these ids are in
-//! `api_attacks.rs` and beside `auth/password.rs`.
+//! Passwords over HTTPS, by the ids of the attacks on them; P-10 is in `api_attacks.rs`, P-11 beside
+//! `auth/password.rs` too, and the two-sample test of P-01 is `examples/bench/timing.rs`.
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
+
 use accesspoint::app::administer::AddUser;
+use accesspoint::clock::Clock;
+use accesspoint::domain::person::Role;
+use accesspoint::domain::time::Millis;
 use accesspoint::store::{Actor, PersonFilter};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::second_factor::{hidden, submit};
 
 const SESSION: &str = "/api/v1/session";
 
@@ -33,6 +39,244 @@ fn stored(gateway: &Gateway) -> String {
     let ledger = rusqlite::Connection::open(file).unwrap();
     let sql = "SELECT hash FROM password";
     ledger.query_one(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// What can be seen of an answer besides its time: status, length, names of headers and words; of a
+/// page, what is the same for everybody.
+fn seen(answer: &Answer, name: &str) -> (u16, usize, BTreeSet<String>, String) {
+    let headers = answer.headers.keys().map(ToString::to_string).collect();
+    let text = String::from_utf8_lossy(&answer.bytes).replace(name, "NAME");
+    let of_request = ["csrf_token\" value=\"", "<code>", "request_id\":\""];
+    let text = of_request.iter().fold(text, |text, before| {
+        let mut parts = text.split(before);
+        let mut kept = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            kept.push_str(before);
+            kept.push_str(part.split_once(['"', '<']).map_or("", |(_, rest)| rest));
+        }
+        kept
+    });
+    (answer.status.as_u16(), text.len(), headers, text)
+}
+
+/// Fills in the sign-in page in a browser of its own.
+async fn on_page(gateway: &Gateway, name: &str, password: &str) -> Answer {
+    let browser = gateway.client();
+    let page = String::from_utf8(browser.get("/login").await.bytes).unwrap();
+    let token = hidden(&page, "csrf_token");
+    let fields = [
+        ("csrf_token", token.as_str()),
+        ("username", name),
+        ("password", password),
+    ];
+    submit(&browser, "/login", &fields).await
+}
+
+/// Somebody with a CAL, somebody without, and somebody who is disabled.
+async fn ann_ben_and_dan() -> Gateway {
+    let gateway = gateway().await;
+    let actor = Actor::command_line;
+    gateway.app.assign_cal("ann", actor()).await.unwrap();
+    for name in ["ben", "dan"] {
+        gateway.add(name, &[]).await;
+    }
+    let disabled = gateway.app.set_user_active("dan", false, actor());
+    disabled.await.unwrap();
+    gateway
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_01_who_is_not_let_in_gets_one_answer_whatever_the_reason() {
+    let gateway = ann_ben_and_dan().await;
+    let tries = [
+        ("nobody", PASSWORD),
+        ("ann", "not the password"),
+        ("ben", "not the password"),
+        ("dan", PASSWORD),
+        ("dan", "not the password"),
+        ("no/name", PASSWORD),
+    ];
+    let mut answers = BTreeSet::new();
+    let mut pages = BTreeSet::new();
+    for (name, password) in tries {
+        let answer = gateway.client().sign_in(name, password).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+        assert!(!answer.headers.contains_key("set-cookie"));
+        answers.insert(seen(&answer, name));
+        pages.insert(seen(&on_page(&gateway, name, password).await, name));
+    }
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+    assert_eq!(pages.first().unwrap().0, 401);
+    // Who has no CAL is let in like who has one.
+    for name in ["ann", "ben"] {
+        assert_eq!(gateway.client().sign_in(name, PASSWORD).await.status, 201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_01_a_locked_account_looks_like_one_that_does_not_exist() {
+    let gateway = ann_ben_and_dan().await;
+    let mut answers = BTreeSet::new();
+    let mut pages = BTreeSet::new();
+    for name in ["nobody", "ann", "dan"] {
+        for _ in 0..10 {
+            gateway
+                .client()
+                .sign_in(name, "not the password")
+                .await
+                .problem(401, "SIGN_IN_FAILED");
+        }
+        for password in [PASSWORD, "not the password"] {
+            let answer = gateway.client().sign_in(name, password).await;
+            answer.problem(429, "TOO_MANY_ATTEMPTS");
+            answers.insert(seen(&answer, name));
+            pages.insert(seen(&on_page(&gateway, name, password).await, name));
+        }
+    }
+    assert_eq!(
+        (answers.len(), pages.len()),
+        (1, 1),
+        "{answers:#?} {pages:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_02_and_p_13_there_is_no_reset_registration_or_resend_to_ask() {
+    // Passwords are set by administrators and changed by those who know them; nothing is sent by
+    // mail, so nothing tells by mail, and no link can be used twice, late or by others.
+    let gateway = gateway().await;
+    for path in [
+        "/reset",
+        "/reset-password",
+        "/password/reset",
+        "/forgot",
+        "/forgot-password",
+        "/login/reset",
+        "/login/forgot",
+        "/register",
+        "/signup",
+        "/sign-up",
+        "/verify",
+        "/resend",
+        "/activate",
+        "/account/reset",
+        "/api/v1/register",
+        "/api/v1/password/reset",
+        "/api/v1/session/reset",
+    ] {
+        let nobody = gateway.client();
+        for name in ["ann", "nobody"] {
+            let address = format!("{path}?username={name}&token=x");
+            assert_eq!(nobody.get(&address).await.status, 404, "{path}");
+            let body = json!({ "username": name, "email": "ann@corp.example" });
+            let posted = nobody.send(nobody.request(Method::POST, path).json(&body));
+            assert_eq!(posted.await.status, 404, "{path}");
+        }
+    }
+    let page = String::from_utf8(gateway.client().get("/login").await.bytes).unwrap();
+    for word in ["forgot", "reset", "register", "sign up"] {
+        assert!(!page.to_lowercase().contains(word), "{word}");
+    }
+    // Where a password is set by somebody else, it takes who is signed in to do it.
+    let unknown = gateway.client();
+    let call = unknown.request(Method::PUT, "/api/v1/admin/users/ann/password");
+    let body = json!({ "password": "another password 1" });
+    let set = unknown
+        .send(call.header("host", "evil.example").json(&body))
+        .await;
+    assert!(matches!(set.status.as_u16(), 401 | 421), "{}", set.status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_03_one_account_from_everywhere_is_counted_by_its_name() {
+    let gateway = behind_a_proxy().await;
+    for number in 0..10 {
+        let from = format!("192.0.2.{number}");
+        let answer = tries_from(&gateway, &from, "ann", "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let answer = tries_from(&gateway, "198.51.100.1", "ann", PASSWORD).await;
+    answer.problem(429, "TOO_MANY_ATTEMPTS");
+    let other = tries_from(&gateway, "192.0.2.1", "ben", PASSWORD).await;
+    assert_eq!(other.status, 201, "others sign in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_03_many_accounts_from_one_address_are_counted_by_the_address() {
+    let gateway = behind_a_proxy().await;
+    for number in 0..100 {
+        let name = format!("user-{number}");
+        let answer = tries_from(&gateway, "192.0.2.1", &name, "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let answer = tries_from(&gateway, "192.0.2.1", "ann", PASSWORD).await;
+    answer.problem(429, "TOO_MANY_ATTEMPTS");
+    let elsewhere = tries_from(&gateway, "192.0.2.2", "ann", PASSWORD).await;
+    assert_eq!(elsewhere.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_03_a_known_workstation_has_a_count_of_its_own() {
+    let gateway = gateway().await;
+    let mut known = gateway.signed_in("ann").await;
+    for _ in 0..10 {
+        known
+            .sign_in("ann", "wrong")
+            .await
+            .problem(401, "SIGN_IN_FAILED");
+    }
+    known
+        .sign_in("ann", PASSWORD)
+        .await
+        .problem(429, "TOO_MANY_ATTEMPTS");
+    // What is tried there does not lock the account elsewhere.
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_04_a_stranger_cannot_lock_the_owner_out() {
+    let gateway = gateway().await;
+    let mut known = gateway.signed_in("ann").await;
+    for _ in 0..10 {
+        gateway
+            .client()
+            .sign_in("ann", "wrong")
+            .await
+            .problem(401, "SIGN_IN_FAILED");
+    }
+    let refused = gateway.client().sign_in("ANN", PASSWORD).await;
+    refused.problem(429, "TOO_MANY_ATTEMPTS");
+    assert_eq!(refused.headers["retry-after"], "60");
+    assert_eq!(known.sign_in("ann", PASSWORD).await.status, 201);
+    gateway.clock.advance(Millis(59_999));
+    gateway
+        .client()
+        .sign_in("ann", PASSWORD)
+        .await
+        .problem(429, "TOO_MANY_ATTEMPTS");
+    gateway.clock.advance(Millis(1));
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
+}
+
+/// A gateway that believes what this machine says of where a request comes from, with two people.
+async fn behind_a_proxy() -> Gateway {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let trusted = "[proxy]\ntrusted = ['127.0.0.1']\n";
+    let gateway = Gateway::with_clock(2, trusted, clock, |_| ()).await;
+    for name in ["ann", "ben"] {
+        gateway.add(name, &[]).await;
+    }
+    gateway
+}
+
+async fn tries_from(gateway: &Gateway, address: &str, name: &str, password: &str) -> Answer {
+    let nobody = gateway.client();
+    let call = nobody
+        .request(Method::POST, SESSION)
+        .header("x-forwarded-for", address);
+    let body = json!({ "username": name, "password": password });
+    nobody.send(call.json(&body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +312,129 @@ async fn p_05_no_try_slips_under_the_limit_at_once_elsewhere_or_over_a_restart()
     let restarted = gateway.beside().await;
     let right = restarted.client().sign_in("ann", PASSWORD).await;
     assert_eq!(right.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_the_limit_of_an_account_is_not_dodged_by_other_spellings() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("zoë", &[]).await;
+    let spellings = [
+        "zoë",
+        "ZOË",
+        "zoe\u{308}",
+        "CUSTOM\\zoë",
+        "custom\\ZOE\u{308}",
+    ];
+    for round in 0..2 {
+        for (place, name) in spellings.iter().enumerate() {
+            let nobody = gateway.client();
+            let address = format!("10.{round}.{place}.1");
+            let call = nobody
+                .request(Method::POST, SESSION)
+                .header("x-forwarded-for", &address)
+                .header("forwarded", format!("for={address}"));
+            let body = json!({ "username": name, "password": "wrong" });
+            let answer = nobody.send(call.json(&body)).await;
+            answer.problem(401, "SIGN_IN_FAILED");
+        }
+    }
+    for name in spellings {
+        let answer = gateway.client().sign_in(name, PASSWORD).await;
+        answer.problem(429, "TOO_MANY_ATTEMPTS");
+    }
+    gateway.clock.advance(Millis::minutes(1));
+    for name in spellings {
+        let answer = gateway.client().sign_in(name, PASSWORD).await;
+        assert_eq!(answer.status, 201, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_spaces_and_other_domains_are_other_names_and_open_nothing() {
+    let gateway = gateway().await;
+    for name in [
+        " ann",
+        "ann ",
+        "ann\u{a0}",
+        "ann@corp.example",
+        "CORP\\ann",
+        "an n",
+        "ann\0",
+    ] {
+        let answer = gateway.client().sign_in(name, PASSWORD).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_06_hopping_within_a_network_of_ipv6_is_one_address() {
+    let gateway = behind_a_proxy().await;
+    for number in 0..100 {
+        let from = format!("2001:db8:1:2:{number:x}::{number:x}");
+        let name = format!("user-{number}");
+        let answer = tries_from(&gateway, &from, &name, "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    let answer = tries_from(&gateway, "2001:db8:1:2:ffff::1", "ann", PASSWORD).await;
+    answer.problem(429, "TOO_MANY_ATTEMPTS");
+    let other = tries_from(&gateway, "2001:db8:1:3::1", "ann", PASSWORD).await;
+    assert_eq!(other.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_07_passwords_of_every_length() {
+    let gateway = gateway().await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let set = |password: String| {
+        let path = "/api/v1/admin/users/ann/password";
+        let body = json!({ "password": password });
+        root.send(root.request(Method::PUT, path).json(&body))
+    };
+    for length in [1, 7, 129, 1000] {
+        set("é".repeat(length)).await.problem(422, "BODY_INVALID");
+    }
+    for length in [8, 64, 128] {
+        let password = "né".repeat(length / 2);
+        assert_eq!(set(password.clone()).await.status, 204, "{length}");
+        let answer = gateway.client().sign_in("ann", &password).await;
+        assert_eq!(answer.status, 201, "{length}");
+    }
+    for length in [0, 1, 1000] {
+        let answer = gateway.client().sign_in("ann", &"x".repeat(length)).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_07_bodies_that_are_too_large_are_refused_before_anything_is_hashed() {
+    let gateway = gateway().await;
+    let large = "x".repeat(1024 * 1024);
+    let answer = gateway.client().sign_in("ann", &large).await;
+    answer.problem(413, "TOO_LARGE");
+    let page = on_page(&gateway, "ann", &large).await;
+    assert_eq!(page.status, 413);
+    // A hundred million bytes are announced; not one of them is waited for.
+    for (path, kind) in [
+        (SESSION, "application/json"),
+        ("/login", "application/x-www-form-urlencoded"),
+    ] {
+        let answer = announced(&gateway, path, kind, 100 * 1024 * 1024).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
+    }
+    // No try was counted, so none reached the hash.
+    assert_eq!(gateway.audited("sign_in_refused"), []);
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
+}
+
+/// The answer to a request whose body never comes.
+async fn announced(gateway: &Gateway, path: &str, kind: &str, bytes: usize) -> String {
+    let host = gateway.url("").replace("https://", "");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {bytes}\r\nConnection: close\r\n\r\n"
+    );
+    crate::api_attacks::raw(gateway, request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +477,78 @@ async fn p_08_a_password_counts_exactly_as_it_was_typed() {
     let decomposed = "Zoe\u{308} und A\u{308}pfel";
     let answer = gateway.client().sign_in("user-3", decomposed).await;
     assert_eq!(answer.status, 401, "composed otherwise");
+}
+
+/// Puts another hash in the place of the one that is stored.
+fn store_hash(gateway: &Gateway, hash: &str) {
+    let file = gateway.path("accesspoint-data/accesspoint.db");
+    let ledger = rusqlite::Connection::open(file).unwrap();
+    let changed = ledger.execute("UPDATE password SET hash = $1", [hash]);
+    assert_eq!(changed.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_09_hashes_of_bcrypt_are_not_taken_over_so_nothing_is_cut_at_72_bytes() {
+    let gateway = gateway().await;
+    for hash in [
+        // "correct horse battery" and U*U by bcrypt, in its spellings.
+        "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    ] {
+        store_hash(&gateway, hash);
+        for password in [PASSWORD, "U*U"] {
+            let answer = gateway.client().sign_in("ann", password).await;
+            answer.problem(401, "SIGN_IN_FAILED");
+        }
+        assert_eq!(stored(&gateway), hash, "and it is not replaced");
+    }
+    // Of our own, what differs behind the 72nd byte or behind a NUL differs.
+    gateway.clock.advance(Millis::minutes(1));
+    let actor = Actor::command_line;
+    let long = "a long password of tests, ".repeat(4);
+    let set = gateway
+        .app
+        .set_user_password("ann", long.clone().into(), None, actor());
+    set.await.unwrap();
+    for wrong in [
+        &long[..72],
+        &format!("{long}x"),
+        &format!("{}x", &long[..103]),
+    ] {
+        let answer = gateway.client().sign_in("ann", wrong).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    assert_eq!(gateway.client().sign_in("ann", &long).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_11_a_record_that_was_altered_lets_nobody_in_and_takes_no_memory() {
+    let gateway = gateway().await;
+    let right = stored(&gateway);
+    let altered = [
+        right.replace("m=19456", "m=4194304"),
+        right.replace("t=2", "t=4294967295"),
+        right.replace("argon2id", "argon2i"),
+        right.replace("argon2id", "scrypt"),
+        right.replace("v=19", "v=99"),
+        right[..right.len() - 3].to_owned(),
+        format!("{right}AAAA"),
+        "plain:correct horse battery".to_owned(),
+        PASSWORD.to_owned(),
+        String::new(),
+    ];
+    for hash in altered {
+        gateway.clock.advance(Millis::minutes(1));
+        store_hash(&gateway, &hash);
+        let answer = gateway.client().sign_in("ann", PASSWORD).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+        let refused = &gateway.audited("sign_in_refused")[0];
+        assert_eq!(refused.0.as_deref(), Some("SIGN_IN_FAILED"), "{hash}");
+    }
+    store_hash(&gateway, &right);
+    gateway.clock.advance(Millis::minutes(1));
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,8 @@ pub(crate) enum Wrong {
     Closes,
     /// Leaves out who it is.
     NoSubject,
+    /// Says that it is this time.
+    SaysDate(&'static str),
 }
 
 /// A running receiver; it stops when this is dropped.
@@ -202,6 +204,10 @@ fn answer(request: &Request, wrong: &Wrong, shared: &Mutex<State>) -> Vec<u8> {
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let time = request.header(TIME_HEADER);
+    let date = match wrong {
+        Wrong::SaysDate(date) => format!("Date: {date}\r\n"),
+        _ => String::new(),
+    };
     let signature = match wrong {
         Wrong::Unsigned => String::new(),
         _ => format!(
@@ -210,7 +216,7 @@ fn answer(request: &Request, wrong: &Wrong, shared: &Mutex<State>) -> Vec<u8> {
         ),
     };
     let whole = format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{date}\
          {TIME_HEADER}: {time}\r\n{signature}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

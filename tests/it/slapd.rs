@@ -97,6 +97,7 @@ fn settings(folder: &Path, authority: &Path) -> String {
          include /etc/ldap/schema/inetorgperson.schema\n\
          modulepath /usr/lib/ldap\n\
          moduleload back_mdb\n\
+         moduleload ppolicy\n\
          pidfile {folder}/slapd.pid\n\
          TLSCACertificateFile {authority}\n\
          TLSCertificateFile {folder}/server.pem\n\
@@ -106,13 +107,18 @@ fn settings(folder: &Path, authority: &Path) -> String {
          suffix \"dc=example\"\n\
          rootdn \"cn=admin,dc=example\"\n\
          directory {folder}/data\n\
+         overlay ppolicy\n\
+         ppolicy_default \"cn=policy,dc=example\"\n\
+         ppolicy_use_lockout\n\
          access to attrs=userPassword by anonymous auth by * none\n\
          access to * by dn.exact=\"cn=svc,dc=example\" read by * none\n"
     )
 }
 
 /// Ann is in analysts, which lie in staff, which lies in everybody, which lies in analysts again.
-/// Ben is in nothing. Two people are called twin. O'Neil has a name that filters dislike.
+/// Ben is in nothing. Two people are called twin. O'Neil has a name that filters dislike. The
+/// password of old has expired, that of reset was set by an administrator and must be changed, and
+/// locked is locked.
 fn entries() -> String {
     let person = |uid: &str, dn: &str| {
         format!(
@@ -139,6 +145,16 @@ fn entries() -> String {
         person("twin", "cn=one,ou=people,dc=example").replace("cn: twin", "cn: one\ncn: twin"),
         person("twin", "cn=two,ou=people,dc=example").replace("cn: twin", "cn: two\ncn: twin"),
         person("o(neil)*", "uid=o\\28neil\\29\\2A,ou=people,dc=example"),
+        "dn: cn=policy,dc=example\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\n\
+         cn: policy\npwdAttribute: userPassword\npwdMaxAge: 86400\npwdMustChange: TRUE\n\
+         pwdLockout: TRUE\npwdMaxFailure: 0\n\n"
+            .to_owned(),
+        person("old", "uid=old,ou=people,dc=example")
+            .replace("\n\n", "\npwdChangedTime: 20200101000000Z\n\n"),
+        person("reset", "uid=reset,ou=people,dc=example")
+            .replace("\n\n", "\npwdReset: TRUE\n\n"),
+        person("locked", "uid=locked,ou=people,dc=example")
+            .replace("\n\n", "\npwdAccountLockedTime: 000001010000Z\n\n"),
         group("analysts", "uid=ann,ou=people,dc=example")
             .replace("\n\n", "\nmember: cn=everybody,ou=groups,dc=example\n\n"),
         group("staff", "cn=analysts,ou=groups,dc=example"),

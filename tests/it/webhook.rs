@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use accesspoint::app::check::Level;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::webhook::{
     Limits, NONCE_HEADER, SIGNATURE_HEADER, TIME_HEADER, Webhook, sign,
@@ -239,6 +240,26 @@ async fn w_03_a_redirect_to_an_address_of_the_inside_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w_03_a_name_that_leads_to_where_policy_forbids_reaches_nobody() {
+    let setting = Setting::new();
+    let tls = setting.authority.server(&["localhost"]);
+    let receiver = Receiver::start(tls).await;
+    let door = |more: &str| {
+        let hook = setting
+            .hook(receiver.port)
+            .replace("127.0.0.1", "localhost");
+        let hook = hook.replace("ca_file", &format!("{more}ca_file"));
+        async move { Door::with(&hook).await }
+    };
+    let forbidden = door("private_addresses = false\n").await;
+    forbidden
+        .refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        .await;
+    assert_eq!(receiver.connections(), 0);
+    door("").await.lets_in("ann", HOOK_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w_04_a_webhook_that_fails_is_left_alone_and_other_ways_go_on() {
     let setting = Setting::new();
     let receiver = setting.receiver().await;
@@ -359,6 +380,28 @@ async fn check_reaches_a_webhook_without_asking_about_anybody() {
             .contains("fault   sign-in: hr: it cannot be asked"),
         "{}",
         ran.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_a_clock_that_is_off() {
+    let setting = Setting::new();
+    let receiver = setting.receiver().await;
+    let door = Door::with(&setting.hook(receiver.port)).await;
+    let found = async |date| {
+        receiver.does(Wrong::SaysDate(date));
+        let found = door.gateway.app.check_password_sources().await;
+        let mut found = found.into_iter();
+        found.find(|found| found.text.contains("clock"))
+    };
+    // The gateway's is 12:00:00.
+    assert_eq!(found("Tue, 24 Nov 2026 12:01:00 GMT").await, None);
+    let off = found("Tue, 24 Nov 2026 11:57:00 GMT").await.unwrap();
+    assert_eq!(off.level, Level::Warning);
+    assert!(
+        off.text
+            .starts_with("hr: its clock is -180 s ahead of ours"),
+        "{off:?}"
     );
 }
 

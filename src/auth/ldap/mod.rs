@@ -5,17 +5,19 @@
 //! take it for an anonymous bind, and say yes), and referrals are not followed.
 //!
 //! The client library trusts a server to speak LDAP and gives up with a panic where it does not, so
-//! each exchange runs in a task of its own, with a limit of time.
+//! each exchange runs in a task of its own, with a limit of time; [`wire`] measures what comes back.
 
 mod dn;
+mod ended;
 mod groups;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{
-    Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions,
+    Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, StdStream,
     ldap_escape,
 };
 use rustls::ClientConfig;
@@ -27,14 +29,17 @@ use super::password::Password;
 use super::trust::{TrustError, client_config};
 use crate::causes;
 use crate::config::{self, LDAP_GROUPS, LdapGroups};
-use crate::domain::mapping::Claims;
-use crate::domain::time::Timestamp;
+use crate::domain::mapping::{Claims, GROUPS_MAX};
+use crate::domain::time::{SECOND_MS, Timestamp};
+use wire::Address;
 
 /// Entries that a search asks for at a time.
 const PAGE_ENTRIES: i32 = 500;
 /// Attributes that name an entry for ever, in the order in which they are looked for.
 const ENTRY_UUID: &str = "entryUUID";
 const OBJECT_GUID: &str = "objectGUID";
+/// The attribute in which a server tells the time.
+const CURRENT_TIME: &str = "currentTime";
 /// The result codes that matter here (RFC 4511).
 const SUCCESS: u32 = 0;
 const CONSTRAINT_VIOLATION: u32 = 19;
@@ -43,8 +48,8 @@ const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
 const INVALID_CREDENTIALS: u32 = 49;
 const INSUFFICIENT_ACCESS: u32 = 50;
 const UNWILLING_TO_PERFORM: u32 = 53;
-/// What Active Directory says in hex after a right password that has expired, or must be changed.
-const AD_ENDED: [&str; 2] = ["532", "773"];
+/// Where the client library looks for its end of a pair of sockets.
+const LIBRARY_URL: &str = "ldapi:///";
 
 /// How long a server may take.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +72,9 @@ impl Default for Limits {
     }
 }
 
+/// Asked before a password is tried: whether one of this subject may be tried now.
+pub type MayTry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A directory, which one or several servers hold. Clones share it.
 #[derive(Clone)]
 pub struct Directory(Arc<Inner>);
@@ -75,20 +83,35 @@ struct Inner {
     name: String,
     settings: config::Ldap,
     servers: Vec<Server>,
+    tls: Arc<ClientConfig>,
     attributes: Vec<String>,
     limits: Limits,
 }
 
 struct Server {
     url: String,
-    tls: Arc<ClientConfig>,
+    address: Address,
     breaker: Breaker,
+}
+
+/// Why a directory cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The file with trusted certificates.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A server's URL names no server.
+    #[error("{0} names no server")]
+    Address(String),
 }
 
 /// Why a server gave no answer that counts.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The connection or the protocol.
+    /// The connection, or TLS on it.
+    #[error("{0}")]
+    Connection(#[from] std::io::Error),
+    /// The protocol.
     #[error("{0}")]
     Ldap(#[from] LdapError),
     /// The server refused what it should not.
@@ -104,6 +127,9 @@ pub enum Fault {
     /// It took too long.
     #[error("it did not answer in time")]
     Slow,
+    /// It sends more than anybody needs.
+    #[error("it sends more than is read")]
+    TooMuch,
     /// It does not speak LDAP, or sends what cannot be.
     #[error("its answer cannot be read: {0}")]
     Unreadable(&'static str),
@@ -114,6 +140,8 @@ pub enum Fault {
 pub struct Probed {
     /// The server's certificate (DER).
     pub certificate: Option<Vec<u8>>,
+    /// The time there, where it says so; Active Directory does.
+    pub date: Option<Timestamp>,
 }
 
 impl Directory {
@@ -121,17 +149,21 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// The file with trusted certificates cannot be used.
-    pub fn new(name: &str, settings: &config::Ldap, limits: Limits) -> Result<Self, TrustError> {
-        let tls = Arc::new(client_config(settings.ca_file.as_deref())?);
-        let server = |url: &String| Server {
-            url: url.clone(),
-            tls: Arc::clone(&tls),
-            breaker: Breaker::default(),
+    /// The file with trusted certificates cannot be used, or a URL names no server.
+    pub fn new(name: &str, settings: &config::Ldap, limits: Limits) -> Result<Self, SetUpError> {
+        let server = |url: &String| match Address::parse(url) {
+            None => Err(SetUpError::Address(url.clone())),
+            Some(address) => Ok(Server {
+                url: url.clone(),
+                address,
+                breaker: Breaker::default(),
+            }),
         };
+        let servers: Result<_, _> = settings.servers.iter().map(server).collect();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
-            servers: settings.servers.iter().map(server).collect(),
+            servers: servers?,
+            tls: Arc::new(client_config(settings.ca_file.as_deref())?),
             attributes: attributes(settings),
             settings: settings.clone(),
             limits,
@@ -157,8 +189,15 @@ impl Directory {
         servers.iter().all(|server| server.breaker.is_failing(now))
     }
 
-    /// Checks a name and a password at the first server that answers.
-    pub async fn check(&self, name: &str, password: &Password, now: Timestamp) -> Answer {
+    /// Checks a name and a password at the first server that answers. Where the person that it finds
+    /// may not be tried now, the password is not, and is as good as wrong.
+    pub async fn check(
+        &self,
+        name: &str,
+        password: &Password,
+        now: Timestamp,
+        may_try: MayTry,
+    ) -> Answer {
         if password.as_str().is_empty() {
             return Answer::Wrong;
         }
@@ -168,9 +207,10 @@ impl Directory {
             }
             let inner = Arc::clone(&self.0);
             let (name, password) = (name.to_owned(), password.clone());
+            let may_try = Arc::clone(&may_try);
             let limits = self.0.limits;
             let asked = contained(limits.exchange + limits.groups, async move {
-                inner.exchange(index, &name, &password).await
+                inner.exchange(index, &name, &password, &may_try).await
             });
             match asked.await {
                 Ok(answer) => {
@@ -200,8 +240,7 @@ impl Directory {
     pub async fn probe(&self, index: usize) -> Result<Probed, Fault> {
         let inner = Arc::clone(&self.0);
         contained(self.0.limits.exchange, async move {
-            let mut ldap = inner.service(index).await?;
-            let certificate = ldap.get_peer_certificate().await?;
+            let (mut ldap, certificate) = inner.service(index).await?;
             let base = &inner.settings.user_base;
             let anything = "(objectClass=*)";
             search(
@@ -212,7 +251,10 @@ impl Directory {
                 vec!["1.1".to_owned()],
             )
             .await?;
-            Ok(Probed { certificate })
+            Ok(Probed {
+                certificate,
+                date: time_of(&mut ldap).await,
+            })
         })
         .await
     }
@@ -230,8 +272,9 @@ impl Inner {
         index: usize,
         name: &str,
         password: &Password,
+        may_try: &MayTry,
     ) -> Result<Answer, Fault> {
-        let verified = self.verify(index, name, password);
+        let verified = self.verify(index, name, password, may_try);
         let verified = in_time(self.limits.exchange, verified).await?;
         let Verified { ldap, entry } = match verified {
             Ok(verified) => verified,
@@ -251,8 +294,9 @@ impl Inner {
         index: usize,
         name: &str,
         password: &Password,
+        may_try: &MayTry,
     ) -> Result<Result<Verified, Answer>, Fault> {
-        let mut ldap = self.service(index).await?;
+        let (mut ldap, _) = self.service(index).await?;
         let mut entries = self.find(&mut ldap, name).await?;
         let Some(entry) = entries.pop() else {
             return Ok(Err(Answer::Unknown));
@@ -265,6 +309,9 @@ impl Inner {
             );
             return Ok(Err(Answer::Wrong));
         }
+        if !may_try(&subject(&entry)) {
+            return Ok(Err(Answer::Wrong));
+        }
         Ok(match self.bind_as(index, &entry.dn, password).await? {
             Bound::Wrong => Err(Answer::Wrong),
             Bound::Ended => Err(Answer::PasswordEnded),
@@ -272,31 +319,31 @@ impl Inner {
         })
     }
 
-    /// A connection on which the service account may look people up.
-    async fn service(&self, index: usize) -> Result<Ldap, Fault> {
-        let mut ldap = self.connect(index).await?;
+    /// A connection on which the service account may look people up, and the server's certificate.
+    async fn service(&self, index: usize) -> Result<(Ldap, Option<Vec<u8>>), Fault> {
+        let (mut ldap, certificate) = self.connect(index).await?;
         if let Some(bind) = &self.settings.bind {
             let result = ldap.simple_bind(&bind.dn, bind.password.expose()).await?;
             if result.rc != SUCCESS {
                 return Err(refused("the bind of bind_dn", &result));
             }
         }
-        Ok(ldap)
+        Ok((ldap, certificate))
     }
 
-    async fn connect(&self, index: usize) -> Result<Ldap, Fault> {
+    async fn connect(&self, index: usize) -> Result<(Ldap, Option<Vec<u8>>), Fault> {
         let server = self.servers.get(index);
         let server = server.ok_or(Fault::Unreadable("there is no such server"))?;
-        let settings = LdapConnSettings::new()
-            .set_conn_timeout(self.limits.connect)
-            .set_config(Arc::clone(&server.tls))
-            .set_starttls(self.settings.start_tls);
-        let (connection, ldap) = LdapConnAsync::with_settings(settings, &server.url).await?;
+        let connected = server.address.connect(Arc::clone(&self.tls));
+        let connected = in_time(self.limits.connect, connected).await?;
+        let stream = StdStream::Unix(connected.library);
+        let settings = LdapConnSettings::new().set_std_stream(stream);
+        let (connection, ldap) = LdapConnAsync::with_settings(settings, LIBRARY_URL).await?;
         tokio::spawn(async move {
             // Whoever waits for an answer hears of it.
             drop(connection.drive().await);
         });
-        Ok(ldap)
+        Ok((ldap, connected.certificate))
     }
 
     /// The entries with this name, two at most.
@@ -332,11 +379,12 @@ impl Inner {
     /// Binds as the person, on a connection of its own: that of the service account keeps its
     /// rights.
     async fn bind_as(&self, index: usize, dn: &str, password: &Password) -> Result<Bound, Fault> {
-        let mut ldap = self.connect(index).await?;
+        let (mut ldap, _) = self.connect(index).await?;
+        ldap.with_controls(ended::asked());
         let result = ldap.simple_bind(dn, password.as_str()).await?;
         match result.rc {
+            SUCCESS | INVALID_CREDENTIALS if ended::is_told(&result) => Ok(Bound::Ended),
             SUCCESS => Ok(Bound::Right),
-            INVALID_CREDENTIALS if has_ended(&result.text) => Ok(Bound::Ended),
             INVALID_CREDENTIALS
             | INAPPROPRIATE_AUTHENTICATION
             | INSUFFICIENT_ACCESS
@@ -364,6 +412,24 @@ impl Inner {
         }
         claims
     }
+}
+
+/// The time that a server tells of itself.
+async fn time_of(ldap: &mut Ldap) -> Option<Timestamp> {
+    let wanted = vec![CURRENT_TIME.to_owned()];
+    let found = search(ldap, "", Scope::Base, "(objectClass=*)", wanted).await;
+    let entry = found.ok()?.into_iter().next()?;
+    let told = values_of(&entry, CURRENT_TIME)?.first()?;
+    generalized_time(told)
+}
+
+/// An instant as directories write it (RFC 4517), by the whole second.
+fn generalized_time(text: &str) -> Option<Timestamp> {
+    let format = time::macros::format_description!("[year][month][day][hour][minute][second]");
+    let (digits, rest) = text.split_at_checked(14)?;
+    let is_utc = rest.ends_with('Z') && rest.starts_with(['Z', '.', ',']);
+    let at = time::PrimitiveDateTime::parse(digits, format).ok()?;
+    is_utc.then(|| Timestamp(at.assume_utc().unix_timestamp() * SECOND_MS))
 }
 
 enum Bound {
@@ -410,6 +476,9 @@ async fn search(
         .await?;
     let mut entries = Vec::new();
     while let Some(entry) = found.next().await? {
+        if entries.len() == GROUPS_MAX {
+            return Err(Fault::TooMuch);
+        }
         entries.push(SearchEntry::construct(entry));
     }
     let result = found.finish().await;
@@ -482,36 +551,25 @@ fn values_of<'a>(entry: &'a SearchEntry, name: &str) -> Option<&'a [String]> {
     Some(found.1.as_slice()).filter(|values| !values.is_empty())
 }
 
-/// Whether Active Directory says that a right password is no longer good for signing in. It says
-/// so only after a right one: a wrong one is 52e whatever else holds.
-fn has_ended(text: &str) -> bool {
-    let mut words = text.split(|c: char| c == ',' || c.is_whitespace());
-    while let Some(word) = words.next() {
-        if word == "data" {
-            return words.next().is_some_and(|code| AD_ENDED.contains(&code));
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn d_05_only_an_ended_password_is_told_apart() {
-        let said = |code: &str| {
-            format!(
-                "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {code}, v2580"
-            )
-        };
-        for code in AD_ENDED {
-            assert!(has_ended(&said(code)), "{code}");
+    fn the_time_of_a_directory_is_read() {
+        let at = "2026-11-24T12:00:01.000Z".parse().unwrap();
+        for text in ["20261124120001.0Z", "20261124120001Z", "20261124120001,5Z"] {
+            assert_eq!(generalized_time(text), Some(at), "{text}");
         }
-        for code in ["52e", "525", "530", "531", "533", "701", "775", "5320", ""] {
-            assert!(!has_ended(&said(code)), "{code}");
+        for text in [
+            "",
+            "20261124120001",
+            "20261124120001+0100",
+            "20261324120001Z",
+            "now",
+        ] {
+            assert_eq!(generalized_time(text), None, "{text}");
         }
-        assert!(!has_ended("") && !has_ended("data"));
     }
 
     #[test]

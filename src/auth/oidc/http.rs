@@ -1,23 +1,34 @@
 //! Calls to a provider: no redirects, a time limit, and a limit to what is read.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::Client;
 use reqwest::tls::TlsInfo;
+use tokio::sync::Semaphore;
 
 use super::refusal::{Reason, Refused};
 use crate::auth::outgoing;
 use crate::auth::trust::TrustError;
 use crate::causes;
+use crate::config::Reach;
 
 /// Bytes that are read of an answer.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Calls to one provider that are under way at once; further ones wait for their turn, so that a slow
+/// provider does not take every connection that this machine has.
+const CALLS_MAX: usize = 64;
+
 /// The client with which one provider is called.
 #[derive(Clone, Debug)]
-pub(super) struct Http(Client);
+pub(super) struct Http {
+    client: Client,
+    turns: Arc<Semaphore>,
+    timeout: Duration,
+}
 
 /// Why a provider cannot be called at all.
 #[derive(Debug, thiserror::Error)]
@@ -66,20 +77,32 @@ impl Http {
     /// # Errors
     ///
     /// The file cannot be read, or holds no certificate.
-    pub(super) fn new(ca_file: Option<&Path>, timeout: Duration) -> Result<Self, SetUpError> {
-        let client = outgoing::client(ca_file)?
+    pub(super) fn new(
+        ca_file: Option<&Path>,
+        reach: Reach,
+        timeout: Duration,
+    ) -> Result<Self, SetUpError> {
+        let client = outgoing::client(ca_file, reach)?
             .connect_timeout(timeout)
             .timeout(timeout)
             .build()?;
-        Ok(Self(client))
+        Ok(Self {
+            client,
+            turns: Arc::new(Semaphore::new(CALLS_MAX)),
+            timeout,
+        })
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
+        let turn = tokio::time::timeout(self.timeout, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(HttpFault::Silent("too many calls wait for it".to_owned()));
+        };
         let request = reqwest::Request::try_from(request)
             .map_err(|error| HttpFault::Request(cause(&error)))?;
         let silent = |error: reqwest::Error| HttpFault::Silent(cause(&error.without_url()));
-        let mut response = self.0.execute(request).await.map_err(silent)?;
+        let mut response = self.client.execute(request).await.map_err(silent)?;
         let mut answer = HttpResponse::new(Vec::new());
         *answer.status_mut() = response.status();
         *answer.headers_mut() = response.headers().clone();

@@ -2,7 +2,7 @@
 //! that one call; after one that failed everybody is told so for a moment, so that nobody queues up
 //! behind a provider that does not answer.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use openidconnect::url::Url;
@@ -76,10 +76,7 @@ fn is_within(since: Timestamp, life: Millis, now: Timestamp) -> bool {
 
 /// A provider's metadata.
 #[derive(Debug, Default)]
-pub(super) struct KeptMetadata {
-    kept: Mutex<Kept<Metadata>>,
-    known: RwLock<Option<Arc<Metadata>>>,
-}
+pub(super) struct KeptMetadata(Mutex<Kept<Metadata>>);
 
 impl KeptMetadata {
     /// The metadata, fetched where none counts.
@@ -89,23 +86,13 @@ impl KeptMetadata {
         demands: &Demands<'_>,
         now: Timestamp,
     ) -> Result<Arc<Metadata>, Refused> {
-        let mut kept = self.kept.lock().await;
+        let mut kept = self.0.lock().await;
         if let Some(current) = kept.current(METADATA_LIFE, now) {
             return current;
         }
         let answer = http.get(&metadata::address(demands.issuer)).await;
         let fetched = answer.and_then(|answer| Metadata::parse(answer.body(), demands));
-        let got = kept.keep(fetched, now)?;
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&got));
-        Ok(got)
-    }
-
-    /// What was fetched last, however long ago.
-    pub(super) fn known(&self) -> Option<Arc<Metadata>> {
-        self.known
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        kept.keep(fetched, now)
     }
 }
 

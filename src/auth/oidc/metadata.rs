@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::json;
 use super::refusal::{Reason, Refused};
 use super::token::word;
+use crate::config::Reach;
 
 /// The method of PKCE that is used.
 const S256: &str = "S256";
@@ -79,7 +80,7 @@ pub(super) struct Metadata {
 pub(super) struct Demands<'a> {
     pub(super) issuer: &'a str,
     pub(super) algorithms: &'a [Algorithm],
-    pub(super) allow_http_loopback: bool,
+    pub(super) reach: Reach,
 }
 
 /// Where an issuer's metadata is.
@@ -127,7 +128,7 @@ impl Metadata {
             token,
         };
         for url in found.addresses() {
-            check_address(url, demands.allow_http_loopback)?;
+            check_address(url, demands.reach)?;
         }
         Ok(found)
     }
@@ -198,9 +199,9 @@ fn optional_url(text: Option<&str>) -> Result<Option<Url>, Refused> {
 }
 
 /// Whether an address may be called: https, plain http on loopback alone and where that is allowed;
-/// no user in it; nothing that only this machine or its link can reach. Private networks are where
-/// many organisations have their provider.
-fn check_address(url: &Url, allow_http_loopback: bool) -> Result<(), Refused> {
+/// no user in it; none that calls to the provider must not reach. Where a name leads is seen when it
+/// is called.
+fn check_address(url: &Url, reach: Reach) -> Result<(), Refused> {
     let refused = |why: &str| {
         let shown = format!("{}: {why}", url.host_str().unwrap_or_default());
         Err(Refused::new(Reason::EndpointNotAllowed, shown))
@@ -213,24 +214,19 @@ fn check_address(url: &Url, allow_http_loopback: bool) -> Result<(), Refused> {
     }
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => Some(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)),
+        Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
         Some(Host::Domain(_)) => None,
         None => return refused("it has no host"),
     };
-    let is_loopback = ip.is_some_and(|ip| ip.is_loopback())
+    if ip.is_some_and(|ip| !reach.permits(ip)) {
+        return refused("it is an address that must not be called");
+    }
+    let is_loopback = ip.is_some_and(|ip| ip.to_canonical().is_loopback())
         || url
             .domain()
             .is_some_and(|name| name == "localhost" || name.ends_with(".localhost"));
-    if is_loopback && !allow_http_loopback {
+    if is_loopback && !reach.loopback {
         return refused("it is this machine");
-    }
-    let is_link_local = match ip {
-        Some(IpAddr::V4(ip)) => ip.is_link_local() || ip.is_unspecified(),
-        Some(IpAddr::V6(ip)) => ip.is_unicast_link_local() || ip.is_unspecified(),
-        None => false,
-    };
-    if is_link_local {
-        return refused("it is reached from this machine alone");
     }
     match url.scheme() {
         "https" => Ok(()),
@@ -267,7 +263,10 @@ mod tests {
         let demands = Demands {
             issuer: ISSUER,
             algorithms: &[Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
-            allow_http_loopback: false,
+            reach: Reach {
+                loopback: false,
+                private: true,
+            },
         };
         Metadata::parse(document.to_string().as_bytes(), &demands).map_err(|e| e.reason)
     }
@@ -349,7 +348,10 @@ mod tests {
 
     #[test]
     fn addresses_that_must_not_be_called_are_refused() {
-        let allowed = |text: &str, loopback| check_address(&Url::parse(text).unwrap(), loopback);
+        let at = |text: &str, loopback, private| {
+            check_address(&Url::parse(text).unwrap(), Reach { loopback, private })
+        };
+        let allowed = |text: &str, loopback| at(text, loopback, true);
         for text in [
             "https://idp.example/x",
             "https://10.1.2.3/x",
@@ -364,6 +366,10 @@ mod tests {
         ] {
             assert!(allowed(text, true).is_ok(), "{text}");
             assert!(allowed(text, false).is_err(), "{text}");
+        }
+        for text in ["https://10.1.2.3/x", "https://[fc00::1]/x"] {
+            assert!(at(text, true, true).is_ok(), "{text}");
+            assert!(at(text, true, false).is_err(), "{text}");
         }
         for text in [
             "http://idp.example/x",

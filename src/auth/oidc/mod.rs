@@ -29,6 +29,9 @@ pub use http::SetUpError;
 pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
+use super::breaker::Breaker;
+use super::outgoing;
+use crate::config::Reach;
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
@@ -60,8 +63,8 @@ pub struct ProviderSettings {
     pub acr_values: Vec<String>,
     /// The file of certificates trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Whether it may be called by plain http on this machine.
-    pub allow_http_loopback: bool,
+    /// Which addresses calls to it may reach; plain http on this machine alone.
+    pub reach: Reach,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -98,9 +101,11 @@ impl std::fmt::Debug for ClientAuth {
 #[derive(Debug)]
 pub struct Provider {
     settings: ProviderSettings,
+    origin: String,
     http: Http,
     metadata: KeptMetadata,
     keys: KeptKeys,
+    breaker: Breaker,
 }
 
 /// A callback's code, and what belongs to its attempt.
@@ -146,10 +151,18 @@ impl Provider {
     /// The extra certificates cannot be read.
     pub fn new(settings: ProviderSettings) -> Result<Self, SetUpError> {
         Ok(Self {
-            http: Http::new(settings.ca_file.as_deref(), settings.timeout)?,
+            http: Http::new(
+                settings.ca_file.as_deref(),
+                settings.reach,
+                settings.timeout,
+            )?,
+            origin: Url::parse(&settings.issuer)
+                .map(|url| url.origin().ascii_serialization())
+                .unwrap_or_default(),
             settings,
             metadata: KeptMetadata::default(),
             keys: KeptKeys::default(),
+            breaker: Breaker::default(),
         })
     }
 
@@ -157,6 +170,12 @@ impl Provider {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// The origin of the issuer.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Where to send the browser for an attempt.
@@ -170,12 +189,31 @@ impl Provider {
         fresh: &Fresh,
         now: Timestamp,
     ) -> Result<String, Refused> {
-        let metadata = self.metadata(now).await?;
-        let url = self
-            .conversation(&metadata, fresh, now)
-            .authorization_url(secrets)
-            .await?;
-        Ok(url.into())
+        let url = async {
+            let metadata = self.metadata(now).await?;
+            let conversation = self.conversation(&metadata, fresh, now);
+            conversation.authorization_url(secrets).await
+        };
+        let url = url.await;
+        // A request that is not pushed is written without asking: it says nothing of the provider.
+        if let Err(refused) = &url {
+            self.heard(Some(refused), now);
+        }
+        Ok(url?.into())
+    }
+
+    /// Whether it did not answer when it was asked a moment ago.
+    #[must_use]
+    pub fn is_down(&self, now: Timestamp) -> bool {
+        self.breaker.is_failing(now)
+    }
+
+    /// Notes what came of asking.
+    fn heard(&self, refused: Option<&Refused>, now: Timestamp) {
+        match refused {
+            Some(refused) if refused.reason == Reason::ProviderSilent => self.breaker.failed(now),
+            _ => self.breaker.answered(),
+        }
     }
 
     /// Checks the `iss` of a callback (RFC 9207).
@@ -204,6 +242,17 @@ impl Provider {
     ///
     /// Anything is not as it must be.
     pub async fn finish(
+        &self,
+        answer: Answer<'_>,
+        fresh: &Fresh,
+        now: Timestamp,
+    ) -> Result<Vouched, Refused> {
+        let vouched = self.exchange(answer, fresh, now).await;
+        self.heard(vouched.as_ref().err(), now);
+        vouched
+    }
+
+    async fn exchange(
         &self,
         answer: Answer<'_>,
         fresh: &Fresh,
@@ -274,7 +323,7 @@ impl Provider {
         id_token: Option<&str>,
         state: &str,
         now: Timestamp,
-    ) -> Result<Option<String>, Refused> {
+    ) -> Result<Option<Url>, Refused> {
         let metadata = self.metadata(now).await?;
         let Some(endpoint) = &metadata.end_session else {
             return Ok(None);
@@ -292,20 +341,15 @@ impl Provider {
             )
             .append_pair("state", state);
         drop(pairs);
-        Ok(Some(url.into()))
+        Ok(Some(url))
     }
 
-    /// The origins to which signing out may lead: the issuer's, and that of its end-session
-    /// endpoint, as far as it is known.
-    #[must_use]
-    pub fn origins(&self) -> Vec<String> {
-        let issuer = Url::parse(&self.settings.issuer).ok();
-        let end_session = self
-            .metadata
-            .known()
-            .and_then(|known| known.end_session.clone());
-        let urls = issuer.into_iter().chain(end_session);
-        let mut origins: Vec<String> = urls.map(|url| url.origin().ascii_serialization()).collect();
+    /// The origins whose pages sign people out: the issuer's, and that of its end-session endpoint.
+    pub async fn sign_out_origins(&self, now: Timestamp) -> Vec<String> {
+        let mut origins = vec![self.origin.clone()];
+        let metadata = self.metadata(now).await.ok();
+        let end_session = metadata.and_then(|metadata| metadata.end_session.clone());
+        origins.extend(end_session.map(|url| url.origin().ascii_serialization()));
         origins.dedup();
         origins
     }
@@ -319,8 +363,7 @@ impl Provider {
         let answer = self.http.get(&metadata::address(self.issuer())).await?;
         let metadata = Metadata::parse(answer.body(), &self.demands())?;
         let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
-        let date = answer.headers().get(header::DATE);
-        let date = date.and_then(|date| date.to_str().ok()).and_then(http_date);
+        let date = outgoing::date_of(answer.headers());
         let tls = answer.extensions().get::<TlsInfo>();
         Ok(Probe {
             clock_ahead: date.map(|date| date - now),
@@ -349,7 +392,7 @@ impl Provider {
         Demands {
             issuer: &self.settings.issuer,
             algorithms: &self.settings.algorithms,
-            allow_http_loopback: self.settings.allow_http_loopback,
+            reach: self.settings.reach,
         }
     }
 
@@ -410,25 +453,9 @@ fn same_subject(told: &Map<String, Value>, subject: &str) -> Result<(), Refused>
     ))
 }
 
-/// The instant of a `Date` header.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let format = time::macros::format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    let date = time::PrimitiveDateTime::parse(text, format).ok()?;
-    Some(Timestamp(date.assume_utc().unix_timestamp() * 1_000))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_header_is_an_instant() {
-        let at = http_date("Tue, 24 Nov 2026 12:00:01 GMT").unwrap();
-        assert_eq!(at, "2026-11-24T12:00:01.000Z".parse().unwrap());
-        assert_eq!(http_date("yesterday"), None);
-    }
 
     #[test]
     fn secrets_are_not_shown() {

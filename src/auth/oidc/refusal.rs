@@ -19,6 +19,8 @@ pub enum Reason {
     OtherSource,
     /// A parameter stands in the callback twice.
     ParameterTwice,
+    /// The answer was posted, though a query was asked for.
+    Posted,
     /// The callback has neither code nor error.
     CodeMissing,
     /// The callback has both code and error.
@@ -130,6 +132,7 @@ impl Reason {
             Self::OtherBrowser => "OIDC_OTHER_BROWSER",
             Self::OtherSource => "OIDC_OTHER_SOURCE",
             Self::ParameterTwice => "OIDC_PARAMETER_TWICE",
+            Self::Posted => "OIDC_POSTED",
             Self::CodeMissing => "OIDC_CODE_MISSING",
             Self::CodeAndError => "OIDC_CODE_AND_ERROR",
             Self::AccessDenied => "OIDC_ACCESS_DENIED",
@@ -184,6 +187,7 @@ impl Reason {
             | Self::StateExpired
             | Self::OtherSource
             | Self::ParameterTwice
+            | Self::Posted
             | Self::CodeMissing
             | Self::CodeAndError
             | Self::CallbackIssuer

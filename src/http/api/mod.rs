@@ -17,7 +17,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::extract::Params;
+use super::extract::{Params, announces_no_more_than_is_read};
 use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
@@ -47,6 +47,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        announces_no_more_than_is_read(&request)?;
         if !is_json(request.headers()) {
             return Err(Problem::UnsupportedMediaType.into());
         }

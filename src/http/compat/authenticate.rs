@@ -133,7 +133,8 @@ async fn redeem(
 ) -> Result<Response, Failure> {
     match app.sign_in_by_web_ticket(&brought.ticket, client).await? {
         ByWebTicket::Done(signed_in) => {
-            session::begin(app, session, &signed_in, client, None).await?;
+            let begun = session::begin(app, session, &signed_in, client, None).await;
+            begun.map_err(|error| Failure::not_begun(error, &brought.wanted))?;
             Ok(with_workstation(
                 app,
                 see_other(&brought.wanted),

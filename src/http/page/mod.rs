@@ -10,6 +10,7 @@ mod desktop;
 mod error;
 mod hand_over;
 mod lease_outcome;
+mod leaving;
 mod mark;
 mod refused;
 mod second_factor;
@@ -24,6 +25,7 @@ pub use desktop::DesktopPage;
 pub use error::ErrorPage;
 pub use hand_over::{HandOverPage, LeaseOutcome};
 pub use lease_outcome::{LeaseOutcomePage, LeaseSeen};
+pub use leaving::LeavingPage;
 pub use mark::{CalLine, Mark};
 pub use refused::{RefusedPage, RuleLine};
 pub use second_factor::{

@@ -210,6 +210,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
                 url: "/oidc/corp/login?return_to=%2Faccount",
             },
         ],
+        passwords_of: &[name, text.sign_in.this_gateway],
         silent: std::slice::from_ref(&silent),
         username: "",
         return_to: "/account",
@@ -224,6 +225,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         username: name,
         notice: None,
         failure: Some(&failed.happened),
+        passwords_of: &[],
         silent: &[],
         passkey: None,
         ..first
@@ -243,6 +245,11 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         notice: None,
         ..first
     };
+    let leaving = LeavingPage {
+        frame: signed_out,
+        source: name,
+        url: "https://login.idp.example/logout?state=c2VhbGVk",
+    };
     let error = ErrorPage {
         frame: frame(language),
         problem: (text.problem)(&Problem::SignInRefused {
@@ -257,6 +264,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         ("sign-in-failed", second.render().unwrap()),
         ("sign-in-shut", shut.render().unwrap()),
         ("second-step", step.render().unwrap()),
+        ("leaving", leaving.render().unwrap()),
         ("error", error.render().unwrap()),
     ]
 }

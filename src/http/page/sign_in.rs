@@ -13,7 +13,10 @@ pub struct SignInPage<'a> {
     /// The ways in, in the order of the configuration; the form stands where the first source that
     /// takes passwords does.
     pub ways: &'a [SignInWay<'a>],
-    /// The sources of passwords that do not answer now.
+    /// Whose passwords count, in the order in which they are asked; empty where those of the gateway
+    /// alone do.
+    pub passwords_of: &'a [&'a str],
+    /// The sources that do not answer now.
     pub silent: &'a [String],
     /// The name that was typed, kept after a failure.
     pub username: &'a str,

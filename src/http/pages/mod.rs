@@ -103,8 +103,10 @@ pub(super) fn frame<'a>(
     signed: Option<&'a Signed>,
     csrf_token: &'a str,
 ) -> Frame<'a> {
-    if let Some(signed) = signed {
-        asked.may_lead_to(|| app.sign_out_origins(&signed.info.source));
+    if let Some(signed) = signed
+        && let Some(origin) = app.provider_origin(&signed.info.source)
+    {
+        asked.may_lead_to(origin);
     }
     Frame {
         product: PRODUCT,

@@ -113,7 +113,8 @@ pub(super) async fn submit(
     }
     match finished.into_result(app.now()) {
         Ok(signed_in) => {
-            session::begin(&app, &session, &signed_in, &client, None).await?;
+            let begun = session::begin(&app, &session, &signed_in, &client, None).await;
+            begun.map_err(|error| Failure::not_begun(error, &step.wanted))?;
             Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
         }
         Err(problem) => {

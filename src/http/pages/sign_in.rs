@@ -4,13 +4,13 @@
 //! value, so showing it makes no session row, and it works as long as the cookie lives.
 
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{add_cookie, frame, host_cookie, kept_cookie, second_step};
+use super::{Frame, add_cookie, frame, host_cookie, kept_cookie, second_step};
 use crate::app::App;
 use crate::app::second_factor::NextStep;
 use crate::app::sign_in::{Attempt, Client, SignedIn, WORKSTATION_COOKIE_LIFE};
@@ -23,7 +23,7 @@ use crate::http::extract::{
 use crate::http::failure::{self, Failure};
 use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
-use crate::http::page::{PasskeyAlone, SignInPage, SignInWay, respond};
+use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
 use crate::http::session;
 use crate::text::{Language, Problem};
 
@@ -151,17 +151,17 @@ pub(in crate::http) async fn enter(
     signed_in: &SignedIn,
     wanted: &str,
 ) -> Result<Response, Failure> {
-    let answer = match app.next_step(signed_in, client).await? {
-        NextStep::Ask(challenge) => second_step::ask(app, asked, challenge, wanted)?,
-        NextStep::Enter => {
-            session::begin(app, session, signed_in, client, None).await?;
-            see_other(wanted)
+    let (enrol_for, to) = match app.next_step(signed_in, client).await? {
+        NextStep::Ask(challenge) => {
+            let asking = second_step::ask(app, asked, challenge, wanted)?;
+            return Ok(with_workstation(app, asking, signed_in));
         }
-        NextStep::Enrol => {
-            session::begin(app, session, signed_in, client, Some(wanted)).await?;
-            see_other(failure::SECOND_FACTORS_PATH)
-        }
+        NextStep::Enter => (None, wanted),
+        NextStep::Enrol => (Some(wanted), failure::SECOND_FACTORS_PATH),
     };
+    let begun = session::begin(app, session, signed_in, client, enrol_for).await;
+    begun.map_err(|error| Failure::not_begun(error, wanted))?;
+    let answer = see_other(to);
     Ok(with_workstation(app, answer, signed_in))
 }
 
@@ -195,9 +195,31 @@ pub(super) async fn sign_out(
     let Some(provider) = leads_to else {
         return Ok(see_other("/login?notice=signed-out"));
     };
-    let mut away = see_other(&provider.to);
+    let mut away = if provider.at_issuer {
+        see_other(&provider.to)
+    } else {
+        leaving(&app, &form.visitor.asked, source, &provider.to)
+    };
     add_cookie(&mut away, &host_cookie(SIGN_OUT_COOKIE, provider.state));
     Ok(away)
+}
+
+/// A page that leads on to where the provider signs people out. Browsers hold the redirect after a
+/// form to the policy of the form's page, which names the issuer's origin alone.
+fn leaving(app: &App, asked: &Asked, source: &str, url: &str) -> Response {
+    let page = LeavingPage {
+        frame: Frame {
+            path: "/login",
+            ..frame(app, asked, None, "")
+        },
+        source: app.config().sign_in.label(source),
+        url,
+    };
+    let mut response = respond(StatusCode::OK, &page);
+    if let Ok(refresh) = HeaderValue::from_str(&format!("1; url={url}")) {
+        response.headers_mut().insert("refresh", refresh);
+    }
+    response
 }
 
 /// A form that has nothing but its token.
@@ -231,11 +253,12 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let browser = BrowserSecret::of(app, asked);
     let token = browser.token(app);
     let alone = app.ask_passkey_alone(&browser.secret);
-    let silent = app.silent_sources();
+    let silent = app.silent_ways();
     let providers = providers(app, &deep_link::passed_on(app, asked, shown.return_to));
     let page = SignInPage {
         frame: frame(app, asked, None, &token),
         ways: &ways(app, &providers),
+        passwords_of: &passwords_of(app, asked.language()),
         silent: &silent,
         username: shown.username,
         return_to: shown.return_to,
@@ -311,6 +334,27 @@ fn ways<'a>(app: &App, providers: &'a [(String, String)]) -> Vec<SignInWay<'a>> 
         }
     }
     ways
+}
+
+/// Whose passwords count, in their order; none where those of the gateway alone do.
+fn passwords_of(app: &App, language: Language) -> Vec<&str> {
+    let sign_in = &app.config().sign_in;
+    let mut names = Vec::new();
+    let mut is_local_alone = true;
+    for source in &sign_in.sources {
+        match source.kind {
+            SourceKind::Oidc => {}
+            SourceKind::Local => names.push(language.text().sign_in.this_gateway),
+            SourceKind::Ldap | SourceKind::Webhook => {
+                is_local_alone = false;
+                names.push(sign_in.label(&source.name));
+            }
+        }
+    }
+    if is_local_alone {
+        names.clear();
+    }
+    names
 }
 
 /// Label and address of each provider, in the order of the configuration.

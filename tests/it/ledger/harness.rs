@@ -206,10 +206,11 @@ impl Ledger {
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,
             most: 20,
+            refused_beyond: false,
             enrol_for: None,
             side: Side::default(),
         };
-        self.store().begin_session(new).await.unwrap();
+        assert!(self.store().begin_session(new).await.unwrap());
     }
 
     /// Assigns a CAL.

@@ -244,6 +244,7 @@ async fn nobody_who_is_disabled_begins_a_session() {
         agent: String::new(),
         life: SESSION_LIFE,
         most: 20,
+        refused_beyond: false,
         enrol_for: None,
         side: Side::default(),
     };

@@ -1,5 +1,8 @@
 //! Starting a sign-in and answering its callback: O-01 to O-23.
 
+use accesspoint::app::oidc::{Begun, Browser};
+use accesspoint::auth::oidc::Callback;
+use accesspoint::domain::flood::{BEGUN_OF_ADDRESS_MAX, TOLD_OF_ADDRESS_MAX};
 use accesspoint::domain::time::Millis;
 use reqwest::Method;
 
@@ -284,9 +287,19 @@ async fn o_13_an_answer_by_post_where_a_query_was_asked_for() {
         .request(Method::POST, path)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form.to_owned());
-    assert_eq!(site.browser.send(posted).await.status, 405);
+    let answer = site.browser.send(posted).await;
+    site.refused(&answer, 405, "OIDC_POSTED");
+    assert_eq!(answer.headers["allow"], "GET");
     assert_eq!(site.provider.calls().token, 0);
-    assert_eq!(site.browser.cookie("__Host-session"), None);
+    // As browsers send it from another site: without our cookies.
+    let stranger = site.gateway.client();
+    let posted = stranger.request(Method::POST, path).body(form.to_owned());
+    let answer = stranger.send(posted).await;
+    site.refused_with_link(&answer, 405, "OIDC_POSTED", "/oidc/corp/login");
+    let nowhere = site.browser.request(Method::POST, "/oidc/evil/callback");
+    assert_eq!(site.browser.send(nowhere).await.status, 404);
+    // The attempt goes on.
+    assert_eq!(site.browser.get(&callback).await.status, 303);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -443,6 +456,127 @@ async fn o_20_fifty_tabs() {
         );
     }
     assert_eq!(site.sessions(), 1);
+}
+
+/// Somebody at an address of their own, without cookies.
+fn stranger_at(address: &str) -> accesspoint::app::sign_in::Client {
+    accesspoint::app::sign_in::Client {
+        address: address.parse().unwrap(),
+        agent: String::new(),
+        workstation_cookie: None,
+        workstation_header: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_sign_ins_from_one_address_waits_and_keeps_nobody_else_out() {
+    let site = Site::new().await;
+    let begin = async |from: &str| {
+        let client = stranger_at(from);
+        let browser = Browser {
+            cookie: None,
+            client: &client,
+        };
+        let begun = site
+            .gateway
+            .app
+            .begin_at_provider("corp", "/".to_owned(), browser);
+        begun.await.unwrap().unwrap()
+    };
+    for _ in 0..BEGUN_OF_ADDRESS_MAX {
+        assert!(matches!(begin("127.0.0.1").await, Begun::Away { .. }));
+    }
+    let before = attempts(&site);
+    let answer = site.browser.get(WANTED_AGAIN).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["retry-after"], "60");
+    let again = format!("href=\"{WANTED_AGAIN}\">Start again</a>");
+    assert!(answer.text().contains(&again), "{}", answer.text());
+    assert_eq!(attempts(&site), before);
+    assert!(matches!(begin("192.0.2.7").await, Begun::Away { .. }));
+    site.gateway.clock.advance(Millis::minutes(1));
+    site.accepted().await;
+}
+
+fn attempts(site: &Site) -> i64 {
+    let file = site.gateway.path("accesspoint-data/accesspoint.db");
+    let ledger = rusqlite::Connection::open(file).unwrap();
+    ledger
+        .query_row("SELECT COUNT(*) FROM attempt", [], |row| row.get(0))
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_attempts_those_that_end_first_are_forgotten() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let file = site.gateway.path("accesspoint-data/accesspoint.db");
+    let mut ledger = rusqlite::Connection::open(file).unwrap();
+    let rows = ledger.transaction().unwrap();
+    let earlier = site.gateway.clock.now().0 - 1;
+    for number in 0..200_005 {
+        rows.prepare_cached(
+            "INSERT INTO attempt VALUES ($1, $1, 'corp', '', '', '/', 'open', 0, $2, $2)",
+        )
+        .unwrap()
+        .execute((format!("flood-{number}"), earlier))
+        .unwrap();
+    }
+    rows.commit().unwrap();
+    let swept = site.gateway.app.ledger().sweep().await.unwrap();
+    assert_eq!((swept.attempts, attempts(&site)), (6, 200_000));
+    // The one that is under way is among those that stay.
+    assert_eq!(site.browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_refused_callbacks_is_told_in_part_and_counted_whole() {
+    let site = Site::new().await;
+    let callback = "/oidc/corp/callback?code=x&state=never-issued&iss=x";
+    for _ in 0..TOLD_OF_ADDRESS_MAX {
+        let answer = site.browser.get(callback).await;
+        assert_eq!(answer.status, 400);
+    }
+    site.refused_with_link(
+        &site.browser.get("/oidc/corp/callback").await,
+        400,
+        "OIDC_STATE_UNKNOWN",
+        "/oidc/corp/login",
+    );
+    let told = site.events(200).len();
+    for _ in 0..20 {
+        let answer = site.browser.get(callback).await;
+        assert_eq!(answer.status, 400, "they are answered as ever");
+    }
+    assert_eq!(site.events(200).len(), told);
+    // Somebody who comes from elsewhere meanwhile is told of by themselves.
+    let client = stranger_at("192.0.2.7");
+    let browser = Browser {
+        cookie: None,
+        client: &client,
+    };
+    let query = Callback::parse("code=x&state=never-issued");
+    let app = &site.gateway.app;
+    app.finish_at_provider("corp", &query, browser)
+        .await
+        .unwrap();
+    assert!(site.last_event().detail.contains("192.0.2.7"));
+    site.gateway.clock.advance(Millis::minutes(1));
+    app.tell_left_out().await.unwrap();
+    let summary = site.last_event();
+    assert_eq!(summary.event, "refusals_left_out");
+    let detail: serde_json::Value = serde_json::from_str(&summary.detail).unwrap();
+    assert_eq!(detail["count"], "21");
+    assert_eq!(
+        detail["codes"],
+        "OIDC_STATE_MISSING 1, OIDC_STATE_UNKNOWN 20"
+    );
+    assert_eq!(detail["most"], "127.0.0.1 21");
+    // It is told once, and then each counts by itself again.
+    app.tell_left_out().await.unwrap();
+    assert_eq!(site.last_event(), summary);
+    site.browser.get(callback).await;
+    assert_eq!(site.last_code(), "OIDC_STATE_UNKNOWN");
 }
 
 #[tokio::test(flavor = "multi_thread")]

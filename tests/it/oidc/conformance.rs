@@ -174,6 +174,28 @@ async fn oidcc_client_test_userinfo_bearer_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_userinfo_bearer_body() {
+    // The token goes in the header, which every provider has to take; never in a body or an address.
+    let site = Site::new().await;
+    site.accepted().await;
+    let asked = site.provider.user_info_requests();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0], "GET /userinfo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_missing_athash() {
+    // It must be there where tokens come by the browser alone; here they come from the provider.
+    let site = Site::new().await;
+    site.provider.wrong(|wrong| {
+        wrong.claims = edit(|claims: &mut Value| {
+            claims.as_object_mut().unwrap().remove("at_hash");
+        });
+    });
+    site.accepted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_userinfo_signed() {
     let site = Site::new().await;
     let issuer = site.provider.issuer();
@@ -212,15 +234,25 @@ async fn oidcc_client_test_aggregated_and_distributed_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oidcc_client_test_discovery_openid_config_and_jwks_uri_keys() {
+async fn oidcc_client_test_discovery_openid_config() {
     let site = Site::new().await;
+    let to = site.begin().await;
+    assert!(to.starts_with(&site.provider.url("/authorize?")), "{to}");
+    assert_eq!(site.provider.calls().metadata, 1);
+    // It is kept.
     site.accepted().await;
-    let calls = site.provider.calls();
-    assert_eq!((calls.metadata, calls.keys), (1, 1));
-    // Both are kept.
+    assert_eq!(site.provider.calls().metadata, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_discovery_jwks_uri_keys() {
+    let site = Site::new().await;
+    site.provider.set_keys(vec![keys::other_rsa(), keys::ec()]);
     site.accepted().await;
-    let calls = site.provider.calls();
-    assert_eq!((calls.metadata, calls.keys), (1, 1));
+    assert_eq!(site.provider.calls().keys, 1);
+    // They are kept.
+    site.accepted().await;
+    assert_eq!(site.provider.calls().keys, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,12 +299,14 @@ async fn oidcc_client_test_3rd_party_init_login() {
 async fn oidcc_client_test_form_post_error() {
     // A query was asked for, so a posted answer is none.
     let site = Site::new().await;
+    site.begin().await;
     let posted = site
         .browser
         .request(Method::POST, "/oidc/corp/callback")
         .header("content-type", "application/x-www-form-urlencoded")
         .body("error=access_denied&state=x");
-    assert_eq!(site.browser.send(posted).await.status, 405);
+    let answer = site.browser.send(posted).await;
+    site.refused(&answer, 405, "OIDC_POSTED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,18 +326,24 @@ async fn oidcc_client_test_rp_init_logout() {
     assert_eq!(back.location(), "/login?notice=signed-out");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn oidcc_client_test_rp_init_logout_no_state_and_other_state() {
+/// Back from the provider with this query: the session has ended, and nothing is said of it.
+async fn back_from_logout(query: &str) {
     let site = Site::new().await;
     site.accepted().await;
     site.sign_out(&site.browser).await;
-    for query in ["", "?state=another"] {
-        let back = site
-            .browser
-            .get(&format!("/oidc/corp/signed-out{query}"))
-            .await;
-        assert_eq!(back.location(), "/login");
-    }
+    assert_eq!(site.sessions(), 0);
+    let back = format!("/oidc/corp/signed-out{query}");
+    assert_eq!(site.browser.get(&back).await.location(), "/login");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_rp_init_logout_no_state() {
+    back_from_logout("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_rp_init_logout_other_state() {
+    back_from_logout("?state=another").await;
 }
 
 /// A back-channel logout with something wrong: the session goes on.
@@ -369,14 +409,45 @@ async fn oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn oidcc_client_test_rp_frontchannel_rpinitlogout_and_opinitlogout() {
-    let site = Site::new().await;
-    site.accepted().await;
+/// What the provider shows in a frame of its page, which brings no cookie of ours.
+async fn frame_of_the_provider(site: &Site) {
     let issuer = site.provider.issuer();
     let frame = format!("/oidc/corp/frontchannel-logout?iss={issuer}&sid=sid-ann");
-    assert_eq!(site.gateway.client().get(&frame).await.status, 200);
+    let answer = site.gateway.client().get(&frame).await;
+    assert_eq!(answer.status, 200);
+    let policy = answer.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.ends_with(&format!("frame-ancestors {issuer}")),
+        "{policy}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_rp_frontchannel_rpinitlogout() {
+    // Signing out here leads to the provider, whose page ends the session from other browsers too.
+    let site = Site::new().await;
+    site.accepted().await;
+    let elsewhere = site.gateway.client();
+    let to = elsewhere.get(WANTED_AGAIN).await.location();
+    let back = site.authorize(&to).await;
+    assert_eq!(elsewhere.get(&back).await.status, 303);
+    let away = site.sign_out(&site.browser).await.location();
+    assert!(
+        away.starts_with(&site.provider.url("/end-session?")),
+        "{away}"
+    );
+    assert_eq!(site.sessions(), 1);
+    frame_of_the_provider(&site).await;
     assert_eq!(site.sessions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_rp_frontchannel_opinitlogout() {
+    let site = Site::new().await;
+    site.accepted().await;
+    frame_of_the_provider(&site).await;
+    assert_eq!(site.sessions(), 0);
+    assert_eq!(site.browser.get("/api/v1/session").await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Signing out: from here at the provider, and from the provider here: L-01 to L-10.
 
+use accesspoint::domain::flood::TOLD_OF_ADDRESS_MAX;
 use accesspoint::domain::time::Millis;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::{Method, RequestBuilder};
@@ -242,6 +243,35 @@ async fn l_03_forms_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l_03_a_thousand_forged_tokens_cause_no_storm() {
+    let site = Site::new().await;
+    site.accepted().await;
+    let (keys, rows) = (site.provider.calls().keys, site.events(1000).len());
+    for number in 0..1000 {
+        let forged = site.provider.logout_token(|header, _| {
+            header["kid"] = json!(format!("forged-{number}"));
+        });
+        assert_eq!(site.logout(&forged).await.status, 400);
+    }
+    // One look for a new key, and as many rows as show what is going on; then how many more.
+    assert_eq!(site.provider.calls().keys, keys + 1);
+    let told = TOLD_OF_ADDRESS_MAX as usize;
+    assert_eq!(site.events(1000).len(), rows + told);
+    assert!(site.last_event().detail.contains("127.0.0.1"));
+    site.gateway.clock.advance(Millis::minutes(1));
+    let real = site.provider.logout_token(|_, _| ());
+    assert_eq!(site.logout(&real).await.status, 200, "a real one counts");
+    assert!(!site.is_signed_in(&site.browser).await);
+    site.gateway.app.tell_left_out().await.unwrap();
+    let summary = site.last_event();
+    assert_eq!(summary.event, "refusals_left_out");
+    assert!(
+        summary.detail.contains("OIDC_KEY_UNKNOWN 900"),
+        "{summary:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
     let clock = accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
     let corp = Provider::start(clock.clone()).await;
@@ -365,6 +395,8 @@ async fn l_08_after_a_logout_nothing_of_the_session_is_left() {
         .as_str()
         .unwrap()
         .replace(&site.gateway.url(""), "");
+    let node = site.gateway.beside().await;
+    assert!(site.is_signed_in(&browser.at(node.address)).await);
     let token = site.provider.logout_token(|_, _| ());
     assert_eq!(site.logout(&token).await.status, 200);
     for path in [
@@ -374,13 +406,15 @@ async fn l_08_after_a_logout_nothing_of_the_session_is_left() {
         "/api/v1/documents",
         &launch,
     ] {
-        let answer = browser.get(path).await;
-        assert!(
-            matches!(answer.status.as_u16(), 303 | 401),
-            "{path}: {}",
-            answer.status
-        );
-        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        for browser in [&browser, &browser.at(node.address)] {
+            let answer = browser.get(path).await;
+            assert!(
+                matches!(answer.status.as_u16(), 303 | 401),
+                "{path}: {}",
+                answer.status
+            );
+            assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        }
     }
 }
 
@@ -460,6 +494,41 @@ async fn l_10_signing_out_at_the_provider_gives_the_id_token_to_it_alone() {
     assert!(!site.is_signed_in(&site.browser).await);
     let rows = serde_json::to_string(&site.events(50)).unwrap();
     assert!(!rows.contains("eyJ"), "{rows}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_leads_to_a_host_that_no_policy_names_after_a_restart_too() {
+    let site = Site::new().await;
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut Value| {
+            metadata["end_session_endpoint"] = json!("https://logout.idp.example/end?tenant=1");
+        });
+    });
+    site.accepted().await;
+    // A gateway that has asked the provider nothing yet shows the page and takes its form.
+    let restarted = site.gateway.beside().await;
+    let browser = site.browser.at(restarted.address);
+    let page = browser.get("/").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    let leads = format!("form-action 'self' {};", site.provider.issuer());
+    assert!(policy.contains(&leads), "{policy}");
+    let away = site.sign_out(&browser).await;
+    assert_eq!(away.status, 200, "no redirect, which the policy would stop");
+    let to = "https://logout.idp.example/end?tenant=1&id_token_hint=eyJ";
+    let refresh = away.headers["refresh"].to_str().unwrap();
+    assert!(refresh.starts_with(&format!("1; url={to}")), "{refresh}");
+    let page = away.text();
+    assert!(page.contains(&to.replace('&', "&#38;")), "{page}");
+    assert!(
+        page.contains("Corporate sign-in signs you out there"),
+        "{page}"
+    );
+    assert!(!site.is_signed_in(&browser).await);
+    let state = refresh.split("state=").nth(1).unwrap();
+    let back = browser
+        .get(&format!("/oidc/corp/signed-out?state={state}"))
+        .await;
+    assert_eq!(back.location(), "/login?notice=signed-out");
 }
 
 #[tokio::test(flavor = "multi_thread")]

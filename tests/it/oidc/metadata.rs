@@ -192,13 +192,22 @@ async fn a_provider_that_comes_back_is_asked_again_after_a_moment() {
     })
     .await;
     site.provider.right();
+    // The sign-in page says so, and the other ways go on.
+    let silent = "Corporate sign-in does not answer now";
+    let page = site.browser.get("/login").await.text();
+    assert!(page.contains(silent), "{page}");
+    site.gateway.add("bea", &[]).await;
+    site.gateway.signed_in("bea").await;
     assert_eq!(site.browser.get(WANTED_AGAIN).await.status, 503);
     assert_eq!(site.provider.calls().metadata, 1);
     site.gateway
         .clock
         .advance(accesspoint::domain::time::Millis::seconds(5));
-    site.accepted().await;
+    let callback = site.callback().await;
+    assert_eq!(site.browser.get(&callback).await.status, 303);
     assert_eq!(site.provider.calls().metadata, 2);
+    let page = site.gateway.client().get("/login").await.text();
+    assert!(!page.contains(silent), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,6 +230,31 @@ async fn o_63_endpoints_that_must_not_be_called() {
             with_metadata(endpoint, json!(address), "OIDC_ENDPOINT_NOT_ALLOWED").await;
         }
     }
+    // Private networks, where the site says so.
+    let site = Site::with("private_addresses = false").await;
+    site.provider.wrong(|wrong| {
+        wrong.metadata =
+            edit(|metadata: &mut Value| metadata["jwks_uri"] = json!("https://10.0.0.1/x"));
+    });
+    let answer = site.browser.get(WANTED_AGAIN).await;
+    site.refused(&answer, 502, "OIDC_ENDPOINT_NOT_ALLOWED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_63_a_name_that_leads_to_this_machine_is_not_called() {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let provider = Provider::start(clock.clone()).await;
+    let issuer = provider
+        .issuer()
+        .replace("http://127.0.0.1", "https://localhost");
+    let settings = source("corp", &issuer, &format!("client_secret = '{SECRET}'"));
+    let settings = settings.replace("allow_http_loopback = true", "");
+    let site = Site::from(provider, &settings, clock).await;
+    let answer = site.browser.get(WANTED_AGAIN).await;
+    site.refused(&answer, 503, "OIDC_PROVIDER_SILENT");
+    let detail = site.last_event().detail;
+    assert!(detail.contains("must not be called"), "{detail}");
+    assert_eq!(site.provider.calls().metadata, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

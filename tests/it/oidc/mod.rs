@@ -30,15 +30,24 @@ const WANTED_AGAIN: &str = "/oidc/corp/login?return_to=%2FQvAJAXZfc%2FAccessPoin
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway with a provider called corp, and a browser. Whoever signs in gets a named CAL.
-struct Site {
+pub(crate) struct Site {
     gateway: Gateway,
     provider: Provider,
     browser: Client,
     outside: reqwest::Client,
 }
 
+/// Somebody without cookies signs in by this link; the answer to the callback.
+pub(crate) async fn stranger_signs_in(site: &Site, path: &str) -> Answer {
+    let browser = site.gateway.client();
+    let away = browser.get(path).await;
+    assert_eq!(away.status, 303, "{path}");
+    let back = site.authorize(&away.location()).await;
+    browser.get(&back).await
+}
+
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with("").await
     }
 

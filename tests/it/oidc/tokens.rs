@@ -816,17 +816,60 @@ async fn o_68_groups_of_another_subject_do_not_count() {
     assert_eq!(site.gateway.app.user("ann").unwrap().groups, ["staff"]);
 }
 
+/// What the ledger holds, in its file and in the log beside it.
+fn stored(site: &Site) -> String {
+    ["accesspoint.db", "accesspoint.db-wal"]
+        .map(|name| site.gateway.path(&format!("accesspoint-data/{name}")))
+        .map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned())
+        .concat()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn o_69_and_o_70_no_token_is_ever_refreshed() {
-    // The gateway asks for no token again: there is no refreshed one to get wrong, and no two
-    // requests that use one refresh token.
+async fn o_69_no_refreshed_token_is_ever_asked_for() {
+    // There is no refreshed ID token with another subject, issuer or signature, because nothing asks
+    // for one: no offline access, and what a provider gives all the same is thrown away.
+    let site = Site::with("scopes = ['openid', 'profile']").await;
+    let to = site.begin().await;
+    assert!(
+        !to.contains("offline_access") && !to.contains("refresh"),
+        "{to}"
+    );
+    site.provider.wrong(|wrong| {
+        wrong.answer =
+            edit(|answer: &mut Value| answer["refresh_token"] = json!("a-refresh-token-of-tests"));
+    });
+    site.accepted().await;
+    assert!(!stored(&site).contains("a-refresh-token-of-tests"));
+    site.gateway.clock.advance(Millis::hours(1));
+    assert_eq!(site.browser.get("/").await.status, 200);
+    assert_eq!(site.provider.calls().token, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_70_parallel_requests_of_an_old_session_ask_the_provider_nothing() {
     let site = Site::new().await;
     site.accepted().await;
-    site.gateway.clock.advance(Millis::hours(1));
-    for _ in 0..5 {
-        assert_eq!(site.browser.get("/").await.status, 200);
+    let calls = site.provider.calls();
+    site.gateway.clock.advance(Millis::hours(7));
+    let requests = (0..20).map(|_| {
+        let browser = site.browser.clone();
+        tokio::spawn(async move { browser.get("/api/v1/session").await.status.as_u16() })
+    });
+    for one in requests.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap(), 200, "nobody is logged out");
     }
-    assert_eq!(site.provider.calls().token, 1);
+    assert_eq!(site.provider.calls(), calls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_71_a_code_that_the_provider_calls_invalid_begins_no_session() {
+    // The only grant that a provider can call invalid here is the code of the sign-in itself.
+    let site = Site::new().await;
+    site.refuses(400, "OIDC_CODE_REFUSED", |wrong| {
+        wrong.answer_instead =
+            instead(|| answer(400, "application/json", r#"{"error":"invalid_grant"}"#));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -839,7 +882,10 @@ async fn o_71_a_session_lives_to_its_own_limit_while_the_provider_is_down() {
         wrong.answer_instead = instead(|| answer(503, "text/plain", ""));
     });
     site.gateway.clock.advance(Millis::hours(7));
-    assert_eq!(site.browser.get("/api/v1/session").await.status, 200);
+    let session = site.browser.get("/api/v1/session").await;
+    assert_eq!(session.status, 200);
+    // Its own limit, which it says.
+    assert_eq!(session.body["expires_at"], "2026-11-25T12:00:00.000Z");
     let other = site.gateway.client();
     let answer = other.get(super::WANTED_AGAIN).await;
     assert_eq!(answer.status, 503);
@@ -848,6 +894,14 @@ async fn o_71_a_session_lives_to_its_own_limit_while_the_provider_is_down() {
         "{}",
         answer.text()
     );
+    let page = other.get("/login").await.text();
+    assert!(page.contains("Corporate sign-in does not answer now"));
+    for hours in [7, 7] {
+        site.gateway.clock.advance(Millis::hours(hours));
+        assert_eq!(site.browser.get("/api/v1/session").await.status, 200);
+    }
+    site.gateway.clock.advance(Millis::hours(3));
+    assert_eq!(site.browser.get("/api/v1/session").await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

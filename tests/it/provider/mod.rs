@@ -14,7 +14,7 @@ use accesspoint::clock::Clock;
 use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -96,6 +96,7 @@ struct Inner {
     subject: String,
     wrong: Wrong,
     calls: Calls,
+    user_info_requests: Vec<String>,
     grants: HashMap<String, Grant>,
     pushed: HashMap<String, HashMap<String, String>>,
     client_key: Option<Key>,
@@ -119,6 +120,7 @@ impl Provider {
             subject: "ann".to_owned(),
             wrong: Wrong::default(),
             calls: Calls::default(),
+            user_info_requests: Vec::new(),
             grants: HashMap::new(),
             pushed: HashMap::new(),
             client_key: None,
@@ -140,7 +142,7 @@ impl Provider {
             .route("/authorize", get(authorize))
             .route("/par", post(push))
             .route("/token", post(token))
-            .route("/userinfo", get(user_info))
+            .route("/userinfo", get(user_info).post(user_info))
             .with_state(self.clone())
     }
 
@@ -169,6 +171,11 @@ impl Provider {
 
     pub(crate) fn calls(&self) -> Calls {
         self.lock().calls
+    }
+
+    /// Method and address of each question about a person.
+    pub(crate) fn user_info_requests(&self) -> Vec<String> {
+        self.lock().user_info_requests.clone()
     }
 
     pub(crate) fn set_keys(&self, keys: Vec<Key>) {
@@ -404,7 +411,14 @@ async fn token(
     Json(provider.bent(|wrong| &wrong.answer, answer)).into_response()
 }
 
-async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Response {
+async fn user_info(
+    State(provider): State<Provider>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let request = format!("{method} {uri}");
+    provider.lock().user_info_requests.push(request);
     provider.lock().calls.user_info += 1;
     if let Some(answer) = provider.instead(|wrong| &wrong.user_info_instead) {
         return answer;

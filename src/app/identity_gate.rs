@@ -1,0 +1,101 @@
+//! Whether a password of somebody of a directory may be tried now.
+//!
+//! A directory may find one person by many names: an address of mail, another domain, letters that
+//! it takes for the same. Counted by name alone each of them would be allowed as many wrong tries
+//! (P-06), so they are counted by whom the directory found as well, before the password is tried.
+//! One that may not be tried is answered like a wrong one: that a name has a limit which nobody
+//! filled would tell whose it is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::App;
+use super::sign_in::Client;
+use super::under_way::Begun;
+use crate::auth::ldap::MayTry;
+use crate::domain::throttle::ThrottleKey;
+use crate::store::StoreError;
+
+/// The gate for one try.
+pub(super) struct IdentityGate(Arc<Mutex<Held>>);
+
+/// What the gate decided.
+#[derive(Default)]
+struct Held {
+    tried: Option<IdentityTry>,
+    failed: Option<StoreError>,
+}
+
+/// A try that is counted for an identity, if it turns out wrong; its place is held until this is
+/// dropped.
+pub(super) struct IdentityTry {
+    /// What it counts for.
+    pub(super) key: ThrottleKey,
+    _begun: Begun,
+}
+
+impl IdentityGate {
+    /// A gate, and how it is asked.
+    pub(super) fn new(app: &App, source: &str, client: &Client) -> (Self, MayTry) {
+        let held = Arc::new(Mutex::new(Held::default()));
+        let gate = Self(Arc::clone(&held));
+        let (app, source, client) = (app.clone(), source.to_owned(), client.clone());
+        let may_try: MayTry = Arc::new(move |subject| {
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            match app.admit_identity(&source, subject, &client) {
+                Ok(Admitted::Counted(tried)) => held.tried = Some(tried),
+                Ok(Admitted::Uncounted) => {}
+                Ok(Admitted::Not) => {
+                    tracing::warn!(source, "a password is not tried: too many wrong ones were");
+                    return false;
+                }
+                Err(error) => {
+                    held.failed = Some(error);
+                    return false;
+                }
+            }
+            true
+        });
+        (gate, may_try)
+    }
+
+    /// The try, where one was counted.
+    pub(super) fn outcome(self) -> Result<Option<IdentityTry>, StoreError> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(held.tried.take()),
+        }
+    }
+}
+
+enum Admitted {
+    /// It may be tried, and counts.
+    Counted(IdentityTry),
+    /// It may be tried, and counts by the workstation alone.
+    Uncounted,
+    /// It may not.
+    Not,
+}
+
+impl App {
+    fn admit_identity(
+        &self,
+        source: &str,
+        subject: &str,
+        client: &Client,
+    ) -> Result<Admitted, StoreError> {
+        // A stranger cannot lock the owner out of a workstation on which they signed in (P-04).
+        if let Some(here) = self.workstation_here(client)?
+            && self
+                .ledger()
+                .identity_signed_in_lately(source, subject, &here)?
+        {
+            return Ok(Admitted::Uncounted);
+        }
+        let key = ThrottleKey::Identity(source.to_owned(), subject.to_owned());
+        Ok(match self.admit(std::slice::from_ref(&key))? {
+            Ok(begun) => Admitted::Counted(IdentityTry { key, _begun: begun }),
+            Err(_) => Admitted::Not,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Where a sign-in may lead: at every way in, and public collections of such spellings.
+
+#![cfg(test)]
+
+use accesspoint::http::return_to::ReturnTo;
+use reqwest::Method;
+
+use crate::door::LOCAL;
+use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::oidc::{Site, stranger_signs_in};
+use crate::other_sites::other_sites;
+use crate::second_factor::{hidden, submit};
+
+fn encoded(text: &str) -> String {
+    let plain = percent_encoding::NON_ALPHANUMERIC;
+    percent_encoding::utf8_percent_encode(text, plain).to_string()
+}
+
+/// Fills in the sign-in page that a link with this target shows.
+async fn by_form(browser: &Client, wanted: &str) -> Answer {
+    let page = browser
+        .get(&format!("/login?return_to={}", encoded(wanted)))
+        .await;
+    let page = String::from_utf8(page.bytes).unwrap();
+    let token = hidden(&page, "csrf_token");
+    let fields = [
+        ("csrf_token", token.as_str()),
+        ("return_to", wanted),
+        ("username", "ann"),
+        ("password", PASSWORD),
+    ];
+    submit(browser, "/login", &fields).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_01_to_r_55_the_sign_in_form_leads_to_the_start_page() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let browser = gateway.client();
+    for (id, wanted) in other_sites() {
+        let answer = by_form(&browser, &wanted).await;
+        if answer.status == 413 || answer.status == 414 || answer.status == 431 {
+            // More than an address can hold.
+            assert_eq!(id, "R-48");
+            continue;
+        }
+        assert_eq!(answer.status, 303, "{id}: {wanted:?}");
+        assert_eq!(answer.headers["location"], "/", "{id}: {wanted:?}");
+    }
+    assert_eq!(
+        by_form(&browser, "/account").await.headers["location"],
+        "/account"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_01_to_r_55_a_provider_leads_back_to_the_start_page() {
+    let site = Site::new().await;
+    for (id, wanted) in other_sites() {
+        let path = format!("/oidc/corp/login?return_to={}", encoded(&wanted));
+        let answer = stranger_signs_in(&site, &path).await;
+        assert_eq!(answer.status, 303, "{id}: {wanted:?}");
+        assert_eq!(answer.headers["location"], "/", "{id}: {wanted:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_50_no_header_names_the_host_of_a_redirect() {
+    let gateway = Gateway::with_clock(
+        1,
+        &format!("{LOCAL}[proxy]\ntrusted = ['127.0.0.1']\n"),
+        accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap()),
+        |_| (),
+    )
+    .await;
+    for name in ["x-forwarded-host", "x-host", "x-original-url", "forwarded"] {
+        let value = match name {
+            "forwarded" => "for=192.0.2.1;host=evil.example",
+            _ => "evil.example",
+        };
+        for path in [
+            "/account",
+            "/",
+            "/QvAJAXZfc/opendoc.htm?document=Sales%2FOrders.qvw",
+        ] {
+            let nobody = gateway.client();
+            let request = nobody.request(Method::GET, path).header(name, value);
+            let answer = nobody.send(request).await;
+            assert_eq!(answer.status, 303, "{name} {path}");
+            let location = answer.headers["location"].to_str().unwrap();
+            assert!(location.starts_with("/login"), "{name}: {location}");
+            assert!(!location.contains("evil"), "{name}: {location}");
+        }
+    }
+}
+
+/// Collections of other people, one spelling a line: `testdata/openredirects.txt` of oauth2-proxy and
+/// `Open Redirect/Intruder` of `PayloadsAllTheThings`, say. They are not part of this repository;
+/// without the folder in `ACCESSPOINT_OPEN_REDIRECTS` there is nothing to read.
+#[test]
+fn r_01_to_r_55_public_collections_lead_to_the_start_page() {
+    let Some(folder) = std::env::var_os("ACCESSPOINT_OPEN_REDIRECTS") else {
+        return;
+    };
+    let mut read = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read(file.unwrap().path()).unwrap();
+        for line in String::from_utf8_lossy(&text).lines() {
+            for wanted in [line, line.trim()] {
+                let location = ReturnTo::parse(wanted).location();
+                assert_eq!(location, "/", "{wanted:?}");
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 0, "the folder is empty");
+}
