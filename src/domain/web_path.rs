@@ -159,10 +159,14 @@ const fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Full-width letters, the Kelvin sign and their like, which some part of Windows takes for ASCII.
+/// Full-width letters, the Kelvin sign, the dotless i and their like, which some part of Windows takes
+/// for ASCII. A letter that becomes two in another case stays one there.
 fn reads_as_ascii(c: char) -> bool {
-    let forms = || c.nfkc().chain(c.to_lowercase()).chain(c.to_uppercase());
-    !c.is_ascii() && forms().any(|form| form.is_ascii())
+    let is_single = |letters: &[char]| matches!(letters, [letter] if letter.is_ascii());
+    let lower: Vec<char> = c.to_lowercase().collect();
+    let upper: Vec<char> = c.to_uppercase().collect();
+    let is_like_one = c == 'İ' || is_single(&lower) || is_single(&upper);
+    !c.is_ascii() && (is_like_one || c.nfkc().any(|form| form.is_ascii()))
 }
 
 /// Windows drops dots and spaces at the end of a name, gives long names a short one with `~`, and
@@ -221,6 +225,7 @@ mod tests {
             ("/a/../admin", "/admin", "/admin"),
             ("/a%20b/c+d", "/a%20b/c+d", "/a b/c+d"),
             ("/%C3%84/x", "/%C3%84/x", "/ä/x"),
+            ("/Gr%C3%B6%C3%9Fe", "/Gr%C3%B6%C3%9Fe", "/größe"),
             ("/a!$&'()+,=@~-_b", "/a!$&'()+,=@~-_b", "/a!$&'()+,=@~-_b"),
         ] {
             let path = WebPath::parse(raw).unwrap();

@@ -223,7 +223,7 @@ impl Passing {
             headers.insert(LOCATION, location.map_err(|_| unfit("it leads nowhere"))?);
         }
         let rewriter = is_rewritten.then(|| Rewriter::new(addresses));
-        let down = Down::of_session(body, rewriter, ended(self.ended.clone()));
+        let down = Down::of_session(body, rewriter, ended(self.ended.clone()), IDLE_MAX);
         let mut response = Response::new(down.boxed_unsync());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
