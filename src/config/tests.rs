@@ -908,6 +908,43 @@ fn addresses_of_the_estate_are_read_strictly() {
 }
 
 #[test]
+fn folders_that_are_passed_on_are_canonical_and_none_of_ours() {
+    let paths = |text: &str| load(&format!("qlikview.paths = [{text}]")).qlikview.paths;
+    assert_eq!(paths(""), [""; 0]);
+    assert_eq!(
+        paths("'/Extensions', '/a/B c/', '/x/../y/'"),
+        ["/extensions/", "/a/b c/", "/y/"]
+    );
+    for wrong in [
+        "''",
+        "'/'",
+        "'extensions/'",
+        "'/a//b'",
+        "'/../a'",
+        "'/a%20b'",
+        "'/a;b'",
+        "'/a./'",
+        "'/Admin'",
+        "'/api/v1/'",
+        "'/x/../login'",
+        "'/account'",
+        "'/documents/x'",
+        "'/oidc'",
+        "'/static'",
+        "'/.well-known/'",
+        "'/desktop'",
+        "'/healthz'",
+        "'/readyz'",
+        "'/metrics'",
+        "'/scripts'",
+        "'/QMS/'",
+    ] {
+        let found = mistakes(&format!("qlikview.paths = [{wrong}]"));
+        assert!(found[0].contains("qlikview.paths"), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
 fn what_cannot_work_is_warned_of() {
     let config =
         load("workstation.header = 'X-PC'\nlisten.https = '0.0.0.0:443'\nqlikview.tunnel = true");

@@ -8,6 +8,8 @@ mod ntlm;
 pub mod open_link;
 pub mod proxy;
 pub mod qms;
+#[cfg(test)]
+mod test_estate;
 pub mod tunnel;
 pub mod web;
 mod xml;

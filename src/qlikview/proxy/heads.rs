@@ -1,5 +1,7 @@
 //! Heads of requests and answers: what is not on a list does not pass, either way.
 
+use std::sync::Arc;
+
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION,
     CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
@@ -169,7 +171,8 @@ fn referrer(from: &HeaderMap, public_origin: &str, settings: &QlikView) -> Optio
         return None;
     }
     let path = upstream_path(referrer.path(), settings).ok()?;
-    let query = referrer.query().and_then(super::query_up);
+    let query = referrer.query();
+    let query = query.and_then(|query| super::query_up(query, |_| false));
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     Some(format!("{}{query}", path.encoded()))
 }
@@ -193,7 +196,7 @@ pub(in crate::qlikview) fn down_through_tunnel(from: &HeaderMap) -> HeaderMap {
 /// stays as it is.
 pub(super) fn down(
     from: &HeaderMap,
-    addresses: &Addresses,
+    addresses: &Arc<Addresses>,
     hosts: &Hosts<'_>,
     keeps_length: bool,
 ) -> HeaderMap {
@@ -204,9 +207,9 @@ pub(super) fn down(
     for (name, value) in &plain {
         let mut bytes = addresses.rewritten(value.as_bytes());
         if *name == CONTENT_SECURITY_POLICY {
-            bytes = hosts.replaced_in(&bytes);
+            bytes = hosts.replaced_in(&bytes).into();
         }
-        if let Ok(value) = HeaderValue::try_from(bytes) {
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
             headers.append(name, value);
         }
     }
@@ -290,4 +293,339 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qlikview::test_estate::settings;
+
+    const OURS: &str = "https://ap.example";
+    const THEIRS: &str = "http://qvws.internal:8080";
+
+    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::try_from(*value).unwrap(),
+            );
+        }
+        map
+    }
+
+    fn up_for(path: &str, headers: &[(&str, &str)]) -> Result<HeaderMap, PassError> {
+        let settings = settings(&format!("web_server = '{THEIRS}'"));
+        let path = upstream_path(path, &settings).unwrap();
+        Ok(Up::of(&map(headers), &path, OURS, &settings)?.for_server(THEIRS))
+    }
+
+    fn up(headers: &[(&str, &str)]) -> HeaderMap {
+        up_for("/qlikview/", headers).unwrap()
+    }
+
+    fn down_with(headers: &[(&str, &str)], keeps_length: bool) -> HeaderMap {
+        let addresses = Arc::new(Addresses::new([THEIRS].into_iter(), OURS));
+        let hosts = Hosts {
+            inside: vec![authority_of(THEIRS)],
+            outside: authority_of(OURS),
+        };
+        down(&map(headers), &addresses, &hosts, keeps_length)
+    }
+
+    #[test]
+    fn h_08_identity_and_transport_headers_never_go_up() {
+        let plain = up(&[]);
+        for name in [
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "QVUSER",
+            "QvUser",
+            "X-User",
+            "X_User",
+            "X-USER",
+            "X-Remote-User",
+            "Remote-User",
+            "X-Forwarded-User",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Port",
+            "X-Forwarded-Uri",
+            "Forwarded",
+            "Via",
+            "X-Real-IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+            "X-Workstation",
+            "X-CSRF-Token",
+            "X-Service-Key",
+            "SOAPAction",
+            "Connection",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "TE",
+            "Trailer",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Expect",
+            "Host",
+            "Content-Length",
+            "Max-Forwards",
+            "X-AccessPoint-Time",
+            "Front-End-Https",
+            "Translate",
+            "Range",
+            "If-Range",
+        ] {
+            assert_eq!(up(&[(name, "x")]), plain, "{name}");
+        }
+        assert_eq!(plain, map(&[("accept-encoding", "identity")]));
+        assert_eq!(up(&[("Accept-Encoding", "gzip, br")]), plain);
+    }
+
+    #[test]
+    fn what_a_page_needs_goes_up() {
+        let headers = [
+            ("accept", "text/html"),
+            ("accept", "*/*"),
+            ("accept-language", "de"),
+            ("content-type", "text/plain"),
+            ("user-agent", "Mozilla/5.0"),
+            ("if-modified-since", "Wed, 21 Oct 2026 07:28:00 GMT"),
+            ("if-none-match", "\"x\""),
+            ("x-requested-with", "XMLHttpRequest"),
+        ];
+        let mut expected = map(&headers);
+        expected.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        assert_eq!(up(&headers), expected);
+        let twice = up_for(
+            "/qlikview/",
+            &[("content-type", "text/xml"), ("content-type", "text/plain")],
+        );
+        assert!(matches!(twice, Err(PassError::Unjudged(_))));
+    }
+
+    #[test]
+    fn what_connection_names_stays_here() {
+        let found = up(&[
+            ("connection", "close, Accept-Language"),
+            ("connection", "user-agent"),
+            ("accept-language", "de"),
+            ("user-agent", "x"),
+            ("accept", "text/html"),
+        ]);
+        assert_eq!(
+            found,
+            map(&[("accept", "text/html"), ("accept-encoding", "identity")])
+        );
+        let found = down_with(
+            &[("connection", "etag"), ("etag", "x"), ("vary", "y")],
+            true,
+        );
+        assert_eq!(found, map(&[("vary", "y")]));
+    }
+
+    #[test]
+    fn a_part_is_asked_of_files_alone() {
+        for (path, passes) in [
+            ("/QvPlugin/QvPluginSetup.exe", true),
+            ("/QvPlugin/SETUP.MSI", true),
+            ("/qlikview/x.png", true),
+            ("/qlikview/index.htm", false),
+            ("/qlikview/x.js", false),
+            ("/qlikview/x.svg", false),
+            ("/QvAJAXZfc/QvsViewClient.aspx", false),
+            ("/qlikview/", false),
+        ] {
+            let found = up_for(path, &[("range", "bytes=0-9"), ("if-range", "\"x\"")]).unwrap();
+            assert_eq!(found.contains_key(RANGE), passes, "{path}");
+            assert_eq!(found.contains_key(IF_RANGE), passes, "{path}");
+        }
+    }
+
+    #[test]
+    fn origin_and_referrer_go_up_as_the_servers_own_where_they_are_ours() {
+        let found = up(&[
+            ("origin", "https://ap.example"),
+            (
+                "referer",
+                "https://AP.example/QvAJAXZfc/%6fpendoc.htm?document=a|b&ticket=1",
+            ),
+        ]);
+        assert_eq!(found["origin"], THEIRS);
+        assert_eq!(
+            found["referer"],
+            "http://qvws.internal:8080/QvAJAXZfc/opendoc.htm?document=a|b"
+        );
+        for referrer in [
+            "https://evil.example/qlikview/",
+            "http://ap.example/qlikview/",
+            "https://ap.example:8443/qlikview/",
+            "https://ap.example/documents/x/content?launch=secret",
+            "https://ap.example/qlikview/login.htm",
+            "/qlikview/",
+            "x",
+        ] {
+            assert!(
+                !up(&[("referer", referrer)]).contains_key(REFERER),
+                "{referrer}"
+            );
+        }
+        for origin in [
+            "https://evil.example",
+            "null",
+            "http://ap.example",
+            "https://ap.example:443",
+            "https://ap.example.x",
+            "https://xap.example",
+            "",
+        ] {
+            let found = up_for("/qlikview/", &[("origin", origin)]);
+            assert!(matches!(found, Err(PassError::Refused(_))), "{origin}");
+        }
+        let two = [
+            ("origin", "https://ap.example"),
+            ("origin", "https://ap.example"),
+        ];
+        assert!(up_for("/qlikview/", &two).is_err());
+    }
+
+    #[test]
+    fn answers_come_down_by_list() {
+        let passing = [
+            ("content-type", "text/html"),
+            ("content-encoding", "gzip"),
+            ("content-language", "de"),
+            ("content-disposition", "attachment"),
+            ("content-range", "bytes 0-1/2"),
+            ("accept-ranges", "bytes"),
+            ("cache-control", "private"),
+            ("expires", "0"),
+            ("last-modified", "x"),
+            ("etag", "\"x\""),
+            ("vary", "*"),
+            ("pragma", "no-cache"),
+            ("content-security-policy", "default-src 'self'"),
+            ("x-ua-compatible", "IE=8"),
+        ];
+        assert_eq!(down_with(&passing, true), map(&passing));
+        for name in [
+            "Set-Cookie",
+            "Server",
+            "X-Powered-By",
+            "X-AspNet-Version",
+            "WWW-Authenticate",
+            "Connection",
+            "Transfer-Encoding",
+            "Keep-Alive",
+            "Content-Location",
+            "Refresh",
+            "Link",
+            "Access-Control-Allow-Origin",
+            "Strict-Transport-Security",
+            "X-Frame-Options",
+            "Clear-Site-Data",
+            "Alt-Svc",
+            "Location",
+            "Service-Worker-Allowed",
+            "SourceMap",
+            "Via",
+            "Date",
+        ] {
+            assert_eq!(down_with(&[(name, "x")], true), HeaderMap::new(), "{name}");
+        }
+        assert_eq!(
+            down_with(&[("content-length", "5")], true),
+            map(&[("content-length", "5")])
+        );
+        assert_eq!(
+            down_with(&[("content-length", "5")], false),
+            HeaderMap::new()
+        );
+    }
+
+    #[test]
+    fn no_address_of_the_inside_is_in_a_header() {
+        let found = down_with(
+            &[
+                (
+                    "content-security-policy",
+                    "default-src http://qvws.internal:8080 QVWS.internal:8080; img-src x.qvws.internal:8080, qvws.internal:8080",
+                ),
+                ("etag", "\"http://qvws.internal:8080/x\""),
+            ],
+            true,
+        );
+        assert_eq!(
+            found["content-security-policy"],
+            "default-src https://ap.example ap.example; img-src x.qvws.internal:8080, ap.example"
+        );
+        assert_eq!(found["etag"], "\"https://ap.example/x\"");
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_both_headers_and_from_us() {
+        assert!(asks_for_websocket(&map(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket")
+        ])));
+        for headers in [
+            &[("upgrade", "websocket")][..],
+            &[("connection", "upgrade")],
+            &[("connection", "upgrade"), ("upgrade", "h2c")],
+            &[],
+        ] {
+            assert!(!asks_for_websocket(&map(headers)), "{headers:?}");
+        }
+        let settings = settings(&format!("web_server = '{THEIRS}'"));
+        let path = upstream_path("/QvAJAXZfc/x", &settings).unwrap();
+        let from = map(&[
+            ("origin", OURS),
+            ("sec-websocket-key", "k"),
+            ("sec-websocket-version", "13"),
+            ("x-user", "x"),
+        ]);
+        let mut up = Up::of(&from, &path, OURS, &settings).unwrap();
+        up.upgrade(&from).unwrap();
+        let expected = map(&[
+            ("accept-encoding", "identity"),
+            ("connection", "upgrade"),
+            ("origin", THEIRS),
+            ("sec-websocket-key", "k"),
+            ("sec-websocket-version", "13"),
+            ("upgrade", "websocket"),
+        ]);
+        assert_eq!(up.for_server(THEIRS), expected);
+        let mut up = Up::of(&HeaderMap::new(), &path, OURS, &settings).unwrap();
+        assert!(matches!(up.upgrade(&from), Err(PassError::Refused(_))));
+    }
+
+    #[test]
+    fn the_tunnel_carries_nobodys_identity() {
+        let found = up_through_tunnel(&map(&[
+            ("content-type", "application/octet-stream"),
+            ("authorization", "x"),
+            ("cookie", "x"),
+            ("x-user", "x"),
+            ("origin", "x"),
+        ]));
+        assert_eq!(
+            found,
+            map(&[
+                ("content-type", "application/octet-stream"),
+                ("accept-encoding", "identity")
+            ])
+        );
+        let found = down_through_tunnel(&map(&[
+            ("content-length", "1"),
+            ("set-cookie", "x"),
+            ("server", "x"),
+        ]));
+        assert_eq!(found, map(&[("content-length", "1")]));
+    }
 }

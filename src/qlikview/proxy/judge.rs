@@ -128,10 +128,21 @@ fn judge_form(body: &[u8], charset: Charset, is_whole: bool) -> Verdict {
     while let Some(pair) = pairs.next() {
         let ends = is_whole || pairs.peek().is_some();
         for part in pair.splitn(2, |&byte| byte == b'=') {
-            worst = worse(worst, judge_document(&form_decoded(part), charset, ends));
+            worst = worse(worst, judge_part(&form_decoded(part), charset, ends));
         }
     }
     worst
+}
+
+/// A name or a value in a form. What is cut off and may be anything stands for what lies beyond.
+fn judge_part(part: &[u8], charset: Charset, ends: bool) -> Verdict {
+    match judge_document(part, charset, ends) {
+        Verdict::Open if part.trim_ascii_start().starts_with(b"<") => {
+            Verdict::Unjudged("XML in it is longer than what is judged")
+        }
+        Verdict::Open => Verdict::Passes,
+        verdict => verdict,
+    }
 }
 
 fn worse(one: Verdict, other: Verdict) -> Verdict {
@@ -163,14 +174,14 @@ fn judge_document(body: &[u8], charset: Charset, is_whole: bool) -> Verdict {
     if body.len() < 4 && !is_whole {
         return Verdict::Open;
     }
-    match decoded(body, charset) {
+    match decoded(body, charset, is_whole) {
         Ok(text) => judge_text(&text, is_whole),
         Err(why) => Verdict::Unjudged(why),
     }
 }
 
 /// The text of a body, by its byte order mark or its first bytes, as parsers of XML find it out.
-fn decoded(body: &[u8], charset: Charset) -> Result<String, &'static str> {
+fn decoded(body: &[u8], charset: Charset, is_whole: bool) -> Result<String, &'static str> {
     const UTF_32: [&[u8]; 4] = [
         &[0xFF, 0xFE, 0, 0],
         &[0, 0, 0xFE, 0xFF],
@@ -186,10 +197,27 @@ fn decoded(body: &[u8], charset: Charset) -> Result<String, &'static str> {
     match *body {
         [0xFE, 0xFF, ref rest @ ..] => Ok(utf_16(rest, u16::from_be_bytes)),
         [0xFF, 0xFE, ref rest @ ..] => Ok(utf_16(rest, u16::from_le_bytes)),
-        [0, second, ..] if second != 0 => Ok(utf_16(body, u16::from_be_bytes)),
-        [first, 0, ..] if first != 0 => Ok(utf_16(body, u16::from_le_bytes)),
+        [0, b'<', ..] => Ok(utf_16(body, u16::from_be_bytes)),
+        [b'<', 0, ..] => Ok(utf_16(body, u16::from_le_bytes)),
+        [0, ..] if charset == Charset::Utf16 => Ok(utf_16(body, u16::from_be_bytes)),
+        [_, 0, ..] if charset == Charset::Utf16 => Ok(utf_16(body, u16::from_le_bytes)),
         _ if charset == Charset::Utf16 => Err("it is not in the character set that it names"),
-        _ => Ok(String::from_utf8_lossy(body).into_owned()),
+        _ if is_whole => Ok(String::from_utf8_lossy(body).into_owned()),
+        _ => Ok(String::from_utf8_lossy(without_cut_letter(body)).into_owned()),
+    }
+}
+
+/// Without the bytes at the end that begin a letter of UTF-8 whose rest has not come: a byte order
+/// mark that came in two pieces would pass for another letter.
+fn without_cut_letter(body: &[u8]) -> &[u8] {
+    let tail = body.len().saturating_sub(3);
+    let cut = body[tail..].iter().rposition(|&byte| byte >= 0xC0);
+    let Some(start) = cut.map(|at| tail + at) else {
+        return body;
+    };
+    match std::str::from_utf8(&body[start..]) {
+        Err(error) if error.error_len().is_none() => &body[..start],
+        _ => body,
     }
 }
 
@@ -294,4 +322,289 @@ fn bad_declaration(inside: &str) -> Option<&'static str> {
     });
     let fits = quoted.is_some_and(|name| Charset::named(name) != Charset::Other);
     (!fits).then_some("its encoding")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fresh::Fresh;
+
+    const XML: &str = "text/xml";
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn verdict(content_type: &str, body: &[u8]) -> Verdict {
+        let value = HeaderValue::try_from(content_type).unwrap();
+        judge(Reading::of(Some(&value)), body, true)
+    }
+
+    fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(to_bytes).collect()
+    }
+
+    #[test]
+    fn the_root_element_global_is_found_however_it_is_dressed() {
+        for body in [
+            "<Global/>",
+            "<Global>",
+            "<Global",
+            "<Global method=\"GetWebTicket\"><UserId>x</UserId></Global>",
+            "<global method='x'/>",
+            "<GLOBAL\n/>",
+            "<gLoBaL\t/>",
+            "<q:Global xmlns:q='urn:x'/>",
+            "<a:b:GLOBAL/>",
+            " \r\n\t<Global/>",
+            "\u{FEFF}<Global/>",
+            "\u{FEFF}\u{FEFF} <Global/>",
+            "\u{A0}\u{2003}\u{200B}<Global/>",
+            "\u{1}\u{1F}<Global/>",
+            "<?xml version=\"1.0\"?><Global/>",
+            "<?xml version='1.0' encoding='utf-8'?>\n<!-- a --><Global/>",
+            "<?xml version='1.0' encoding = \"ISO-8859-1\" standalone='yes' ?><Global/>",
+            "<!-- <update> --><Global/>",
+            "<!----><Global/>",
+            "<!-- - --> <!-- b --><?pi <x> ?><Global/>",
+            "<?xml-stylesheet encoding='ibm037'?><Global/>",
+            "<Global\u{A0}method='x'/>",
+            "<Global<x>",
+        ] {
+            assert_eq!(verdict(XML, body.as_bytes()), Verdict::IsGlobal, "{body:?}");
+            assert_eq!(verdict("", body.as_bytes()), Verdict::IsGlobal, "{body:?}");
+            for (name, to_bytes) in [
+                ("LE", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+                ("BE", u16::to_be_bytes),
+            ] {
+                let marked = utf_16(&format!("\u{FEFF}{body}"), to_bytes);
+                assert_eq!(verdict(XML, &marked), Verdict::IsGlobal, "{name}: {body:?}");
+                let named = verdict("text/xml; charset=\"UTF-16\"", &marked);
+                assert_eq!(named, Verdict::IsGlobal, "{name}: {body:?}");
+                if body.starts_with('<') {
+                    let bare = utf_16(body, to_bytes);
+                    assert_eq!(verdict(XML, &bare), Verdict::IsGlobal, "{name}: {body:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_in_front_hide_no_root_element() {
+        for zeros in [1, 2, 4, 5, 100] {
+            let body = [vec![0; zeros], b" <Global/>".to_vec()].concat();
+            assert_ne!(verdict(XML, &body), Verdict::Passes, "{zeros}");
+        }
+    }
+
+    #[test]
+    fn the_root_element_global_is_found_in_a_form() {
+        for body in [
+            "<Global method=\"GetWebTicket\"/>",
+            "%3CGlobal%20method%3D%22x%22/%3E",
+            "%3cGlobal+method=x/>",
+            "+%0d%0a%3CGlobal/%3E",
+            "%EF%BB%BF%3CGlobal/%3E",
+            "%3C?xml%20version='1.0'?%3E%3CGlobal/%3E",
+            "%3C%47%6c%6F%62%61%6C/%3E",
+            "x=1&y=%3CGlobal/%3E",
+            "y=<Global/>&x=1",
+            "y=%FF%FE%3C%00G%00l%00o%00b%00a%00l%00/%00%3E%00",
+            // Decoded it is another element, and yet the server may read it as it is.
+            "<!-- %2D%2D%3E <x/> --><Global/>",
+        ] {
+            assert_eq!(verdict(FORM, body.as_bytes()), Verdict::IsGlobal, "{body}");
+            let with = format!("{FORM}; charset=utf-8");
+            assert_eq!(verdict(&with, body.as_bytes()), Verdict::IsGlobal, "{body}");
+        }
+        let upper = FORM.to_uppercase();
+        assert_eq!(verdict(&upper, b"%3CGlobal/%3E"), Verdict::IsGlobal);
+    }
+
+    #[test]
+    fn other_bodies_pass() {
+        for (content_type, body) in [
+            (XML, &b""[..]),
+            (XML, b" \r\n"),
+            (XML, b"<update mark=\"\"><Global/></update>"),
+            (XML, b"<Globals/>"),
+            (XML, b"<Global.x/>"),
+            (XML, b"<Global:update/>"),
+            (XML, b"<_x/>"),
+            (XML, "<\u{e4}/>".as_bytes()),
+            (XML, b"<?xml version='1.0'?><update/>"),
+            ("text/plain", b"<update/>"),
+            ("", b"<update/>"),
+            ("application/json", b"{\"Global\": \"<Global/>\"}"),
+            ("text/plain", b"Global"),
+            ("text/plain", b"x <Global/>"),
+            ("application/octet-stream", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
+            ("application/octet-stream", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+            (
+                "multipart/form-data; boundary=x",
+                b"--x\r\nContent-Disposition: form-data\r\n\r\n<Global/>",
+            ),
+            (FORM, b"username=alice&password=a%3Cb%26"),
+            (FORM, b"x=%253CGlobal/%253E"),
+            (FORM, b"x"),
+            ("text/xml; charset=windows-1252", b"<update a='\xe4'/>"),
+            ("text/xml; charset=utf-8; charset=UTF8", b"<update/>"),
+        ] {
+            assert_eq!(
+                verdict(content_type, body),
+                Verdict::Passes,
+                "{content_type}: {}",
+                body.escape_ascii()
+            );
+        }
+        assert_eq!(
+            judge(Reading::of(None), b"<update/>", true),
+            Verdict::Passes
+        );
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_cannot_be_judged() {
+        for (content_type, body) in [
+            (XML, &b"<!DOCTYPE x [<!ENTITY e 'x'>]><Global/>"[..]),
+            (XML, b"<?xml version='1.0'?><!DOCTYPE update><update/>"),
+            (XML, b"<![CDATA[x]]><Global/>"),
+            (XML, b"<!ELEMENT x>"),
+            (XML, b"<"),
+            (XML, b"<!"),
+            (XML, b"<!-- never ends <Global/>"),
+            (XML, b"<!-- a -- b --><Global/>"),
+            (XML, b"<?pi never ends <Global/>"),
+            (XML, b"<?xml version='1.0'?>"),
+            (XML, b"<?xml version='1.0'?>text<Global/>"),
+            (XML, b"<!-- a -->text"),
+            (XML, b"</Global>"),
+            (XML, b"< Global/>"),
+            (XML, b"<1/>"),
+            (XML, b"<G\0lobal/>"),
+            (XML, b"<G&#108;obal/>"),
+            (XML, b"<G\xfflobal/>"),
+            (
+                XML,
+                b"<?xml version='1.0' encoding='utf-7'?>+ADw-Global/+AD4-",
+            ),
+            (XML, b"<?xml version='1.0' encoding='IBM037'?><update/>"),
+            (XML, b"<?xml version='1.0' encoding=utf-8?><update/>"),
+            (XML, b"\xff\xfe\0\0<\0\0\0"),
+            (XML, b"\0\0\xfe\xff\0\0\0<"),
+            (XML, b"<\0\0\0G\0\0\0"),
+            (XML, b"\0\0\0<\0\0\0G"),
+            (XML, b"\x4c\x6f\xa7\x94\x93"),
+            (XML, b"+/v8-+ADw-Global/+AD4-"),
+            ("text/xml; charset=utf-7", b"+ADw-Global/+AD4-"),
+            (
+                "text/xml; charset=ibm037",
+                b"\x4c\xc7\x93\x96\x82\x81\x93\x61\x6e",
+            ),
+            ("text/xml; charset=iso-2022-jp", b"<update/>"),
+            ("text/plain; charset=utf-32", b"x"),
+            ("text/xml; charset=utf-16", b"<update/>"),
+            ("text/xml; charset=utf-8; charset=utf-16", b"<update/>"),
+            (FORM, b"x=%3C!DOCTYPE%20x%3E%3CGlobal/%3E"),
+        ] {
+            let found = verdict(content_type, body);
+            assert!(
+                matches!(found, Verdict::Unjudged(_)),
+                "{content_type}: {}: {found:?}",
+                body.escape_ascii()
+            );
+        }
+        let odd = HeaderValue::from_bytes(b"text/xml; charset=\xff").unwrap();
+        let found = judge(Reading::of(Some(&odd)), b"<update/>", true);
+        assert!(matches!(found, Verdict::Unjudged(_)));
+    }
+
+    #[test]
+    fn a_body_is_judged_as_soon_as_it_can_be_and_within_4_kib() {
+        let reading = Reading::of(None);
+        for cut in [
+            "", "<", "<!", "<!-", "<!--", "<!-- --", "<?", "<?xml ?>", "<Glob", "<Global", "  ",
+            "abc",
+        ] {
+            assert_eq!(
+                judge(reading, cut.as_bytes(), false),
+                Verdict::Open,
+                "{cut}"
+            );
+        }
+        assert_eq!(judge(reading, b"<Global ", false), Verdict::IsGlobal);
+        assert_eq!(judge(reading, b"<update ", false), Verdict::Passes);
+        assert_eq!(judge(reading, b"plain", false), Verdict::Passes);
+        for filler in [" ", "<!--x-->", "<?x?>"] {
+            let long = filler.repeat(JUDGED_BYTES);
+            for end in ["<Global/>", "<update/>"] {
+                let body = format!(
+                    "{}{end}",
+                    &long[..JUDGED_BYTES - JUDGED_BYTES % filler.len()]
+                );
+                let found = judge(reading, body.as_bytes(), true);
+                assert!(matches!(found, Verdict::Unjudged(_)), "{filler}: {found:?}");
+            }
+        }
+        let before = format!("{}<Global>", " ".repeat(JUDGED_BYTES - 8));
+        assert_eq!(judge(reading, before.as_bytes(), false), Verdict::IsGlobal);
+        let long_name = format!("<{}", "a".repeat(JUDGED_BYTES));
+        assert!(matches!(
+            judge(reading, long_name.as_bytes(), false),
+            Verdict::Unjudged(_)
+        ));
+        let large = format!("<update>{}</update>", "<x/>".repeat(JUDGED_BYTES));
+        assert_eq!(judge(reading, large.as_bytes(), false), Verdict::Passes);
+    }
+
+    #[test]
+    fn a_long_form_passes_by_what_is_seen_of_it() {
+        let form = Reading::of(Some(&HeaderValue::from_static(FORM)));
+        assert_eq!(judge(form, b"a=1", false), Verdict::Open);
+        for end in ["", "&", "&x", "&x=", "&x=1", "&x=12345"] {
+            let body = format!("a={}{end}", "b".repeat(JUDGED_BYTES - 2 - end.len()));
+            assert_eq!(
+                judge(form, body.as_bytes(), false),
+                Verdict::Passes,
+                "{end}"
+            );
+        }
+        let cut = format!("a={}&x=<Glob", "b".repeat(JUDGED_BYTES - 10));
+        assert!(matches!(
+            judge(form, cut.as_bytes(), false),
+            Verdict::Unjudged(_)
+        ));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_and_no_split_changes_a_verdict() {
+        let fresh = Fresh::seeded(4_711);
+        let alphabet = b"<>!-?/:&=%;\"' \n\0\xff\xfe\xef\xbb\xbfGlobalxml3CcedingutfDOCTYPE[]";
+        for round in 0..20_000 {
+            let bytes = fresh.bytes::<48>();
+            let len = usize::from(bytes[0]) % 47;
+            let drawn = bytes[1..=len].iter();
+            let body: Vec<u8> = if round % 2 == 0 {
+                drawn.copied().collect()
+            } else {
+                drawn
+                    .map(|&byte| alphabet[usize::from(byte) % alphabet.len()])
+                    .collect()
+            };
+            for reading in [
+                Reading::of(None),
+                Reading::of(Some(&HeaderValue::from_static(FORM))),
+            ] {
+                let whole = judge(reading, &body, true);
+                assert_ne!(whole, Verdict::Open, "{}", body.escape_ascii());
+                // A verdict on a beginning is the verdict on the whole.
+                for cut in 0..body.len() {
+                    let early = judge(reading, &body[..cut], false);
+                    let agrees = early == Verdict::Open || early == whole;
+                    assert!(
+                        agrees,
+                        "{cut} of {}: {early:?}, {whole:?}",
+                        body.escape_ascii()
+                    );
+                }
+            }
+        }
+    }
 }

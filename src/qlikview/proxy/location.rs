@@ -1,5 +1,7 @@
 //! Where an answer leads: to a path of ours, to sign in, or away.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::LOCATION;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -27,7 +29,7 @@ pub(super) enum Leads {
 pub(super) struct Sides<'a> {
     pub(super) settings: &'a QlikView,
     pub(super) public_origin: &'a str,
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: &'a Arc<Addresses>,
 }
 
 impl Sides<'_> {
@@ -197,4 +199,160 @@ fn replaced(text: &str, wanted: &str, with: &str) -> String {
     }
     out.push_str(&text[done..]);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::qlikview::test_estate::settings;
+
+    const OURS: &str = "https://ap.example:8443";
+
+    fn leads(location: &str) -> Leads {
+        let settings = settings(
+            "web_server = ['https://qvws.internal', 'http://10.0.0.7:8080', 'http://[fd00::7]']",
+        );
+        let inside = settings.web_servers.iter().map(String::as_str);
+        let addresses = Arc::new(Addresses::new(inside, OURS));
+        let sides = Sides {
+            settings: &settings,
+            public_origin: OURS,
+            addresses: &addresses,
+        };
+        let path = upstream_path("/QvAJAXZfc/AccessPoint.aspx", &settings).unwrap();
+        sides.leads(location.as_bytes(), &path)
+    }
+
+    #[test]
+    fn paths_of_ours_stay_paths() {
+        for (location, expected) in [
+            ("/qlikview/", "/qlikview/"),
+            (
+                "opendoc.htm?document=a%7Cb#x",
+                "/QvAJAXZfc/opendoc.htm?document=a%7Cb#x",
+            ),
+            ("../qlikview/./index.htm", "/qlikview/index.htm"),
+            ("?open=&id=a|b", "/QvAJAXZfc/AccessPoint.aspx?open=&id=a|b"),
+            ("", "/QvAJAXZfc/AccessPoint.aspx"),
+            (" /qlikview/%61 ", "/qlikview/a"),
+            ("/", "/"),
+            ("https://qvws.internal", "/"),
+            ("https://qvws.internal/qlikview/", "/qlikview/"),
+            ("HTTPS://QVWS.internal:443/QvPlugin/?x", "/QvPlugin/?x"),
+            ("http://qvws.internal/qlikview/", "/qlikview/"),
+            ("http://10.0.0.7:8080/qlikview/", "/qlikview/"),
+            ("http://10.0.0.7/qlikview/", "/qlikview/"),
+            ("http://[FD00::7]/qlikview/", "/qlikview/"),
+            ("http://[fd00::7]:80/qlikview/", "/qlikview/"),
+            ("https://ap.example:8443/qlikview/x", "/qlikview/x"),
+            (
+                "/qlikview/?u=https://qvws.internal/x&v=https%3a%2F%2fqvws.internal%2Fy",
+                "/qlikview/?u=https://ap.example:8443/x&v=https%3A%2F%2Fap.example%3A8443%2Fy",
+            ),
+            (
+                "/qlikview/?v=http%3A%2F%2F10.0.0.7%3A8080&w=https%3A%2F%2Fqvws.internal.example",
+                "/qlikview/?v=https%3A%2F%2Fap.example%3A8443&w=https%3A%2F%2Fqvws.internal.example",
+            ),
+            (
+                "/qlikview/\u{e4} b?\u{f6} c",
+                "/qlikview/%C3%A4%20b?%C3%B6%20c",
+            ),
+        ] {
+            assert_eq!(
+                leads(location),
+                Leads::Here(expected.to_owned()),
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn sign_in_pages_are_known() {
+        for location in [
+            "/qlikview/login.htm",
+            "https://qvws.internal/qlikview/FormLogin.htm?x",
+            "/QvAJAXZfc/Authenticate.aspx?type=html",
+            "https://ap.example:8443/login?return_to=/",
+            "https://ap.example:8443/account",
+        ] {
+            assert_eq!(leads(location), Leads::ToSignIn, "{location}");
+        }
+        let told = |location: &str| {
+            let value = HeaderValue::try_from(location).unwrap();
+            leads_to_sign_in(&HeaderMap::from_iter([(LOCATION, value)]))
+        };
+        assert!(told("login.htm") && told("https://anywhere/x/Authenticate.aspx?y"));
+        assert!(!told("/qlikview/") && !told("/qlikview/?login.htm") && !told("//x/login.htm"));
+        assert!(!leads_to_sign_in(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn r_series_nothing_leads_away() {
+        for location in [
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "\\\\evil.example",
+            "/%5cevil.example",
+            "/%2fevil.example",
+            "/%09/evil.example",
+            "/\t/evil.example",
+            "/./\\evil.example",
+            "http:evil.example",
+            "https:/evil.example",
+            "http:///evil.example",
+            "HTTPS://evil.example",
+            "https://qvws.internal@evil.example",
+            "https://qvws.internal:443@evil.example",
+            "https://evil.example#qvws.internal",
+            "https://evil.example?qvws.internal",
+            "https://evil.example\\.qvws.internal",
+            "https://qvws.internal.evil.example",
+            "https://xqvws.internal",
+            "https://qvws.internal%2eevil.example",
+            "https://qvws.internal:8443/qlikview/",
+            "http://10.0.0.7:8081/qlikview/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://2130706433/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "ftp://qvws.internal/qlikview/",
+            "/admin",
+            "/api/v1/session",
+            "/logout",
+            "/login",
+            "/documents/x/content",
+            "/scripts/QVSTunnel.dll",
+            "/QvAJAXZfc/GetWebTicket.aspx",
+            "/QMS/Service",
+            "/qlikview/../admin",
+            "/qlikview/a;b",
+            "/qlikview/%252e",
+            "../../admin",
+            "/qlikview/\u{7}",
+            "https://ap.example:8443\\@evil.example",
+        ] {
+            let found = leads(location);
+            assert!(
+                matches!(found, Leads::Away | Leads::ToSignIn),
+                "{location}: {found:?}"
+            );
+            if !location.contains("ap.example:8443") {
+                assert_eq!(found, Leads::Away, "{location}");
+            }
+        }
+        let settings = settings("web_server = 'https://qvws.internal'");
+        let addresses = Arc::new(Addresses::new(["https://qvws.internal"].into_iter(), OURS));
+        let sides = Sides {
+            settings: &settings,
+            public_origin: OURS,
+            addresses: &addresses,
+        };
+        let path = upstream_path("/qlikview/", &settings).unwrap();
+        assert_eq!(sides.leads(b"/qlikview/\xff", &path), Leads::Away);
+    }
 }

@@ -7,13 +7,13 @@
 mod body;
 mod heads;
 mod judge;
-mod lent;
 mod location;
 mod path;
 mod rewrite;
 mod websocket;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
@@ -27,13 +27,12 @@ use tokio::sync::watch;
 pub use body::ProxyBody;
 pub use path::{PathRefusal, UpstreamPath, upstream_path};
 
-use super::web::{BoxError, OutBody, Seat, UpstreamSession, WebError, WebServers, whole};
+use super::web::{BoxError, Lent, OutBody, Seat, UpstreamSession, WebError, WebServers, whole};
 pub(super) use body::Down;
-use body::{Ended, judged};
+use body::{Ended, IDLE_MAX, judged};
 use heads::{Hosts, Up, authority_of};
 pub(super) use heads::{down_through_tunnel, is_challenge, up_through_tunnel};
 use judge::Reading;
-use lent::Lent;
 pub(super) use location::leads_to_sign_in;
 use location::{Leads, Sides};
 use rewrite::{Addresses, Rewriter};
@@ -151,7 +150,7 @@ impl Passing {
             &self.public_origin,
             self.servers.settings(),
         )?;
-        let address = address(path, request.uri().query())?;
+        let address = address(path, request.uri().query(), &self.session)?;
         if method == Method::GET && heads::asks_for_websocket(request.headers()) {
             up.upgrade(request.headers())?;
             let client = hyper::upgrade::on(&mut request);
@@ -202,7 +201,10 @@ impl Passing {
         let location = match head.headers.get(LOCATION) {
             None => None,
             Some(location) => match self.sides(&addresses).leads(location.as_bytes(), path) {
-                Leads::Here(location) => Some(location),
+                Leads::Here(location) => {
+                    self.note_tickets(&location);
+                    Some(location)
+                }
                 Leads::ToSignIn => return Err(signed_out(seat)),
                 Leads::Away => return Err(self.refused_by(seat, "it leads elsewhere").await),
             },
@@ -228,6 +230,15 @@ impl Passing {
         Ok(response)
     }
 
+    /// Tickets in an address to which the server sends this person come back to it.
+    fn note_tickets(&self, location: &str) {
+        let (_, query) = location.split_once('?').unwrap_or_default();
+        let query = query.split('#').next().unwrap_or_default();
+        for ticket in query.split('&').filter_map(ticket_in) {
+            self.session.note_ticket(ticket);
+        }
+    }
+
     /// Why a server refuses something: where it no longer knows the session, that is why.
     async fn refused_by(&self, seat: &Seat, why: &str) -> PassError {
         if self.servers.knows(seat).await == Some(false) {
@@ -239,9 +250,10 @@ impl Passing {
         }
     }
 
-    fn addresses(&self) -> Addresses {
+    fn addresses(&self) -> Arc<Addresses> {
         let inside = self.servers.settings().web_servers.iter();
-        Addresses::new(inside.map(String::as_str), &self.public_origin)
+        let inside = inside.map(String::as_str);
+        Arc::new(Addresses::new(inside, &self.public_origin))
     }
 
     fn hosts(&self) -> Hosts<'_> {
@@ -252,7 +264,7 @@ impl Passing {
         }
     }
 
-    fn sides<'a>(&'a self, addresses: &'a Addresses) -> Sides<'a> {
+    fn sides<'a>(&'a self, addresses: &'a Arc<Addresses>) -> Sides<'a> {
         Sides {
             settings: self.servers.settings(),
             public_origin: &self.public_origin,
@@ -273,25 +285,49 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    match *request.method() {
-        Method::POST if request.headers().contains_key(CONTENT_ENCODING) => {
+    let (head, body) = request.into_parts();
+    match head.method {
+        Method::POST if head.headers.contains_key(CONTENT_ENCODING) => {
             Err(PassError::Unjudged("its body is encoded"))
         }
-        Method::POST => {
-            let reading = Reading::of(request.headers().get(CONTENT_TYPE));
-            judged(reading, request.into_body()).await
+        Method::POST => judged(Reading::of(head.headers.get(CONTENT_TYPE)), body).await,
+        Method::GET | Method::HEAD => {
+            if has_body(body).await {
+                return Err(PassError::Unjudged(
+                    "its method has no body, and it has one",
+                ));
+            }
+            Ok(whole(""))
         }
-        Method::GET | Method::HEAD if request.body().is_end_stream() => Ok(whole("")),
-        Method::GET | Method::HEAD => Err(PassError::Unjudged("it has a body that nobody reads")),
         _ => Err(PassError::Method),
     }
 }
 
+/// Whether a body holds anything, or may still.
+async fn has_body<B: Body<Data = Bytes>>(body: B) -> bool {
+    let mut body = std::pin::pin!(body);
+    while !body.is_end_stream() {
+        match tokio::time::timeout(IDLE_MAX, body.as_mut().frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
+            _ => return true,
+        }
+    }
+    false
+}
+
 /// Path and query as they go up.
-fn address(path: &UpstreamPath, query: Option<&str>) -> Result<Uri, PassError> {
+fn address(
+    path: &UpstreamPath,
+    query: Option<&str>,
+    session: &UpstreamSession,
+) -> Result<Uri, PassError> {
     let query = match query {
         None => None,
-        Some(query) => Some(query_up(query).ok_or(PassError::Unjudged("its query"))?),
+        Some(query) => {
+            let passed = query_up(query, |ticket| session.has_ticket(ticket));
+            Some(passed.ok_or(PassError::Unjudged("its query"))?)
+        }
     };
     let address = match query {
         Some(query) if !query.is_empty() => format!("{}?{query}", path.encoded()),
@@ -303,25 +339,30 @@ fn address(path: &UpstreamPath, query: Option<&str>) -> Result<Uri, PassError> {
 }
 
 /// A query as it goes up: byte for byte, but without tickets, which would make the session somebody
-/// else's. None where it holds what no query does.
-fn query_up(query: &str) -> Option<Cow<'_, str>> {
+/// else's; those that the server gave this person go back to it. None where it holds what no query
+/// does.
+fn query_up(query: &str, is_given: impl Fn(&str) -> bool) -> Option<Cow<'_, str>> {
     if query.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
         return None;
     }
-    if !query.split('&').any(is_ticket) {
+    let passes = |pair: &&str| ticket_in(pair).is_none_or(&is_given);
+    if query.split('&').all(|pair| passes(&pair)) {
         return Some(query.into());
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_ticket(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(passes).collect();
     Some(kept.join("&").into())
 }
 
-fn is_ticket(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+/// The ticket of a parameter, as it is written, where it is one that carries a ticket.
+fn ticket_in(pair: &str) -> Option<&str> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = name.replace('+', " ");
     let name = percent_decode_str(&name).decode_utf8_lossy();
     let name = name.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    ["ticket", "webticket"]
+    let is_ticket = ["ticket", "webticket"]
         .iter()
-        .any(|ticket| name.eq_ignore_ascii_case(ticket))
+        .any(|ticket| name.eq_ignore_ascii_case(ticket));
+    is_ticket.then_some(value)
 }
 
 /// Whether a body is a page, XML or a script, in which addresses are replaced.
@@ -356,4 +397,77 @@ fn ended(mut ended: watch::Receiver<bool>) -> Ended {
         // A sender that is gone cannot say so any more; nothing goes on without it.
         let _ = ended.wait_for(|ended| *ended).await;
     })
+}
+
+#[cfg(test)]
+mod socket_tests;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_goes_up_byte_for_byte_but_for_tickets() {
+        for query in [
+            "",
+            "open=&id=QVS@cluster|Sales/Demo.qvw&client=Ajax",
+            "id=QVS%40cluster%257CSales%2fDemo.qvw&select=LB01,A+b",
+            "&&a&=b&",
+            "a=ticket&tickets=1&xticket=2&my.webticket=3",
+            "a=1;ticket=2",
+            "\u{e4}=\u{f6}",
+        ] {
+            assert_eq!(query_up(query, |_| false).as_deref(), Some(query));
+        }
+        for (query, expected) in [
+            ("ticket=0123", ""),
+            ("a=1&webticket=0&b=2", "a=1&b=2"),
+            ("WebTicket=0&a=1", "a=1"),
+            ("a=1&TICKET", "a=1"),
+            ("a=1&%74icket=0&%57eb%54icket=1", "a=1"),
+            ("a=1&+ticket=0&ticket%20=0&%00ticket=0&ticket%09=1", "a=1"),
+        ] {
+            assert_eq!(
+                query_up(query, |_| false).as_deref(),
+                Some(expected),
+                "{query}"
+            );
+        }
+        for query in ["a b", "a\tb", "a\rb", "a\nb", "a\0", "\u{7f}"] {
+            assert_eq!(query_up(query, |_| true), None, "{query:?}");
+        }
+        let given = |ticket: &str| ticket == "0123";
+        let query = "a=1&ticket=0123&b&Ticket=0124&webticket";
+        assert_eq!(query_up(query, given).as_deref(), Some("a=1&ticket=0123&b"));
+    }
+
+    #[test]
+    fn pages_xml_and_scripts_are_rewritten_and_nothing_else() {
+        let rewritten = |text| is_rewritten(Some(&HeaderValue::from_static(text)));
+        for text in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/xml",
+            "application/rss+xml;x",
+            "text/javascript",
+            "application/javascript",
+            "application/x-javascript",
+            "image/svg+xml",
+        ] {
+            assert!(rewritten(text), "{text}");
+        }
+        for text in [
+            "",
+            "text/plain",
+            "text/css",
+            "application/json",
+            "application/octet-stream",
+            "image/png",
+            "html",
+        ] {
+            assert!(!rewritten(text), "{text}");
+        }
+        assert!(!is_rewritten(None));
+    }
 }

@@ -85,3 +85,115 @@ pub(super) fn is_sign_in_page(name: &str) -> bool {
 fn is_page(ending: &str) -> bool {
     PAGE_ENDINGS.contains(&ending)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn settings(more: &str) -> QlikView {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("accesspoint.toml");
+        std::fs::write(&file, format!("[qlikview]\n{more}")).unwrap();
+        Config::load(Some(&file), std::iter::empty())
+            .unwrap()
+            .qlikview
+    }
+
+    fn path(raw: &str) -> Result<String, PathRefusal> {
+        let settings = settings("paths = ['/Extensions', '/a/b/']");
+        upstream_path(raw, &settings).map(|path| path.encoded().to_owned())
+    }
+
+    #[test]
+    fn listed_folders_pass_in_any_case() {
+        for raw in [
+            "/QvAJAXZfc/AccessPoint.aspx",
+            "/QvAjaxZfc/opendoc.htm",
+            "/qvajaxzfc/QvsViewClient.aspx",
+            "/QVAJAXZFC/mobile/opendoc.htm",
+            "/QvPlugin/QvPluginSetup.exe",
+            "/QvPlugin/opendoc.htm",
+            "/qlikview",
+            "/QlikView/",
+            "/qlikview/index.htm",
+            "/qlikview/js/login.js",
+            "/qlikview/Authenticate.png",
+            "/extensions/x.js",
+            "/Extensions",
+            "/A/B/c",
+            "/QvAJAXZfc/GetWebTicket.js",
+        ] {
+            assert_eq!(path(raw), Ok(raw.to_owned()));
+        }
+        assert_eq!(
+            path("/x/../qlikview/%61.htm"),
+            Ok("/qlikview/a.htm".to_owned())
+        );
+    }
+
+    #[test]
+    fn h_10_unlisted_paths_do_not_pass() {
+        for raw in [
+            "/",
+            "/admin",
+            "/ADMIN/",
+            "/qlikview/../admin",
+            "/qlikview/%2e%2e/admin",
+            "/api/v1/documents",
+            "/qlikviewer/",
+            "/x/qlikview/",
+            "/scripts/QVSTunnel.dll",
+            "/a/bc",
+            "/QMS/Service",
+            "/QvAJAXZfc/GetWebTicket.aspx",
+            "/qvajaxzfc/getwebticket.ASPX",
+            "/QvAJAXZfc/GetWebTicket.aspx/",
+            "/QvAJAXZfc/GetWebTicket.aspx/x.js",
+            "/QvAJAXZfc/x/../GetWebTicket.aspx",
+            "/QvAJAXZfc/%47etWebTicket.aspx",
+            "/QvAJAXZfc/AccessPoint.aspx/GetWebTicket.aspx",
+            "/extensions/GetWebTicket.aspx",
+            "/qlikview/GetWebTicket",
+            "/QvAJAXZfc/qms/Service",
+            "/qlikview/qvws.asmx",
+            "/qlikview/QVWS.ASMX/x",
+            "/qlikview/x.asmx.txt",
+            "/qlikview/scripts/qvstunnel.DLL",
+        ] {
+            assert_eq!(path(raw), Err(PathRefusal::Unlisted), "{raw}");
+        }
+        for raw in [
+            "/QvAJAXZfc/Authenticate.aspx",
+            "/QvAJAXZfc/authenticate.ASPX/x",
+            "/QvAJAXZfc/GetLoginpageUrl.aspx",
+            "/qlikview/login.htm",
+            "/qlikview/LOGIN.html",
+            "/qlikview/FormLogin.htm",
+            "/qlikview/ChangePassword.htm",
+            "/qlikview/change-password",
+            "/qlikview/change_password_form.aspx",
+            "/qlikview/MyChangePasswordForm.asp",
+        ] {
+            assert_eq!(path(raw), Err(PathRefusal::SignIn), "{raw}");
+        }
+        for raw in [
+            "//qlikview/",
+            "/qlikview/%2e%2e/%2e%2e/x",
+            "/qlikview/a%2fb",
+            "/qlikview/a;b",
+            "/qlikview/login.htm.",
+        ] {
+            assert!(matches!(path(raw), Err(PathRefusal::Malformed(_))), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_ending_is_that_of_the_last_name() {
+        let settings = settings("");
+        let ending = |raw| upstream_path(raw, &settings).unwrap().ending().to_owned();
+        assert_eq!(ending("/QvPlugin/Setup.EXE"), "exe");
+        assert_eq!(ending("/QvPlugin/a.exe/b"), "");
+        assert_eq!(ending("/QvPlugin/"), "");
+    }
+}

@@ -152,9 +152,12 @@ fn after_seconds(text: &str, now: Timestamp) -> Option<Timestamp> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    // A number too large for us is longer than any session; one below zero has ended.
-    let seconds = text.parse().unwrap_or(i64::MAX / SECOND_MS);
-    Some(now + Millis(seconds.max(0).saturating_mul(SECOND_MS)))
+    if digits != text {
+        return Some(now);
+    }
+    // A number too large for us is longer than any session.
+    let seconds: i64 = digits.parse().unwrap_or(i64::MAX);
+    Some(now + Millis(seconds.saturating_mul(SECOND_MS)))
 }
 
 /// `Wed, 21 Oct 2026 07:28:00 GMT`, or with `-` between the parts of the date, as older servers write

@@ -6,19 +6,21 @@
 //! that server is gone, the session begins anew at another one.
 
 mod cookies;
+mod lent;
 mod list;
 mod redeem;
 mod server;
 mod ticket;
 mod wire;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use tokio::sync::Mutex;
 
@@ -31,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::QlikView;
 use crate::qlikview::proxy::leads_to_sign_in;
 use cookies::Jar;
+pub(super) use lent::Lent;
 pub(super) use server::Server;
 pub(super) use wire::{OutBody, Wire, WireError, whole};
 
@@ -48,6 +51,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const HEALTH_PAGE: &str = "/QvAJAXZfc/GetLoginpageUrl.aspx";
 /// Without a query it tells whether somebody is signed in. CONFIRMED
 const PROBE_PAGE: &str = "/QvAJAXZfc/Authenticate.aspx";
+/// How many tickets of a session are known that its server put into addresses.
+const GIVEN_MAX: usize = 32;
 /// How often a request is sent where it may be sent again.
 const TRIES_MAX: usize = 3;
 
@@ -95,6 +100,9 @@ struct Session {
     seat: StdMutex<Seat>,
     /// Held while the session begins anew at another server, so that it does so once.
     moving: Mutex<()>,
+    /// Tickets that the server itself put into addresses, the oldest first. They are other than ours:
+    /// they open a document, and come back in the next request.
+    given: StdMutex<VecDeque<String>>,
 }
 
 /// Where a session is at the moment.
@@ -213,6 +221,7 @@ impl WebServers {
             user: user.clone(),
             seat: StdMutex::new(seat),
             moving: Mutex::new(()),
+            given: StdMutex::default(),
         })))
     }
 
@@ -290,10 +299,16 @@ impl WebServers {
         &self.0.settings
     }
 
-    /// The first server that is well; where none is, the first.
-    pub(super) fn first(&self) -> &Arc<Server> {
-        let well = self.0.servers.iter().find(|server| !server.is_ill());
-        well.unwrap_or(&self.0.servers[0])
+    /// The servers in the order in which they are asked: those that are well before the others.
+    pub(super) fn in_order(&self) -> Vec<Arc<Server>> {
+        let (ill, mut all): (Vec<_>, Vec<_>) = self
+            .0
+            .servers
+            .iter()
+            .cloned()
+            .partition(|server| server.is_ill());
+        all.extend(ill);
+        all
     }
 
     /// Sends a request whose address is path and query, in nobody's name.
@@ -393,18 +408,14 @@ impl WebServers {
         user: &TicketUser,
         except: Option<&Arc<Server>>,
     ) -> Result<Seat, WebError> {
-        let (ill, well): (Vec<_>, Vec<_>) = self
-            .0
-            .servers
-            .iter()
-            .filter(|server| except.is_none_or(|except| !Arc::ptr_eq(server, except)))
-            .partition(|server| server.is_ill());
+        let mut servers = self.in_order();
+        servers.retain(|server| except.is_none_or(|except| !Arc::ptr_eq(server, except)));
         let mut told: Option<WebError> = None;
-        for server in well.into_iter().chain(ill) {
-            match redeem::sign_in(&self.0.wire, server, user, self.0.clock.now()).await {
+        for server in servers {
+            match redeem::sign_in(&self.0.wire, &server, user, self.0.clock.now()).await {
                 Ok(jar) => {
                     return Ok(Seat {
-                        server: Arc::clone(server),
+                        server,
                         jar: Arc::new(StdMutex::new(jar)),
                     });
                 }
@@ -420,19 +431,17 @@ impl WebServers {
         Err(told.unwrap_or_else(|| self.0.servers[0].silent("there is no other")))
     }
 
+    /// A server that says nothing is ill, and one that says that it is.
     async fn ask_health(&self, server: &Server) {
-        let answer = get(&self.0.wire, server, HEALTH_PAGE, HEALTH_TIMEOUT).await;
-        match answer {
+        let mut request = request(Method::GET, HEALTH_PAGE, "");
+        *request.uri_mut() = address(server, request.uri());
+        match self.0.wire.send(request, Some(HEALTH_TIMEOUT)).await {
             Ok(answer) if answer.status().is_server_error() => {
-                server.note_failure(&format!(
-                    "it answers with status {}",
-                    answer.status().as_u16()
-                ));
+                let status = answer.status().as_u16();
+                server.note_failure(&format!("it answers with status {status}"));
             }
-            Ok(_) => {}
-            // Whether the others are slow is their own affair; here nothing but the server can be.
-            Err(error) if error.slow => server.note_failure(&error.why),
-            Err(_) => {}
+            Ok(_) => server.answered(),
+            Err(error) => server.note_failure(&error.why),
         }
     }
 }
@@ -454,6 +463,26 @@ impl UpstreamSession {
     #[must_use]
     pub fn server(&self) -> String {
         self.seat().server.origin().to_owned()
+    }
+
+    /// Whether both are the same session.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Notes a ticket that the server sends this person on with.
+    pub(super) fn note_ticket(&self, ticket: &str) {
+        let mut given = lock(&self.0.given);
+        if given.len() == GIVEN_MAX {
+            given.pop_front();
+        }
+        given.push_back(ticket.to_owned());
+    }
+
+    /// Whether the server sent this person on with a ticket.
+    pub(super) fn has_ticket(&self, ticket: &str) -> bool {
+        lock(&self.0.given).iter().any(|given| given == ticket)
     }
 
     pub(super) fn seat(&self) -> Seat {
@@ -485,7 +514,10 @@ async fn send_to(
     *request.uri_mut() = address(server, request.uri());
     match wire.send(request, wait).await {
         Ok(response) => {
-            server.answered();
+            // What stands before a server that is down says so.
+            if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                server.answered();
+            }
             Ok(response)
         }
         Err(error) => {
@@ -562,7 +594,10 @@ async fn read_whole(
     let body = Limited::new(response.into_body(), bytes_max).collect();
     match tokio::time::timeout(wait, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) => Err(format!("breaks off or is too large: {error}")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(format!("is larger than {bytes_max} bytes"))
+        }
+        Ok(Err(error)) => Err(format!("breaks off: {error}")),
         Err(_) => Err(format!("does not end within {} seconds", wait.as_secs())),
     }
 }
@@ -570,3 +605,6 @@ async fn read_whole(
 fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod socket_tests;

@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// The error for no answer at all.
-    pub(super) fn silent(&self, why: impl Into<String>) -> WebError {
+    pub(in crate::qlikview) fn silent(&self, why: impl Into<String>) -> WebError {
         WebError::Silent {
             server: self.origin.clone(),
             why: why.into(),

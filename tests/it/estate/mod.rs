@@ -5,6 +5,7 @@
 mod client;
 mod ntlm;
 mod picture;
+mod web;
 mod web_server;
 
 use accesspoint::config::Config;
@@ -14,9 +15,12 @@ use crate::stand_in::settings;
 
 /// The configuration in front of a management service whose web server nobody asks.
 fn config(service: &str, more: &str) -> Config {
+    config_of(&settings(&["https://127.0.0.1:9"], service, more))
+}
+
+fn config_of(text: &str) -> Config {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("accesspoint.toml");
-    let text = settings(&["https://127.0.0.1:9"], service, more);
     std::fs::write(&file, text).unwrap();
     Config::load(Some(&file), std::iter::empty()).unwrap()
 }

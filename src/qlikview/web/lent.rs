@@ -7,19 +7,19 @@ use std::task::{Context, Poll};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-use crate::qlikview::web::{BoxError, OutBody};
+use super::wire::{BoxError, OutBody};
 
 /// A body for a request that may have to be sent again: where no connection stood, the next try
 /// finds it as it was. Where it was read from, there is no next try.
 #[derive(Clone)]
-pub(super) struct Lent(Arc<Mutex<OutBody>>);
+pub(in crate::qlikview) struct Lent(Arc<Mutex<OutBody>>);
 
 impl Lent {
-    pub(super) fn new(body: OutBody) -> Self {
+    pub(in crate::qlikview) fn new(body: OutBody) -> Self {
         Self(Arc::new(Mutex::new(body)))
     }
 
-    pub(super) fn lend(&self) -> OutBody {
+    pub(in crate::qlikview) fn lend(&self) -> OutBody {
         self.clone().boxed_unsync()
     }
 }
