@@ -67,6 +67,18 @@ impl App {
         }
     }
 
+    /// The documents that were last listed for somebody; none where nothing is known.
+    #[must_use]
+    pub fn last_documents_of(&self, person: &Person) -> Arc<Snapshot> {
+        let last = self
+            .estate()
+            .and_then(|estate| estate.last_documents_of(&person.id));
+        last.unwrap_or_else(|| {
+            let rules = Arc::clone(self.library().snapshot().rules());
+            Arc::new(Snapshot::told(Vec::new(), rules))
+        })
+    }
+
     /// The documents that a person may see and that fit the query.
     ///
     /// # Errors

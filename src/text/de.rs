@@ -99,6 +99,7 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     remove_favourite: "Aus den Favoriten nehmen",
     document_count,
     in_desktop: "Sie sind in QlikView Desktop: Dokumente öffnen sich hier.",
+    unlisted: "Der QlikView-Webserver kann Ihre Dokumente gerade nicht nennen, deshalb kann diese Liste veraltet oder leer sein. An Ihrem Stand hat sich nichts geändert; sehen Sie in einer Minute noch einmal nach.",
     no_documents: "Es gibt noch keine Dokumente für Sie.",
     no_documents_next: "Bitten Sie Ihre Administration, Dokumente für Sie freizugeben. Sie erscheinen hier, sobald sie da sind.",
     nothing_found: "Kein Dokument passt dazu.",

@@ -97,6 +97,7 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     remove_favourite: "Remove from favourites",
     document_count,
     in_desktop: "You are in QlikView Desktop: documents open here.",
+    unlisted: "The QlikView web server cannot list your documents now, so this list may be out of date or empty. Nothing of yours has changed; look again in a minute.",
     no_documents: "There are no documents for you yet.",
     no_documents_next: "Ask your administrator to share documents with you. They appear here as soon as they are there.",
     nothing_found: "No document matches.",

@@ -115,6 +115,8 @@ pub struct AccessPointText {
     pub remove_favourite: &'static str,
     pub document_count: fn(usize) -> String,
     pub in_desktop: &'static str,
+    /// Said where the web server of an estate cannot list the documents now.
+    pub unlisted: &'static str,
     pub no_documents: &'static str,
     pub no_documents_next: &'static str,
     pub nothing_found: &'static str,
