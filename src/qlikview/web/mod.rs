@@ -447,12 +447,6 @@ impl WebServers {
 }
 
 impl UpstreamSession {
-    /// Whether both are the same session.
-    #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// In whose name it is.
     #[must_use]
     pub fn user(&self) -> &TicketUser {
