@@ -297,7 +297,7 @@ impl TimeProvider for At {
 }
 
 /// Sends these bytes over TLS and reads all that comes back.
-async fn raw(gateway: &Gateway, request: String) -> String {
+pub(crate) async fn raw(gateway: &Gateway, request: String) -> String {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(gateway.path(CERTIFICATE_FILE)).unwrap();
     roots.add(certificate).unwrap();
