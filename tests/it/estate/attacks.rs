@@ -142,13 +142,15 @@ async fn h_01_no_request_is_smuggled_in_another() {
     ] {
         for method in ["POST", "GET"] {
             let line = format!("{method} {VIEW}");
-            let more =
-                format!("Content-Type: text/plain\r\nConnection: close\r\n{framing}\r\n\r\n{body}");
+            let more = format!(
+                "Content-Type: application/octet-stream\r\nConnection: close\r\n{framing}\r\n\r\n{body}"
+            );
             sends(&front, &ann, &line, &more).await;
         }
         let known = front.estate.known();
         assert_eq!(known.web.times("/qlikview/smuggled"), 0, "{what}");
     }
+    assert!(front.estate.known().web.times(VIEW) > 4, "some of them passed");
     // What came over the wire names one framing a request, and the hidden one only within bodies.
     for connection in front.estate.heard(0) {
         for head in connection.split("\r\n\r\n") {
@@ -295,7 +297,6 @@ async fn h_10_a_path_is_passed_in_one_spelling_or_not_at_all() {
         "/scripts/QVSTunnel.dll",
         "/scripts/../qlikview/../scripts/QVSTunnel.dll",
         "/other/",
-        "/",
         "*",
         "/qlikview",
     ] {
