@@ -297,7 +297,7 @@ impl TimeProvider for At {
 }
 
 /// Sends these bytes over TLS and reads all that comes back.
-async fn raw(gateway: &Gateway, request: String) -> String {
+pub(crate) async fn raw(gateway: &Gateway, request: String) -> String {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(gateway.path(CERTIFICATE_FILE)).unwrap();
     roots.add(certificate).unwrap();
@@ -319,7 +319,7 @@ async fn raw(gateway: &Gateway, request: String) -> String {
         let mut answer = Vec::new();
         // A server that refuses at once may end the connection without a farewell.
         drop(stream.read_to_end(&mut answer));
-        String::from_utf8(answer).unwrap()
+        String::from_utf8_lossy(&answer).into_owned()
     };
     tokio::task::spawn_blocking(exchange).await.unwrap()
 }
