@@ -159,10 +159,13 @@ const fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Full-width letters, the Kelvin sign and their like, which some part of Windows takes for ASCII.
+/// Full-width letters, the Kelvin sign and their like, which some part of Windows takes for ASCII. It
+/// takes no letter for two: `ß` is not `SS`.
 fn reads_as_ascii(c: char) -> bool {
-    let forms = || c.nfkc().chain(c.to_lowercase()).chain(c.to_uppercase());
-    !c.is_ascii() && forms().any(|form| form.is_ascii())
+    let upper = c.to_uppercase();
+    let upper = (upper.len() == 1).then_some(upper).into_iter().flatten();
+    let mut forms = c.nfkc().chain(c.to_lowercase()).chain(upper);
+    !c.is_ascii() && forms.any(|form| form.is_ascii())
 }
 
 /// Windows drops dots and spaces at the end of a name, gives long names a short one with `~`, and
@@ -221,6 +224,7 @@ mod tests {
             ("/a/../admin", "/admin", "/admin"),
             ("/a%20b/c+d", "/a%20b/c+d", "/a b/c+d"),
             ("/%C3%84/x", "/%C3%84/x", "/ä/x"),
+            ("/Ma%C3%9Fe", "/Ma%C3%9Fe", "/maße"),
             ("/a!$&'()+,=@~-_b", "/a!$&'()+,=@~-_b", "/a!$&'()+,=@~-_b"),
         ] {
             let path = WebPath::parse(raw).unwrap();

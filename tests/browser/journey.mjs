@@ -102,10 +102,10 @@ async function newVisitor(site, options = {}) {
   return { context, page, check };
 }
 
-/** What is wrong with an answer. */
+/** What is wrong with an answer; those that a site passes on are judged by its own journeys. */
 function judged(site, response) {
   const url = new URL(response.url());
-  if (site.providers?.includes(url.origin)) return [];
+  if (site.providers?.includes(url.origin) || site.passesOn?.(response)) return [];
   if (url.origin !== new URL(site.url).origin) return [`another site was asked: ${url}`];
   const found = [];
   const headers = response.headers();

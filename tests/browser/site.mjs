@@ -29,6 +29,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(1));
 }
 
+/** An estate of QlikView's shape, which the tests of the gateway stand in front of too. */
+const ESTATE = process.env.ESTATE
+  ?? fileURLToPath(new URL('../../target/debug/examples/estate', import.meta.url));
+
 /** Starts a site; `stop` ends it and takes its folder away. */
 export async function startSite() {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
@@ -67,7 +71,9 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
   const address = host ? `public_url = "https://${host}:${port}"\n` : '';
   writeFileSync(config, `${address}[listen]\nhttps = "127.0.0.1:${port}"\n${settings}`);
   const run = (...command) => exitCode([...command, '--config', config]);
-  if (await run('license', 'load', join(folder, 'license.lef')) !== 0) {
+  // In front of an estate the licence is its server's.
+  const owned = !settings.includes('server = "qlikview"');
+  if (owned && await run('license', 'load', join(folder, 'license.lef')) !== 0) {
     throw new Error('the licence cannot be loaded');
   }
   const serve = ['serve', '--config', config];
@@ -83,6 +89,23 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
     addUser: (name, password) => exitCode(
       ['user', 'add', name, '--password-stdin', '--config', config], password),
     stop: () => stop(site, ended),
+  };
+}
+
+/** Starts the estate with these arguments; `told` and `change` ask and tell it, `stop` ends it. */
+export async function startEstate(...options) {
+  const program = spawn(ESTATE, options, { stdio: ['ignore', 'pipe', 'inherit'] });
+  process.once('exit', () => program.kill('SIGKILL'));
+  const ended = new Promise((resolve) => program.once('exit', resolve));
+  const addresses = JSON.parse(await firstLine(program));
+  return {
+    webServer: addresses.web_server,
+    managementService: addresses.management_service,
+    told: async () => (await fetch(addresses.control)).json(),
+    change: async (change) => (await fetch(addresses.control, {
+      method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(change),
+    })).json(),
+    stop: async () => { program.kill('SIGKILL'); await ended; },
   };
 }
 
@@ -119,14 +142,14 @@ export function freePort() {
   });
 }
 
-/** The line that the demo prints once it serves. */
+/** The line that a program prints once it serves. */
 function firstLine(program) {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error('the demo does not start')), STARTS_WITHIN_MS);
+    const late = setTimeout(() => reject(new Error('it does not start')), STARTS_WITHIN_MS);
     const settle = (how) => (value) => { clearTimeout(late); how(value); };
     createInterface({ input: program.stdout }).once('line', settle(resolve));
     program.once('error', settle(reject));
-    program.once('exit', settle((code) => reject(new Error(`the demo ended with ${code}`))));
+    program.once('exit', settle((code) => reject(new Error(`it ended with ${code}`))));
   });
 }
 

@@ -318,7 +318,7 @@ pub(crate) async fn raw(gateway: &Gateway, request: String) -> String {
         let mut answer = Vec::new();
         // A server that refuses at once may end the connection without a farewell.
         drop(stream.read_to_end(&mut answer));
-        String::from_utf8(answer).unwrap()
+        String::from_utf8_lossy(&answer).into_owned()
     };
     tokio::task::spawn_blocking(exchange).await.unwrap()
 }

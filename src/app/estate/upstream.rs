@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Estate, EstateError, lock};
 use crate::documents::{Rules, Snapshot, ToldDocument};
@@ -15,6 +17,9 @@ use crate::store::SessionInfo;
 
 /// For how long a list of documents is shown again.
 const LIST_HOLDS: Millis = Millis::seconds(30);
+
+/// How soon what a session has at the web server ends after the session.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sessions at the web server, by the public ids of the gateway's own.
 #[derive(Default)]
@@ -161,8 +166,18 @@ impl Estate {
         }
     }
 
+    /// Ends what ended sessions have at the web server, whoever ended them, for ever.
+    pub async fn follow_sessions(self: Arc<Self>) {
+        let mut every = interval(ENDS_WITHIN);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            self.end_upstreams_of_ended().await;
+        }
+    }
+
     /// Ends what ended sessions have at the web server.
-    pub(super) async fn end_upstreams_of_ended(&self) {
+    async fn end_upstreams_of_ended(&self) {
         let ended: Vec<Arc<Upstream>> = {
             let mut all = lock(&self.upstreams.0);
             let lives = |upstream: &Upstream| {

@@ -121,9 +121,15 @@ pub(super) type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(in crate::qlikview) struct Down {
     body: Incoming,
     rewriter: Option<Rewriter>,
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
     ended: Option<Ended>,
     is_done: bool,
+}
+
+/// How long nothing may come, and the rest of it.
+struct Idle {
+    most: Duration,
+    rest: Pin<Box<Sleep>>,
 }
 
 impl Down {
@@ -139,35 +145,45 @@ impl Down {
     }
 
     /// One that belongs to a session, and is rewritten where it is given how.
-    pub(super) fn of_session(body: Incoming, rewriter: Option<Rewriter>, ended: Ended) -> Self {
+    pub(super) fn of_session(
+        body: Incoming,
+        rewriter: Option<Rewriter>,
+        ended: Ended,
+        idle_max: Duration,
+    ) -> Self {
         Self {
             rewriter,
-            idle: Some(Box::pin(sleep(IDLE_MAX))),
+            idle: Some(Idle {
+                most: idle_max,
+                rest: Box::pin(sleep(idle_max)),
+            }),
             ended: Some(ended),
             ..Self::plain(body)
         }
     }
 
-    /// Whether it must not go on: the session has ended, or nothing came for too long.
-    fn broken(&mut self, cx: &mut Context<'_>) -> Option<&'static str> {
-        if let Some(ended) = &mut self.ended
-            && ended.as_mut().poll(cx).is_ready()
-        {
-            self.ended = None;
-            return Some("the session has ended");
-        }
-        None
+    /// Whether the session has ended.
+    fn is_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended = self.ended.as_mut();
+        ended.is_some_and(|ended| ended.as_mut().poll(cx).is_ready())
     }
 
+    /// Whether nothing came for too long.
     fn stands_still(&mut self, cx: &mut Context<'_>) -> bool {
         let idle = self.idle.as_mut();
-        idle.is_some_and(|idle| idle.as_mut().poll(cx).is_ready())
+        idle.is_some_and(|idle| idle.rest.as_mut().poll(cx).is_ready())
     }
 
     fn moved(&mut self) {
         if let Some(idle) = &mut self.idle {
-            idle.as_mut().reset(Instant::now() + IDLE_MAX);
+            idle.rest.as_mut().reset(Instant::now() + idle.most);
         }
+    }
+
+    /// The last that is heard of it.
+    fn broken(&mut self, why: impl Into<BoxError>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.is_done = true;
+        Poll::Ready(Some(Err(why.into())))
     }
 }
 
@@ -184,34 +200,26 @@ impl Body for Down {
             return Poll::Ready(None);
         }
         loop {
-            if let Some(why) = this.broken(cx) {
-                this.is_done = true;
-                return Poll::Ready(Some(Err(why.into())));
+            if this.is_ended(cx) {
+                return this.broken("the session has ended");
             }
             let Poll::Ready(next) = next_data(Pin::new(&mut this.body), cx) else {
                 if this.stands_still(cx) {
-                    this.is_done = true;
-                    return Poll::Ready(Some(Err("the web server sends nothing more".into())));
+                    return this.broken("the web server sends nothing more");
                 }
                 return Poll::Pending;
             };
             this.moved();
             let piece = match (next, &mut this.rewriter) {
-                (Some(Err(error)), _) => {
-                    this.is_done = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                (None, None) => return Poll::Ready(None),
+                (Some(Err(error)), _) => return this.broken(error),
+                (next, None) => return Poll::Ready(next),
                 (None, Some(rewriter)) => {
                     this.is_done = true;
-                    let rest = rewriter.finish();
-                    let rest = Some(rest).filter(|rest| !rest.is_empty());
+                    let rest = Some(rewriter.finish()).filter(|rest| !rest.is_empty());
                     return Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))));
                 }
-                (Some(Ok(frame)), None) => return Poll::Ready(Some(Ok(frame))),
                 (Some(Ok(frame)), Some(rewriter)) => {
-                    let data = frame.into_data().unwrap_or_default();
-                    rewriter.push(&data)
+                    rewriter.push(&frame.into_data().unwrap_or_default())
                 }
             };
             if !piece.is_empty() {

@@ -27,7 +27,9 @@ use tokio::sync::watch;
 pub use body::ProxyBody;
 pub use path::{PathRefusal, UpstreamPath, upstream_path};
 
-use super::web::{BoxError, Lent, OutBody, Seat, UpstreamSession, WebError, WebServers, whole};
+use super::web::{
+    BoxError, Lent, OutBody, Seat, Server, UpstreamSession, WebError, WebServers, whole,
+};
 pub(super) use body::Down;
 use body::{Ended, IDLE_MAX, judged};
 use heads::{Hosts, Up, authority_of};
@@ -156,9 +158,8 @@ impl Passing {
             let client = hyper::upgrade::on(&mut request);
             return self.pass_websocket(path, address, &up, client).await;
         }
-        let body = passed_body(request).await?;
-        let body = Lent::new(body);
-        let make = |server: &super::web::Server| {
+        let body = Lent::new(passed_body(request).await?);
+        let make = |server: &Server| {
             let mut request = Request::new(body.lend());
             *request.method_mut() = method.clone();
             *request.uri_mut() = address.clone();
@@ -172,9 +173,7 @@ impl Passing {
         let (seat, response) = sending.await?;
         self.come_down(&seat, path, response).await
     }
-}
 
-impl Passing {
     /// The answer as it comes down.
     async fn come_down(
         &self,
@@ -223,7 +222,7 @@ impl Passing {
             headers.insert(LOCATION, location.map_err(|_| unfit("it leads nowhere"))?);
         }
         let rewriter = is_rewritten.then(|| Rewriter::new(addresses));
-        let down = Down::of_session(body, rewriter, ended(self.ended.clone()));
+        let down = Down::of_session(body, rewriter, ended(self.ended.clone()), IDLE_MAX);
         let mut response = Response::new(down.boxed_unsync());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;

@@ -573,6 +573,28 @@ async fn an_answer_that_breaks_off_breaks_off_here_too() {
 }
 
 #[tokio::test]
+async fn an_answer_that_stands_still_is_given_up() {
+    let server = TestServer::start(|_| async {
+        let (sender, fed) = Fed::new(&["begun"]);
+        tokio::spawn(async move { sender.closed().await });
+        Response::new(fed.boxed())
+    })
+    .await;
+    let servers = web_servers(&[&server.origin]);
+    let asked = request(Method::GET, "/x", "").map(|_| whole(""));
+    let first = &servers.in_order()[0];
+    let answer = servers.send_plain(first, asked, None).await.unwrap();
+    let (_ends, end) = watch::channel(false);
+    let most = Duration::from_millis(50);
+    let mut down = Down::of_session(answer.into_body(), None, ended(end), most);
+    let first = down.frame().await.unwrap().unwrap();
+    assert_eq!(first.into_data().unwrap(), "begun");
+    let error = down.frame().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("nothing more"), "{error}");
+    assert!(down.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn s_17_answers_under_way_end_with_the_session() {
     // Nothing more comes, and the server keeps the connection.
     let server = TestServer::start(|request| async move {

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 
 use super::heads::{Up, down_for_websocket};
 use super::{ANSWER_TIMEOUT, PassError, Passing, ProxyBody, UpstreamPath, ended};
-use crate::qlikview::web::whole;
+use crate::qlikview::web::{Server, whole};
 
 impl Passing {
     pub(super) async fn pass_websocket(
@@ -17,7 +17,7 @@ impl Passing {
         up: &Up,
         client: OnUpgrade,
     ) -> Result<Response<ProxyBody>, PassError> {
-        let make = |server: &crate::qlikview::web::Server| {
+        let make = |server: &Server| {
             let mut request = Request::new(whole(""));
             *request.method_mut() = Method::GET;
             *request.uri_mut() = address.clone();

@@ -60,27 +60,27 @@ fn is_told(got: &Value) {
     for name in ["without a key", "letters", "another server"] {
         assert!(got[name].is_string(), "{name}: {got}");
     }
-    let called = |services: &Value| -> Vec<Value> {
+    let names = |services: &Value| -> Vec<Value> {
         let services = services.as_array().unwrap().iter();
         services.map(|service| service["Name"].clone()).collect()
     };
-    assert_eq!(called(&got["GetServices"]), ["QVS@accesspoint"]);
-    assert_eq!(called(&got["all services"]).len(), 3);
-    assert_eq!(called(&got["two kinds"]).len(), 2);
+    assert_eq!(names(&got["GetServices"]), ["QVS@accesspoint"]);
+    assert_eq!(names(&got["all services"]).len(), 3);
+    assert_eq!(names(&got["two kinds"]).len(), 2);
     let whole = &got["GetCALConfiguration"];
     assert_eq!(whole["Scope"], json!(["All"]));
-    let named = &whole["NamedCALs"];
+    let cals = &whole["NamedCALs"];
     assert_eq!(
-        (&named["Assigned"], &named["InLicense"], &named["Limit"]),
+        (&cals["Assigned"], &cals["InLicense"], &cals["Limit"]),
         (&json!(1), &json!(5), &json!(5))
     );
-    let user = |list: &str, kind: &str| named[list][kind][0]["UserName"].clone();
+    let user = |list: &str, kind: &str| cals[list][kind][0]["UserName"].clone();
     assert_eq!(user("AssignedCALs", "AssignedNamedCAL"), "CUSTOM\\alice");
     assert_eq!(
         user("RemovedAssignedCALs", "AssignedNamedCAL"),
         "CUSTOM\\bob"
     );
-    let leases = named["LeasedCALs"]["LeasedNamedCAL"].as_array().unwrap();
+    let leases = cals["LeasedCALs"]["LeasedNamedCAL"].as_array().unwrap();
     assert_eq!(leases.len(), 2, "a lease outlives its CAL (R15)");
     let parts = &got["two parts"];
     // What stands for nothing is an object full of nothing to zeep.
@@ -98,9 +98,9 @@ fn is_told(got: &Value) {
     );
     let alice = &got["GetCALInfoForUser"];
     assert_eq!(alice["NamedCAL"]["UserName"], "CUSTOM\\alice");
-    let machine = &alice["LeasedNamedCALs"]["LeasedNamedCAL"][0];
+    let lease = &alice["LeasedNamedCALs"]["LeasedNamedCAL"][0];
     assert!(
-        machine["LeasedAt"]
+        lease["LeasedAt"]
             .as_str()
             .unwrap()
             .starts_with("2026-11-24")

@@ -2,9 +2,12 @@
 
 #![cfg(test)]
 
+mod attacks;
 mod client;
+mod front;
 mod ntlm;
 mod picture;
+mod tunnel;
 mod web;
 mod web_server;
 

@@ -30,7 +30,7 @@ const DOCUMENT: &str = include_str!("document.html");
 const DOCUMENT_SCRIPT: &str = include_str!("document.js");
 const PLUGIN: &str = include_str!("plugin.html");
 const STYLE: &str = "body { font: 16px sans-serif; margin: 2em; }\n\
-    body { background: #fff url({inside}/QvAJAXZfc/dot.gif) }\n";
+    body { background: #fff url(/QvAJAXZfc/dot.gif) }\n";
 
 /// What is the same for everybody who is signed in.
 pub(super) fn plain(origin: &str, path: &str, query: &Query, headers: &HeaderMap) -> Response {
