@@ -70,15 +70,18 @@ pub(super) async fn pass(app: &App, signed: Signed, request: Request) -> Result<
         public_origin: app.config().public_url.origin(),
         ended: app.session_end(&signed.info),
     };
-    let answer = passing(&session).pass(path.clone(), request).await;
-    let answer = match (answer, again) {
-        (Err(PassError::SignedOut { .. }), Some(again)) => {
-            let session = estate.upstream_in_place_of(&signed.info, &session).await?;
-            passing(&session).pass(path, again).await
+    let answer = match passing(&session).pass(path.clone(), request).await {
+        Err(ended @ PassError::SignedOut { .. }) => {
+            let renewed = estate.upstream_in_place_of(&signed.info, &session).await?;
+            match again {
+                Some(again) => passing(&renewed).pass(path, again).await?,
+                // What may not be sent twice is for its sender to repeat, in the new session.
+                None => return Err(ended.into()),
+            }
         }
-        (answer, _) => answer,
+        answer => answer?,
     };
-    Ok(passed(answer?.map(Body::new)))
+    Ok(passed(answer.map(Body::new)))
 }
 
 /// Whether a launch of this session leads to an open link, so that the link opens nothing anew.

@@ -8,7 +8,7 @@ use accesspoint::store::Actor;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::{OTHER_SITES, TRUSTED, brings, encoded, field, get_with, joins, submits, ticket, with};
+use super::{TRUSTED, brings, encoded, field, get_with, joins, submits, ticket, with};
 use crate::gateway::{Client, Gateway, PASSWORD};
 use crate::other_sites::other_sites;
 

@@ -150,7 +150,10 @@ async fn h_01_no_request_is_smuggled_in_another() {
         let known = front.estate.known();
         assert_eq!(known.web.times("/qlikview/smuggled"), 0, "{what}");
     }
-    assert!(front.estate.known().web.times(VIEW) > 4, "some of them passed");
+    assert!(
+        front.estate.known().web.times(VIEW) > 4,
+        "some of them passed"
+    );
     // What came over the wire names one framing a request, and the hidden one only within bodies.
     for connection in front.estate.heard(0) {
         for head in connection.split("\r\n\r\n") {
