@@ -977,6 +977,50 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "Dafür ist eine frische Anmeldung nötig.".into(),
             "Melden Sie sich ab und an, und tun Sie es noch einmal.".into(),
         ),
+        Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
+        | Problem::UserNameTaken { .. }
+        | Problem::UserDisabled => provider_problem(problem),
+        Problem::TooManySessions { most } => (
+            "Nicht angemeldet",
+            format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),
+            "Beenden Sie unter Mein Konto eine der Sitzungen, dort wo Sie angemeldet sind; eine, die \
+             niemand benutzt, endet von selbst."
+                .into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Nicht angemeldet",
+            format!("Ihr Passwort bei {name} ist abgelaufen oder muss dort erst geändert werden.")
+                .into(),
+            "Ändern Sie es dort, wo Sie sich am Arbeitsplatz anmelden, und melden Sie sich dann hier an.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Nicht angemeldet",
+            format!(
+                "Der Name oder das Passwort stimmt nicht, oder gehört zu {name}, von wo gerade \
+                 keine Antwort kommt."
+            )
+            .into(),
+            "Prüfen Sie beides, oder versuchen Sie es in ein paar Minuten noch einmal.".into(),
+        ),
+        Problem::TooManyAttempts { wait } => (
+            "Zu viele Versuche",
+            "Es gab zu viele falsche Versuche.".into(),
+            format!("Versuchen Sie es in {} noch einmal.", span_dative(Span::wait(*wait))).into(),
+        ),
+        _ => (
+            "Erst anmelden",
+            "Hier ist niemand angemeldet.".into(),
+            "Melden Sie sich an, um fortzufahren.".into(),
+        ),
+    }
+}
+
+/// Somebody whom a provider vouches for, or does not.
+fn provider_problem(problem: &Problem) -> Words {
+    match problem {
         Problem::SignInRefused {
             source,
             name,
@@ -1024,42 +1068,10 @@ fn sign_in_problem(problem: &Problem) -> Words {
             format!("Der Benutzername {name} gehört schon zu einer anderen Identität.").into(),
             "Ihre Administration kann die beiden verbinden oder Ihnen einen anderen Benutzernamen geben.".into(),
         ),
-        Problem::UserDisabled => (
+        _ => (
             "Nicht angemeldet",
             "Ihr Konto ist gesperrt.".into(),
             "Ihre Administration kann es wieder freigeben.".into(),
-        ),
-        Problem::TooManySessions { most } => (
-            "Nicht angemeldet",
-            format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),
-            "Beenden Sie unter Mein Konto eine der Sitzungen, dort wo Sie angemeldet sind; eine, die \
-             niemand benutzt, endet von selbst."
-                .into(),
-        ),
-        Problem::PasswordEnded { name } => (
-            "Nicht angemeldet",
-            format!("Ihr Passwort bei {name} ist abgelaufen oder muss dort erst geändert werden.")
-                .into(),
-            "Ändern Sie es dort, wo Sie sich am Arbeitsplatz anmelden, und melden Sie sich dann hier an.".into(),
-        ),
-        Problem::SourceSilent { name } => (
-            "Nicht angemeldet",
-            format!(
-                "Der Name oder das Passwort stimmt nicht, oder gehört zu {name}, von wo gerade \
-                 keine Antwort kommt."
-            )
-            .into(),
-            "Prüfen Sie beides, oder versuchen Sie es in ein paar Minuten noch einmal.".into(),
-        ),
-        Problem::TooManyAttempts { wait } => (
-            "Zu viele Versuche",
-            "Es gab zu viele falsche Versuche.".into(),
-            format!("Versuchen Sie es in {} noch einmal.", span_dative(Span::wait(*wait))).into(),
-        ),
-        _ => (
-            "Erst anmelden",
-            "Hier ist niemand angemeldet.".into(),
-            "Melden Sie sich an, um fortzufahren.".into(),
         ),
     }
 }

@@ -933,6 +933,51 @@ fn sign_in_problem(problem: &Problem) -> Words {
             "This needs a fresh sign-in.".into(),
             "Sign out, sign in, and do it again.".into(),
         ),
+        Problem::SignInRefused { .. }
+        | Problem::AttemptInvalid { .. }
+        | Problem::CookieMissing { .. }
+        | Problem::ProviderSaid { .. }
+        | Problem::UserNameTaken { .. }
+        | Problem::UserDisabled => provider_problem(problem),
+        Problem::TooManySessions { most } => (
+            "Not signed in",
+            format!("You are signed in {most} times already, and that is as often as one can be.")
+                .into(),
+            "End one of the sessions at My account, where you are signed in; one that nobody uses ends \
+             by itself."
+                .into(),
+        ),
+        Problem::PasswordEnded { name } => (
+            "Not signed in",
+            format!("Your password at {name} has expired, or has to be changed there first.")
+                .into(),
+            "Change it where you sign in to your workstation, then sign in here.".into(),
+        ),
+        Problem::SourceSilent { name } => (
+            "Not signed in",
+            format!(
+                "The name or the password is not right, or belongs to {name}, which does not \
+                 answer now."
+            )
+            .into(),
+            "Check them, or try again in a few minutes.".into(),
+        ),
+        Problem::TooManyAttempts { wait } => (
+            "Too many attempts",
+            "There were too many wrong attempts.".into(),
+            format!("Try again in {}.", span(Span::wait(*wait))).into(),
+        ),
+        _ => (
+            "Sign in first",
+            "Nobody is signed in here.".into(),
+            "Sign in to go on.".into(),
+        ),
+    }
+}
+
+/// Somebody whom a provider vouches for, or does not.
+fn provider_problem(problem: &Problem) -> Words {
+    match problem {
         Problem::SignInRefused {
             source,
             name,
@@ -979,43 +1024,10 @@ fn sign_in_problem(problem: &Problem) -> Words {
             format!("The user name {name} already belongs to another identity.").into(),
             "Your administrator can link the two, or give you another user name.".into(),
         ),
-        Problem::UserDisabled => (
+        _ => (
             "Not signed in",
             "Your account is disabled.".into(),
             "Your administrator can enable it again.".into(),
-        ),
-        Problem::TooManySessions { most } => (
-            "Not signed in",
-            format!("You are signed in {most} times already, and that is as often as one can be.")
-                .into(),
-            "End one of the sessions at My account, where you are signed in; one that nobody uses ends \
-             by itself."
-                .into(),
-        ),
-        Problem::PasswordEnded { name } => (
-            "Not signed in",
-            format!("Your password at {name} has expired, or has to be changed there first.")
-                .into(),
-            "Change it where you sign in to your workstation, then sign in here.".into(),
-        ),
-        Problem::SourceSilent { name } => (
-            "Not signed in",
-            format!(
-                "The name or the password is not right, or belongs to {name}, which does not \
-                 answer now."
-            )
-            .into(),
-            "Check them, or try again in a few minutes.".into(),
-        ),
-        Problem::TooManyAttempts { wait } => (
-            "Too many attempts",
-            "There were too many wrong attempts.".into(),
-            format!("Try again in {}.", span(Span::wait(*wait))).into(),
-        ),
-        _ => (
-            "Sign in first",
-            "Nobody is signed in here.".into(),
-            "Sign in to go on.".into(),
         ),
     }
 }
