@@ -182,6 +182,7 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
     tasks.spawn(app.clone().upkeep());
     if let Some(estate) = app.estate() {
         tasks.spawn(Arc::clone(estate).keep_current());
+        tasks.spawn(estate.web().clone().watch_health());
     }
     tasks.spawn(keep_current(Arc::clone(&tls), clock_of(&app)));
     if let Some(listener) = listeners.metrics {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use accesspoint::app::App;
 use accesspoint::app::administer::AddUser;
-use accesspoint::app::sign_in::{Client, SignedIn};
+use accesspoint::app::sign_in::{Begins, Client, SignedIn};
 use accesspoint::clock::Clock;
 use accesspoint::config::Config;
 use accesspoint::domain::administer::Force;
@@ -241,7 +241,7 @@ async fn session(app: &App, number: usize) -> (String, String) {
         workstation_header: None,
     };
     let secret = app.fresh().id();
-    app.begin_session(&signed_in, &secret, &client, None)
+    app.begin_session(&signed_in, &secret, &client, Begins::default())
         .await
         .expect("a session");
     let token = app.csrf().token(&secret);

@@ -414,22 +414,8 @@ impl App {
                 name: id.to_owned(),
             },
         };
-        let document = self.document_id(document);
+        let document = self.requested_by_name(&person, document);
         Ok(self.explain(&person, &workstation, &document, client)?)
-    }
-
-    /// The id of a document that was given by id or by name.
-    #[must_use]
-    pub fn document_id(&self, id_or_name: &str) -> String {
-        let snapshot = self.library().snapshot();
-        let named = snapshot
-            .documents()
-            .iter()
-            .find(|document| document.name == id_or_name);
-        named.map_or_else(
-            || id_or_name.to_owned(),
-            |document| document.id.as_str().to_owned(),
-        )
     }
 
     async fn hash_password(&self, password: Password) -> Result<String, AdministerError> {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::App;
+use super::estate::EstateError;
 use crate::documents::{Document, Snapshot, document_id};
 use crate::domain::document::DocumentId;
 use crate::domain::open::RequestedDocument;
 use crate::domain::person::Person;
-use crate::store::StoreError;
+use crate::store::{SessionInfo, StoreError};
 
 /// Which documents are wanted.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,33 @@ impl DocumentList {
 }
 
 impl App {
+    /// The documents as they are for the person of a session: those of the folder, or those that the
+    /// web server of the estate lists for them.
+    ///
+    /// # Errors
+    ///
+    /// No web server answers, or none can be used.
+    pub async fn documents_for(&self, session: &SessionInfo) -> Result<Arc<Snapshot>, EstateError> {
+        let folder = self.library().snapshot();
+        match self.estate() {
+            None => Ok(folder),
+            // On the heap: whoever lists the folder must not carry its size.
+            Some(estate) => Box::pin(estate.documents_of(session, folder.rules())).await,
+        }
+    }
+
+    /// The documents that were last listed for somebody; none where nothing is known.
+    #[must_use]
+    pub fn last_documents_of(&self, person: &Person) -> Arc<Snapshot> {
+        let last = self
+            .estate()
+            .and_then(|estate| estate.last_documents_of(&person.id));
+        last.unwrap_or_else(|| {
+            let rules = Arc::clone(self.library().snapshot().rules());
+            Arc::new(Snapshot::told(Vec::new(), rules))
+        })
+    }
+
     /// The documents that a person may see and that fit the query.
     ///
     /// # Errors
@@ -58,10 +86,10 @@ impl App {
     /// The database fails.
     pub fn documents(
         &self,
+        snapshot: Arc<Snapshot>,
         person: &Person,
         query: &DocumentQuery,
     ) -> Result<DocumentList, StoreError> {
-        let snapshot = self.library().snapshot();
         let favourites: HashSet<String> =
             self.ledger().favourites(&person.id)?.into_iter().collect();
         let words: Vec<String> = query
@@ -99,35 +127,74 @@ impl App {
         })
     }
 
-    /// The id of the document that a link of `QlikView` names for somebody: by `HOST|PATH`, by its
-    /// path alone, with either slash and in any case, or by its id. There is one server here, so the
-    /// host does not matter. For a name that nothing has, the id that it would have.
+    /// A document as an explanation asks for it on somebody's behalf, by id or by name. The web server
+    /// of an estate lists documents to nobody but themselves: what it listed last to them counts, and
+    /// where nothing is known every document is taken to be visible.
     #[must_use]
-    pub fn linked_document(&self, person: &Person, link: &str) -> String {
-        let snapshot = self.library().snapshot();
-        let path = link.rsplit('|').next().unwrap_or(link).replace('\\', "/");
-        let visible = || snapshot.visible_to(&person.name, &person.groups);
-        if let Some(document) = visible().find(|document| document.id.as_str() == link) {
-            return document.id.as_str().to_owned();
+    pub fn requested_by_name(&self, person: &Person, id_or_name: &str) -> RequestedDocument {
+        let snapshot = match self.estate() {
+            None => Some(self.library().snapshot()),
+            Some(estate) => estate.last_documents_of(&person.id),
+        };
+        match snapshot {
+            Some(snapshot) => requested(&snapshot, person, &document_named(&snapshot, id_or_name)),
+            None => RequestedDocument {
+                id: id_or_name.to_owned(),
+                name: Some(id_or_name.to_owned()),
+            },
         }
-        let folded = path.to_lowercase();
-        let found = visible()
-            .find(|document| document.name == path)
-            .or_else(|| visible().find(|document| document.name.to_lowercase() == folded));
-        let id = found.map_or_else(|| document_id(&path), |document| document.id.clone());
-        id.as_str().to_owned()
     }
+}
 
-    /// A document as an open asks for it: its name only where the person may see it (R8).
-    #[must_use]
-    pub fn requested(&self, person: &Person, id: &str) -> RequestedDocument {
-        let snapshot = self.library().snapshot();
-        let visible = snapshot.get_visible(&DocumentId::from(id), &person.name, &person.groups);
-        RequestedDocument {
-            id: id.to_owned(),
-            name: visible.map(|document| document.name.clone()),
-        }
+/// A document as an open asks for it: its name only where the person may see it (R8).
+#[must_use]
+pub fn requested(snapshot: &Snapshot, person: &Person, id: &str) -> RequestedDocument {
+    let visible = snapshot.get_visible(&DocumentId::from(id), &person.name, &person.groups);
+    RequestedDocument {
+        id: id.to_owned(),
+        name: visible.map(|document| document.name.clone()),
     }
+}
+
+/// The id of a document that was given by id or by name.
+#[must_use]
+pub fn document_named(snapshot: &Snapshot, id_or_name: &str) -> String {
+    let mut documents = snapshot.documents().iter();
+    let named = documents.find(|document| document.name == id_or_name);
+    named.map_or_else(
+        || id_or_name.to_owned(),
+        |document| document.id.as_str().to_owned(),
+    )
+}
+
+/// The id of the document that a link of `QlikView` names for somebody: by `HOST|PATH`, by its path
+/// alone, with either slash and in any case, or by its id. Where the gateway's own folder is meant
+/// there is one server, so the host does not matter. For a name that nothing has, the id that it would
+/// have.
+#[must_use]
+pub fn linked_document(snapshot: &Snapshot, person: &Person, link: &str) -> String {
+    let (host, path) = match link.rsplit_once('|') {
+        Some((host, path)) => (Some(host), path),
+        None => (None, link),
+    };
+    let path = path.replace('\\', "/");
+    let is_there = |document: &&Document| match (&document.server, host) {
+        (Some(server), Some(host)) => server.eq_ignore_ascii_case(host),
+        _ => true,
+    };
+    let visible = || {
+        let all = snapshot.visible_to(&person.name, &person.groups);
+        all.filter(is_there)
+    };
+    if let Some(document) = visible().find(|document| document.id.as_str() == link) {
+        return document.id.as_str().to_owned();
+    }
+    let folded = path.to_lowercase();
+    let found = visible()
+        .find(|document| document.name == path)
+        .or_else(|| visible().find(|document| document.name.to_lowercase() == folded));
+    let id = found.map_or_else(|| document_id(&path), |document| document.id.clone());
+    id.as_str().to_owned()
 }
 
 fn holds_words(document: &Document, words: &[String]) -> bool {

@@ -45,9 +45,8 @@ use crate::config::{Config, Database, LicenseServer};
 use crate::documents::{Library, Rule, RuleError, Rules};
 use crate::domain::time::Timestamp;
 use crate::fresh::Fresh;
-use crate::qlikview::qms::QmsSetUpError;
 use crate::store::{Store, StoreError, StoreOptions};
-use estate::Estate;
+use estate::{Estate, EstateSetUpError};
 use evidence::Strangers;
 use keys::{KeyError, LeaseKeys};
 use sources::Sources;
@@ -110,9 +109,9 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The management service of the estate cannot be called.
+    /// A server of the estate cannot be called.
     #[error("the estate cannot be asked")]
-    Estate(#[source] QmsSetUpError),
+    Estate(#[source] EstateSetUpError),
     /// The key that seals cannot be made.
     #[error("the sealing key cannot be made")]
     Seal,

@@ -1,23 +1,27 @@
 //! Opening a document, explaining an open, and redeeming its launch ticket.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::App;
-use super::estate::EstateError;
+use super::documents::requested;
+use super::estate::{Estate, EstateError};
 use super::keys::KeyError;
-use crate::documents::OpenFile;
+use crate::documents::{OpenFile, Snapshot};
 use crate::domain::client::ClientKind;
 use crate::domain::document::DocumentId;
 use crate::domain::lease::Lease;
 use crate::domain::open::{LeaseOutcome, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
+use crate::qlikview::open_link::OpenLink;
 use crate::store::{
-    Explanation, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing, StoreError,
-    Unpredicted, WhatIf,
+    Explanation, Onward, OpenCommand, Opened, Redeem, Redemption, SessionInfo, Standing,
+    StoreError, Unpredicted, WhatIf,
 };
 
 /// The longest document id that is looked at; a longer one is no id of ours.
@@ -25,6 +29,20 @@ const DOCUMENT_ID_BYTES_MAX: usize = 64;
 
 /// How soon a download notices that its session has ended.
 const SESSION_END_SEEN_WITHIN: Duration = Duration::from_millis(500);
+
+/// An open that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The id of the document.
+    pub document: &'a str,
+    /// With what.
+    pub client: ClientKind,
+    /// The link of `QlikView` that asks, where one does; in front of an estate the open leads back to
+    /// it.
+    pub link: Option<&'a OpenLink>,
+    /// From where.
+    pub address: IpAddr,
+}
 
 /// An open that was decided, ready to be told.
 #[derive(Debug)]
@@ -41,6 +59,8 @@ pub struct DocumentOpened {
     pub lease_token: Option<String>,
     /// Set in front of an estate, where the lease is its server's and the outcome predicted.
     pub prediction: Option<Prediction>,
+    /// A link past the gateway, where the client takes one and the estate's server answers there.
+    pub direct_link: Option<String>,
 }
 
 /// How far an outcome is predicted.
@@ -61,6 +81,8 @@ pub enum Launched {
     Invalid,
     /// The document is gone, or hidden by now (R22).
     Gone,
+    /// A path of ours that is passed on to the web server of the estate.
+    Onward(String),
 }
 
 /// Why an open or a launch failed; a refusal is no failure.
@@ -107,11 +129,13 @@ impl App {
     pub async fn open_document(
         &self,
         session: &SessionInfo,
-        document: &str,
-        client: ClientKind,
+        wanted: Wanted<'_>,
     ) -> Result<DocumentOpened, OpenError> {
-        let id = document.get(..DOCUMENT_ID_BYTES_MAX).unwrap_or(document);
-        let document = self.requested(&session.person, id);
+        let client = wanted.client;
+        let id = wanted.document;
+        let id = id.get(..DOCUMENT_ID_BYTES_MAX).unwrap_or(id);
+        let snapshot = self.documents_for(session).await?;
+        let document = requested(&snapshot, &session.person, id);
         let command = OpenCommand {
             person: session.person.id.clone(),
             workstation: session.workstation.clone(),
@@ -123,7 +147,9 @@ impl App {
             None => (self.ledger().open_document(command).await?, None),
             Some(estate) => {
                 // On the heap: an open of the gateway's own ledger must not carry its size.
-                let predicted = Box::pin(estate.predict(&session.person, command)).await?;
+                let onward = onward(session, &wanted, &snapshot, &document);
+                let predicted = estate.predict(&session.person, command, onward);
+                let predicted = Box::pin(predicted).await?;
                 let unpredicted = predicted.unpredicted;
                 (predicted.opened, Some(Prediction { unpredicted }))
             }
@@ -136,6 +162,10 @@ impl App {
             _ => None,
         };
         let workstation = session.workstation.clone();
+        let direct_link = match (self.estate(), &document.name) {
+            (Some(estate), Some(name)) if client.leases() => estate.direct_link(name),
+            _ => None,
+        };
         Ok(DocumentOpened {
             document,
             client,
@@ -143,6 +173,7 @@ impl App {
             opened,
             lease_token,
             prediction,
+            direct_link,
         })
     }
 
@@ -155,13 +186,13 @@ impl App {
         &self,
         person: &Person,
         workstation: &Workstation,
-        document: &str,
+        document: &RequestedDocument,
         client: ClientKind,
     ) -> Result<Explanation, StoreError> {
         let what_if = WhatIf {
             person,
             workstation,
-            document: &self.requested(person, document),
+            document,
             client,
         };
         if let Some(estate) = self.estate()
@@ -228,7 +259,8 @@ impl App {
         end
     }
 
-    /// Redeems a launch ticket and opens the document's content.
+    /// Redeems a launch ticket and opens the document's content, or says where in the estate it leads
+    /// to; from then on the lease of such a launch is watched for.
     ///
     /// # Errors
     ///
@@ -253,7 +285,14 @@ impl App {
             Redemption::Invalid => return Ok(Launched::Invalid),
             Redemption::Granted => {}
         }
-        if self.requested(&session.person, document).name.is_none() {
+        if let Some(estate) = self.estate() {
+            return Box::pin(self.lead_on(estate, session, secret)).await;
+        }
+        let snapshot = self.library().snapshot();
+        if requested(&snapshot, &session.person, document)
+            .name
+            .is_none()
+        {
             return Ok(Launched::Gone);
         }
         let library = self.library().clone();
@@ -261,5 +300,44 @@ impl App {
         let opening = tokio::task::spawn_blocking(move || library.open(&id)).await;
         let file = opening.map_err(io::Error::other)??;
         Ok(file.map_or(Launched::Gone, |file| Launched::File(Box::new(file))))
+    }
+
+    /// Where a launch that was redeemed leads to. The person is signed in at the web server first, so
+    /// that trouble with it is told here and not on one of its pages.
+    async fn lead_on(
+        &self,
+        estate: &Arc<Estate>,
+        session: &SessionInfo,
+        secret: &str,
+    ) -> Result<Launched, OpenError> {
+        let Some(target) = self.ledger().launch_target(secret)? else {
+            return Ok(Launched::Gone);
+        };
+        estate.upstream(session).await?;
+        if target.client.leases() {
+            estate.watch(&session.person, &session.workstation).await?;
+        }
+        Ok(Launched::Onward(target.path))
+    }
+}
+
+/// Where an open of the estate leads to: back to the link that asked for it, or to the page of its
+/// client.
+fn onward(
+    session: &SessionInfo,
+    wanted: &Wanted<'_>,
+    snapshot: &Snapshot,
+    document: &RequestedDocument,
+) -> Onward {
+    let place = || {
+        let document = snapshot.get(&DocumentId::from(document.id.as_str()))?;
+        let server = document.server.as_deref()?;
+        Some(OpenLink::to(server, &document.name, wanted.client).location())
+    };
+    let path = wanted.link.map(OpenLink::location).or_else(place);
+    Onward {
+        session_id: session.id.clone(),
+        address: wanted.address.to_string(),
+        path: path.unwrap_or_default(),
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::throttle::{ThrottleKey, address_key, factor_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::store::{
     Actor, Answered, Challenge, ChallengePurpose, Factor, FactorKind, FactorUse, NewChallenge,
-    SessionInfo, StoreError, WrongFactor,
+    SessionInfo, Side, StoreError, WrongFactor,
 };
 use crate::text::Problem;
 
@@ -248,10 +248,12 @@ impl App {
     }
 
     /// Whether the person of a session proved who they are lately enough to change what guards
-    /// their account. A web ticket proves nothing of the kind.
+    /// their account. A web ticket proves nothing of the kind, and a session that uses pages of the
+    /// web server may be asked by such a page.
     #[must_use]
     pub fn is_confirmed(&self, session: &SessionInfo) -> bool {
-        !session.by_ticket && self.now() < session.confirmed_at + CONFIRMED_FOR
+        let is_theirs = !session.by_ticket && session.side != Side::WebServer;
+        is_theirs && self.now() < session.confirmed_at + CONFIRMED_FOR
     }
 
     /// Whether a code is one of this person's; counted like the second step of a sign-in.

@@ -18,7 +18,7 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{LOCAL_SOURCE, NewSession, StoreError, TicketSession, WorkstationSeen};
+use crate::store::{LOCAL_SOURCE, NewSession, Side, StoreError, TicketSession, WorkstationSeen};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -93,6 +93,15 @@ pub enum SignIn {
         /// Seconds to wait.
         retry_after_s: u64,
     },
+}
+
+/// How a session begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Begins<'a> {
+    /// The wanted path of somebody who can do nothing before a second factor is enrolled.
+    pub enrol_for: Option<&'a str>,
+    /// Which pages it is for.
+    pub side: Side,
 }
 
 /// Somebody who may have a session.
@@ -325,9 +334,8 @@ impl App {
         self.note_stranger(event, client.address).await.map(drop)
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. With
-    /// `enrol_for`, the wanted path, nothing can be done in it before a second factor is enrolled.
-    /// False where they have as many sessions as they may.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. False where
+    /// they have as many sessions as they may.
     ///
     /// # Errors
     ///
@@ -337,7 +345,7 @@ impl App {
         signed_in: &SignedIn,
         secret: &str,
         client: &Client,
-        enrol_for: Option<&str>,
+        begins: Begins<'_>,
     ) -> Result<bool, StoreError> {
         let session = &self.config().session;
         let new = NewSession {
@@ -353,7 +361,8 @@ impl App {
             life: session.absolute,
             most: session.max_per_user,
             refused_beyond: session.when_full == WhenFull::RefuseNewest,
-            enrol_for: enrol_for.map(str::to_owned),
+            enrol_for: begins.enrol_for.map(str::to_owned),
+            side: begins.side,
         };
         self.ledger().begin_session(new).await
     }

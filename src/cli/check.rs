@@ -68,13 +68,11 @@ fn check_site(config: Config, clock: &Clock) -> Vec<CheckFinding> {
     let certificate = check_certificate(&config, clock.now());
     let in_front = config.license.server == LicenseServer::QlikView;
     let qlikview = in_front.then(|| config.qlikview.clone());
-    let unserved = config.not_yet_served();
     let mut findings = match &config.database {
         Database::Sqlite(file) if !file.exists() => check_unopened(&config, file),
         _ => check_opened(config, clock),
     };
     findings.push(certificate);
-    findings.extend(unserved.map(|why| fault("configuration", why.to_owned())));
     if let Some(qlikview) = qlikview {
         findings.extend(check_estate(&qlikview, clock.now()));
     }

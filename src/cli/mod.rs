@@ -187,9 +187,6 @@ async fn on_site(
 fn run_serve(config: Option<&Path>) -> anyhow::Result<Outcome> {
     telemetry::start(telemetry::SERVING)?;
     let mut config = site::load(config)?;
-    if let Some(why) = config.not_yet_served() {
-        anyhow::bail!(why);
-    }
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

@@ -120,16 +120,6 @@ impl Config {
         sentences
     }
 
-    /// Why a gateway with this configuration cannot serve yet, though all else works with it.
-    #[must_use]
-    pub fn not_yet_served(&self) -> Option<&'static str> {
-        (self.license.server == LicenseServer::QlikView).then_some(
-            "license.server: a gateway in front of a QlikView Server cannot serve yet, because opens \
-             do not lead to its web server. `check` walks the way to the management service; to serve, \
-             set \"embedded\".",
-        )
-    }
-
     /// What is valid but probably not meant, or worth knowing: one sentence each, which names the
     /// key.
     #[must_use]

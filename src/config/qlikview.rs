@@ -8,9 +8,30 @@ use super::secret::Secret;
 use super::section::Section;
 use super::site::LicenseServer;
 use crate::domain::time::Millis;
+use crate::domain::web_path::WebPath;
 
 /// Where every management service answers unless somebody moved it. CONFIRMED
 const SERVICE_PATH: &str = "/QMS/Service";
+
+/// The first names of the paths that the gateway answers itself.
+const OWN_FOLDERS: [&str; 16] = [
+    ".well-known",
+    "account",
+    "admin",
+    "api",
+    "desktop",
+    "documents",
+    "healthz",
+    "login",
+    "logout",
+    "metrics",
+    "oidc",
+    "qms",
+    "readyz",
+    "scripts",
+    "static",
+    "web-ticket",
+];
 
 /// `[qlikview]`: used with `license.server = "qlikview"`, but for the prefix.
 #[derive(Clone, Debug)]
@@ -34,6 +55,9 @@ pub struct QlikView {
     pub tunnel_life: Millis,
     /// Who may always use the tunnel.
     pub tunnel_open_to: Networks,
+    /// Folders of the web servers that are passed on besides `QlikView`'s own: folded, with a slash at
+    /// both ends.
+    pub paths: Vec<String>,
     /// Certificates trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
 }
@@ -66,6 +90,7 @@ impl QlikView {
             tunnel: section.flag("tunnel").unwrap_or(false),
             tunnel_life: Millis::minutes(tunnel_minutes.unwrap_or(720)),
             tunnel_open_to: section.networks("tunnel_open_to"),
+            paths: section.list("paths", parse_folder).unwrap_or_default(),
             ca_file: section.path("ca_file"),
         };
         section.finish();
@@ -122,6 +147,21 @@ fn parse_service(text: &str) -> Result<String, &'static str> {
     } else {
         text.to_owned()
     })
+}
+
+/// A folder that is passed on, as paths are compared. What the gateway answers itself is none.
+fn parse_folder(text: &str) -> Result<String, String> {
+    let expected = |why: &str| format!("expected a folder such as \"/extensions/\" ({why})");
+    let path = WebPath::from_decoded(text).map_err(|bad| expected(&bad.to_string()))?;
+    let folder = format!("{}/", path.folded().trim_end_matches('/'));
+    let first = path
+        .names()
+        .next()
+        .ok_or_else(|| expected("not all of them"))?;
+    if OWN_FOLDERS.contains(&first) {
+        return Err(expected(&format!("/{first} is the gateway's own")));
+    }
+    Ok(folder)
 }
 
 /// An account of Windows; the mixed form `DOMAIN\name@domain` has no meaning there.

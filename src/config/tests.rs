@@ -149,7 +149,7 @@ fn the_example_shows_every_key() {
         scopes user_name display_name names when deny roles named_cal servers start_tls bind_dn \
         bind_password_file user_base user_filter group_name secret_file \
         web_server management_service management_user management_password_file server_name \
-        user_prefix assign_cals tunnel tunnel_minutes tunnel_open_to web_ticket_trusted \
+        user_prefix assign_cals tunnel tunnel_minutes tunnel_open_to paths web_ticket_trusted \
         http_listen qms"
         .split_whitespace()
         .filter(|key| !shown(key))
@@ -940,6 +940,43 @@ fn addresses_of_the_estate_are_read_strictly() {
         let found = mistakes(&format!("[qlikview]\n{wrong}"));
         assert!(found[0].contains("qlikview"), "{wrong}: {found:?}");
         assert!(found.iter().all(|line| !line.contains(":p@")), "{found:?}");
+    }
+}
+
+#[test]
+fn folders_that_are_passed_on_are_canonical_and_none_of_ours() {
+    let paths = |text: &str| load(&format!("qlikview.paths = [{text}]")).qlikview.paths;
+    assert_eq!(paths(""), [""; 0]);
+    assert_eq!(
+        paths("'/Extensions', '/a/B c/', '/x/../y/'"),
+        ["/extensions/", "/a/b c/", "/y/"]
+    );
+    for wrong in [
+        "''",
+        "'/'",
+        "'extensions/'",
+        "'/a//b'",
+        "'/../a'",
+        "'/a%20b'",
+        "'/a;b'",
+        "'/a./'",
+        "'/Admin'",
+        "'/api/v1/'",
+        "'/x/../login'",
+        "'/account'",
+        "'/documents/x'",
+        "'/oidc'",
+        "'/static'",
+        "'/.well-known/'",
+        "'/desktop'",
+        "'/healthz'",
+        "'/readyz'",
+        "'/metrics'",
+        "'/scripts'",
+        "'/QMS/'",
+    ] {
+        let found = mistakes(&format!("qlikview.paths = [{wrong}]"));
+        assert!(found[0].contains("qlikview.paths"), "{wrong}: {found:?}");
     }
 }
 

@@ -156,7 +156,7 @@ impl Snapshot {
 
     /// The rules that the documents were matched with.
     #[must_use]
-    pub fn rules(&self) -> &Rules {
+    pub fn rules(&self) -> &Arc<Rules> {
         &self.rules
     }
 
@@ -182,13 +182,20 @@ impl Snapshot {
     }
 
     fn of(scan: Scan, root: &Path, rules: Arc<Rules>) -> Self {
-        let ids = scan.documents.iter().map(|document| document.id.clone());
         Self {
-            places: ids.zip(0..).collect(),
-            documents: scan.documents,
-            rules,
             problem: problem(root, &scan.unreadable),
             root_unreadable: scan.unreadable.iter().any(|part| part.folder.is_empty()),
+            ..Self::listing(scan.documents, rules)
+        }
+    }
+
+    /// A picture with these documents, sorted already.
+    pub(super) fn listing(documents: Vec<Document>, rules: Arc<Rules>) -> Self {
+        let ids = documents.iter().map(|document| document.id.clone());
+        Self {
+            places: ids.zip(0..).collect(),
+            documents,
+            ..Self::empty(rules)
         }
     }
 }

@@ -7,6 +7,9 @@
 //! Nothing that a client sends becomes a path: an id is looked up in the picture, and the path is the
 //! one that was found when the folder was read. What is opened is checked again (see `open.rs`).
 //!
+//! In front of an estate its web server lists the documents; its list becomes a picture of the same
+//! kind (`told.rs`), and there is nothing to read here.
+//!
 //! May import `domain`; knows neither people's sessions nor HTTP.
 
 mod library;
@@ -16,12 +19,14 @@ pub mod sample;
 mod scan;
 #[cfg(test)]
 pub(crate) mod test_folder;
+mod told;
 mod watch;
 
 pub use library::{Library, Snapshot};
 pub use open::{OpenFile, etag_of};
 pub use rules::{Rule, RuleError, Rules};
 pub use scan::{Document, document_id};
+pub use told::ToldDocument;
 pub use watch::Watch;
 
 use unicode_normalization::UnicodeNormalization;

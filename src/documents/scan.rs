@@ -15,9 +15,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::{Rules, etag_of, fold};
+use crate::domain::client::ClientKind;
 use crate::domain::document::DocumentId;
 use crate::domain::time::Timestamp;
 
+/// How documents of the folder are opened.
+const CLIENTS: [ClientKind; 3] = [
+    ClientKind::Plugin,
+    ClientKind::Desktop,
+    ClientKind::Download,
+];
 /// Bytes of the hash that make an id: 22 characters of base64url.
 const ID_BYTES: usize = 16;
 
@@ -38,6 +45,10 @@ pub struct Document {
     pub modified_at: Timestamp,
     /// Changes with the content; quoted, as HTTP writes it.
     pub etag: String,
+    /// The server that holds it, where it is none of the folder's.
+    pub server: Option<String>,
+    /// How it may be opened, the *Open* button first.
+    pub clients: Vec<ClientKind>,
     /// Where the file really is: absolute, without links.
     pub(super) real_path: PathBuf,
     /// The rules that name it, by their place in [`Rules`].
@@ -158,6 +169,8 @@ impl Walk<'_> {
             size_bytes: metadata.len(),
             modified_at: modified_at(metadata),
             etag: etag_of(metadata),
+            server: None,
+            clients: CLIENTS.to_vec(),
             real_path,
             named_by: self.rules.naming(&name),
             name,

@@ -36,6 +36,7 @@ pub mod refusal;
 pub mod throttle;
 pub mod time;
 pub mod version;
+pub mod web_path;
 pub mod workstation;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
 use super::pages::keep_language;
 use super::session::{SESSION_COOKIE, protect_cookies};
+use super::web_server::{self, FromWebServer};
 use crate::app::App;
 use crate::text::Problem;
 
@@ -101,18 +102,15 @@ async fn pass_unless(
         );
         response
     };
-    if let Some(failure) = failure_of(&mut response) {
+    let passed_on = response.extensions().get::<FromWebServer>().is_some();
+    if !passed_on && let Some(failure) = failure_of(&mut response) {
         response = in_place_of(&response, failure.render(app, &asked));
     }
     let headers = response.headers_mut();
-    headers.reserve(HEADERS.len() + 1);
-    if let Some(policy) = asked.leads_to().and_then(policy_leading_to) {
-        headers
-            .entry(header::CONTENT_SECURITY_POLICY)
-            .or_insert(policy);
-    }
-    for (name, value) in &HEADERS {
-        headers.entry(name).or_insert_with(|| value.clone());
+    if passed_on {
+        headers.extend(web_server::HEADERS);
+    } else {
+        complete(headers, asked.leads_to());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -122,6 +120,19 @@ async fn pass_unless(
     }
     protect_cookies(headers);
     response
+}
+
+/// Adds the headers of our own answers that are not set yet.
+fn complete(headers: &mut HeaderMap, leads_to: Option<&str>) {
+    headers.reserve(HEADERS.len() + 1);
+    if let Some(policy) = leads_to.and_then(policy_leading_to) {
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
+    }
+    for (name, value) in &HEADERS {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
 }
 
 /// The policy of a page whose form for signing out leads on to a provider: browsers hold the

@@ -16,7 +16,7 @@ use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::domain::person::Role;
-use crate::store::{Actor, ApiToken, Scope, SessionInfo};
+use crate::store::{Actor, ApiToken, Scope, SessionInfo, Side};
 use crate::text::{Language, Problem};
 
 /// The cookie of a workstation.
@@ -150,10 +150,20 @@ impl Signed {
         app.csrf().accepts(&self.secret, token)
     }
 
-    /// Refuses changes of password, factors and other sessions to a session that a web ticket opened:
-    /// the gateway itself has checked nothing of its person.
+    /// Refuses changes of password, factors and other sessions to a session that a web ticket opened,
+    /// for the gateway itself has checked nothing of its person, and to one that uses pages of the
+    /// web server.
     pub(super) fn may_change_account(&self) -> Result<(), Failure> {
         if self.info.by_ticket {
+            return Err(Problem::SignInAgain.into());
+        }
+        self.keeps_to_gateway()
+    }
+
+    /// Refuses a session that uses pages of the web server: they share the gateway's origin, so that
+    /// it may be such a page that asks.
+    pub(super) fn keeps_to_gateway(&self) -> Result<(), Failure> {
+        if self.info.side == Side::WebServer {
             return Err(Problem::SignInAgain.into());
         }
         Ok(())
@@ -431,6 +441,9 @@ impl FromRequestParts<App> for MayManagePeople {
 
 async fn permitted(parts: &mut Parts, app: &App, permission: Permission) -> Result<Actor, Failure> {
     let caller = Caller::from_request_parts(parts, app).await?;
+    if let Caller::Person(signed) = &caller {
+        signed.keeps_to_gateway()?;
+    }
     caller.may(permission)
 }
 

@@ -33,6 +33,8 @@ use crate::text::{Language, Problem, Touches};
 
 /// What people know the management service as.
 const QMS_NAME: &str = "QlikView Management Service";
+/// What people know the web server as.
+pub(super) const WEB_SERVER_NAME: &str = "QlikView web server";
 
 /// How long to wait when the ledger's queue is full.
 const BUSY_WAIT: Millis = Millis::seconds(1);
@@ -127,6 +129,16 @@ impl From<EstateError> for Failure {
             }
             EstateError::Answer(why) => {
                 tracing::warn!(%why, "QMS gave no answer that can be used");
+                Problem::UpstreamAnswer { name }.into()
+            }
+            EstateError::WebSilent(why) => {
+                tracing::warn!(%why, "no web server answers");
+                let name = WEB_SERVER_NAME.to_owned();
+                Problem::UpstreamSilent { name }.into()
+            }
+            EstateError::WebAnswer(why) => {
+                tracing::warn!(%why, "the web server gave no answer that can be used");
+                let name = WEB_SERVER_NAME.to_owned();
                 Problem::UpstreamAnswer { name }.into()
             }
             EstateError::Contended => Problem::UpstreamChanging { name }.into(),

@@ -44,12 +44,20 @@ async fn ready(State(app): State<App>) -> Response {
         tracing::warn!(%error, "not ready");
         return not_ready("the ledger cannot commit");
     }
-    let mut ill: Vec<String> = app.library().problem().into_iter().collect();
-    ill.extend(app.estate().and_then(|estate| match estate.problem() {
-        Ok(problem) => problem,
-        Err(error) => Some(error.to_string()),
-    }));
-    Json(json!({ "ready": true, "ill": ill })).into_response()
+    Json(json!({ "ready": true, "ill": ill(&app) })).into_response()
+}
+
+/// What does not do what it should: one sentence each.
+fn ill(app: &App) -> Vec<String> {
+    let Some(estate) = app.estate() else {
+        return app.library().problem().into_iter().collect();
+    };
+    let management = estate
+        .problem()
+        .unwrap_or_else(|error| Some(error.to_string()));
+    let mut ill: Vec<String> = management.into_iter().collect();
+    ill.extend(estate.web().ill());
+    ill
 }
 
 /// How old the picture of the estate is, and the leases in it; nothing without an estate or a picture.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::content;
+use super::edge::see_other;
 use super::extract::{Visitor, is_prefetch};
 use super::failure::Failure;
 use crate::app::App;
@@ -50,6 +51,7 @@ async fn launch(
             let streamed = content(&Method::GET, &headers, *file, Some(ended));
             streamed.map_err(|error| Failure::fault(&error))
         }
+        Launched::Onward(path) => Ok(see_other(&path)),
         Launched::Used => Err(Problem::LaunchTicketUsed.into()),
         Launched::Invalid => Err(Problem::LaunchTicketInvalid.into()),
         Launched::Gone => Err(Problem::NotFound.into()),

@@ -21,6 +21,7 @@ pub mod server;
 mod session;
 pub mod tls;
 mod told;
+mod web_server;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -1,18 +1,22 @@
 //! The PROXY protocol, versions 1 and 2: a trusted proxy in front says whom it speaks for.
 //!
-//! The header stands before the TLS handshake. A first byte that no header begins with leaves the
-//! stream untouched, so that the proxy's own health checks may come without one.
+//! The header stands before the TLS handshake. A beginning that no header has leaves the stream
+//! untouched, so that the proxy's own health checks may come without one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 /// The longest header of version 1, with its line end.
 const LINE_BYTES_MAX: usize = 107;
 /// The longest part of version 2 after its fixed 16 bytes that is read.
 const TAIL_BYTES_MAX: usize = 4096;
+/// How soon a stream is looked at again of which one byte has come.
+const PEEK_AGAIN: Duration = Duration::from_millis(2);
 /// How a header of version 2 begins.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -23,13 +27,22 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 ///
 /// The header is broken, or the stream ends within it.
 pub(super) async fn take_header(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    match first[0] {
-        b'P' => version_1(stream).await,
-        b'\r' => version_2(stream).await,
+    match peek_two(stream).await? {
+        [b'P', b'R'] => version_1(stream).await,
+        [b'\r', _] => version_2(stream).await,
+        // `POST` on a listener without TLS, for one.
         _ => Ok(None),
     }
+}
+
+/// The first two bytes, which stay where they are; fewer where the stream ends or no more is needed.
+async fn peek_two(stream: &TcpStream) -> io::Result<[u8; 2]> {
+    let mut first = [0; 2];
+    while stream.peek(&mut first).await? == 1 && first[0] == b'P' {
+        // Nothing wakes whoever looks at a byte again; the second one is on its way.
+        sleep(PEEK_AGAIN).await;
+    }
+    Ok(first)
 }
 
 async fn version_1(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
@@ -168,6 +181,7 @@ mod tests {
             ),
             ("PROXY UNKNOWN\r\n\x16", None),
             ("\x16", None),
+            ("", None),
         ];
         for (bytes, client) in table {
             let (header, next) = send(bytes.as_bytes()).await;
@@ -176,8 +190,30 @@ mod tests {
                 client.map(|text| text.parse().unwrap()),
                 "{bytes:?}"
             );
-            assert_eq!(next, Some(0x16), "{bytes:?}");
+            assert_eq!(next, bytes.bytes().last(), "{bytes:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_tls_is_no_header() {
+        let (header, next) = send(b"POST / HTTP/1.1\r\n").await;
+        assert_eq!((header.unwrap(), next), (None, Some(b'P')));
+    }
+
+    #[tokio::test]
+    async fn a_header_may_come_byte_by_byte() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let header = tokio::spawn(async move { take_header(&mut server).await });
+        for byte in b"PROXY TCP4 10.1.2.3 10.0.0.1 4711 443\r\n" {
+            client.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let client = header.await.unwrap().unwrap();
+        assert_eq!(client, Some("10.1.2.3:4711".parse().unwrap()));
     }
 
     #[tokio::test]

@@ -4,32 +4,7 @@
 //! link, percent-encoded, comes out again. So no spelling of another site, however odd, can leave
 //! this one: what is not recognised is the start page.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-
-/// The longest target that is looked at, in bytes. Old browsers cut addresses at half of it.
-pub const RETURN_TO_BYTES_MAX: usize = 4_096;
-
-/// What stays as it is in a value of a query that we write.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b',');
-
-/// The words for a client in open links, as `QlikView` writes them.
-const CLIENTS: [&str; 5] = [
-    "Ajax",
-    "AjaxOnSmallDevices",
-    "Desktop",
-    "Download",
-    "Plugin",
-];
-
-/// The parameters of an open link.
-const LINK_PARAMETERS: [&str; 7] = [
-    "open", "id", "document", "host", "client", "bookmark", "select",
-];
+use crate::qlikview::open_link::OpenLink;
 
 /// A target that may follow a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,24 +37,7 @@ impl ReturnTo {
     /// an open link stand beside the target, as parameters of their own. CONFIRMED
     #[must_use]
     pub fn parse_with_strays(wanted: &str, strays: &[(String, String)]) -> Self {
-        let (path, query) = wanted.split_once('?').unwrap_or((wanted, ""));
-        if OpenPage::of(path).is_none() {
-            return Self::parse(wanted);
-        }
-        let inside = Parameters::read(query).unwrap_or_default();
-        let mut whole = format!("{path}?{query}");
-        for (name, value) in strays {
-            let known = LINK_PARAMETERS
-                .iter()
-                .find(|known| known.eq_ignore_ascii_case(name));
-            if let Some(known) = known
-                && inside.all(known).next().is_none()
-            {
-                whole.push('&');
-                push_parameter(&mut whole, known, value);
-            }
-        }
-        Self::parse(&whole)
+        OpenLink::parse_with_strays(wanted, strays).map_or_else(|| Self::parse(wanted), Self::Open)
     }
 
     /// The path, with a query where there is one, for a `Location` header or a hidden field.
@@ -95,190 +53,10 @@ impl ReturnTo {
     }
 }
 
-/// The page that an open link calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenPage {
-    /// `/QvAJAXZfc/AccessPoint.aspx?open=&id=`
-    AccessPoint,
-    /// `/QvAJAXZfc/opendoc.htm?document=`
-    OpenDoc,
-}
-
-impl OpenPage {
-    fn of(path: &str) -> Option<Self> {
-        [Self::AccessPoint, Self::OpenDoc]
-            .into_iter()
-            .find(|page| path.eq_ignore_ascii_case(page.path()))
-    }
-
-    const fn path(self) -> &'static str {
-        match self {
-            Self::AccessPoint => "/QvAJAXZfc/AccessPoint.aspx",
-            Self::OpenDoc => "/QvAJAXZfc/opendoc.htm",
-        }
-    }
-
-    /// The parameter that names the document.
-    const fn document_parameter(self) -> &'static str {
-        match self {
-            Self::AccessPoint => "id",
-            Self::OpenDoc => "document",
-        }
-    }
-}
-
-/// A link that opens a document. Parameters other than these are left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenLink {
-    /// The page.
-    pub page: OpenPage,
-    /// The document as the link names it: `HOST|PATH`, a path, or an id.
-    pub document: String,
-    /// The server, where the link names it apart.
-    pub host: Option<String>,
-    /// One of the words of `QlikView`, in its spelling.
-    pub client: Option<&'static str>,
-    /// A bookmark to apply.
-    pub bookmark: Option<String>,
-    /// Selections to make, in order.
-    pub selects: Vec<String>,
-}
-
-impl OpenLink {
-    /// Recognises an open link: the path in any case, the query percent-encoded once or, as old
-    /// portals send it, twice.
-    #[must_use]
-    pub fn parse(path_and_query: &str) -> Option<Self> {
-        if path_and_query.len() > RETURN_TO_BYTES_MAX || path_and_query.contains('#') {
-            return None;
-        }
-        let (path, query) = path_and_query.split_once('?')?;
-        let page = OpenPage::of(path)?;
-        let parameters = Parameters::read(query)?;
-        if page == OpenPage::AccessPoint {
-            // Without `open` the page answers with pictures and lists, and opens nothing.
-            parameters.single("open").ok()??;
-        }
-        let document = parameters.single(page.document_parameter()).ok()??;
-        Some(Self {
-            page,
-            document: plain_name(&decoded_if_twice_encoded(document)?)?,
-            host: match parameters.single("host").ok()? {
-                Some(host) => Some(plain_name(host)?),
-                None => None,
-            },
-            client: match parameters.single("client").ok()? {
-                Some("") | None => None,
-                Some(word) => Some(client_word(word)?),
-            },
-            bookmark: parameters.single("bookmark").ok()?.map(str::to_owned),
-            selects: parameters.all("select").map(str::to_owned).collect(),
-        })
-    }
-
-    /// The link, written anew.
-    #[must_use]
-    pub fn location(&self) -> String {
-        let mut link = format!("{}?", self.page.path());
-        if self.page == OpenPage::AccessPoint {
-            link.push_str("open=&");
-        }
-        push_parameter(&mut link, self.page.document_parameter(), &self.document);
-        let singles = [
-            ("host", self.host.as_deref()),
-            ("client", self.client),
-            ("bookmark", self.bookmark.as_deref()),
-        ];
-        let selects = self
-            .selects
-            .iter()
-            .map(|select| ("select", Some(select.as_str())));
-        for (name, value) in singles.into_iter().chain(selects) {
-            if let Some(value) = value {
-                link.push('&');
-                push_parameter(&mut link, name, value);
-            }
-        }
-        link
-    }
-}
-
 /// `/qlikview` in any case, with or without the last `/`.
 fn is_access_point(wanted: &str) -> bool {
     let path = wanted.strip_suffix('/').unwrap_or(wanted);
     path.eq_ignore_ascii_case("/qlikview")
-}
-
-fn push_parameter(link: &mut String, name: &str, value: &str) {
-    link.push_str(name);
-    link.push('=');
-    link.extend(utf8_percent_encode(value, QUERY_VALUE));
-}
-
-fn client_word(word: &str) -> Option<&'static str> {
-    CLIENTS
-        .into_iter()
-        .find(|client| client.eq_ignore_ascii_case(word))
-}
-
-/// Host and document are parted by `|`. Where that still reads `%7C`, all was encoded twice.
-fn decoded_if_twice_encoded(document: &str) -> Option<String> {
-    if !document.to_ascii_lowercase().contains("%7c") {
-        return Some(document.to_owned());
-    }
-    decode(document)
-}
-
-/// The name of a document or server. One that reads as an address of anything is refused.
-fn plain_name(name: &str) -> Option<String> {
-    let is_address = name.starts_with(['/', '\\'])
-        || name.contains(':')
-        || name.contains("//")
-        || name.contains("\\\\");
-    (!name.trim().is_empty() && !is_address).then(|| name.to_owned())
-}
-
-/// Percent-decodes once. Bytes that are not UTF-8 and control characters are refused.
-fn decode(text: &str) -> Option<String> {
-    let decoded = percent_decode_str(text).decode_utf8().ok()?;
-    (!decoded.contains(char::is_control)).then(|| decoded.into_owned())
-}
-
-/// The parameters of a query, decoded, in their order.
-#[derive(Default)]
-struct Parameters(Vec<(String, String)>);
-
-/// A parameter of which there may be one stands there twice; readers differ in which they take.
-struct Ambiguous;
-
-impl Parameters {
-    fn read(query: &str) -> Option<Self> {
-        query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                Some((decode(name)?, decode(&value.replace('+', " "))?))
-            })
-            .collect::<Option<_>>()
-            .map(Self)
-    }
-
-    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(this, _)| this.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn single(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
-        let mut values = self.all(name);
-        let first = values.next();
-        match values.next() {
-            Some(_) => Err(Ambiguous),
-            None => Ok(first),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -289,6 +67,7 @@ mod other_sites;
 mod tests {
     use super::other_sites::other_sites;
     use super::*;
+    use crate::qlikview::open_link::LINK_BYTES_MAX;
 
     const START: &str = "/";
 
@@ -474,9 +253,9 @@ mod tests {
             let start = "/QvAJAXZfc/opendoc.htm?document=";
             format!("{start}{}", "a".repeat(length - start.len()))
         };
-        let longest = link(RETURN_TO_BYTES_MAX);
+        let longest = link(LINK_BYTES_MAX);
         assert_eq!(location(&longest), longest);
-        assert_eq!(location(&link(RETURN_TO_BYTES_MAX + 1)), START);
+        assert_eq!(location(&link(LINK_BYTES_MAX + 1)), START);
     }
 
     #[test]

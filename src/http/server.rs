@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -314,7 +313,7 @@ async fn serve_connection(
 }
 
 async fn serve_http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: PeerRouter,
     limits: &ServerLimits,
     stopping: watch::Receiver<()>,
@@ -325,8 +324,12 @@ async fn serve_http1(
         .header_read_timeout(limits.header_timeout)
         // The header of a request has to fit into the buffer.
         .max_buf_size(HEADER_BYTES_MAX as usize)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = finish_at_shutdown(connection, stopping).await {
+        .serve_connection(TokioIo::new(stream), service)
+        // Pages of the web server in front of which the gateway stands may use websockets.
+        .with_upgrades();
+    let shut_down = http1::UpgradeableConnection::graceful_shutdown;
+    let finished = finish_at_shutdown(connection, shut_down, stopping);
+    if let Err(error) = finished.await {
         tracing::debug!(%peer, %error, "HTTP/1 connection failed");
     }
 }
@@ -355,7 +358,9 @@ async fn serve_http2(
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(finish_at_shutdown(connection, stopping));
+    let shut_down = http2::Connection::graceful_shutdown;
+    let finished = finish_at_shutdown(connection, shut_down, stopping);
+    let mut connection = pin!(finished);
     // Signs of life are asked for only after the client's first frames, so the time until its
     // first request needs a limit of its own.
     let outcome = match timeout(limits.header_timeout, connection.as_mut()).await {
@@ -369,15 +374,16 @@ async fn serve_http2(
 }
 
 /// Runs a connection to its end; from shutdown on it takes no further requests.
-async fn finish_at_shutdown<C: GracefulConnection>(
+async fn finish_at_shutdown<C: Future>(
     connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
     mut stopping: watch::Receiver<()>,
-) -> Result<(), C::Error> {
+) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         outcome = connection.as_mut() => return outcome,
-        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+        _ = stopping.changed() => shut_down(connection.as_mut()),
     }
     connection.await
 }

@@ -13,9 +13,9 @@ use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use crate::app::App;
-use crate::app::sign_in::{Client, SignedIn};
+use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
-use crate::store::StoreError;
+use crate::store::{Side, StoreError};
 
 /// The cookie of a session.
 pub(super) const SESSION_COOKIE: &str = "__Host-session";
@@ -52,12 +52,20 @@ pub(super) async fn begin(
     client: &Client,
     enrol_for: Option<&str>,
 ) -> std::result::Result<String, BeginError> {
-    if session.id().is_some() {
+    let mut begins = Begins {
+        enrol_for,
+        side: Side::default(),
+    };
+    if let Some(id) = session.id() {
+        let before = app.ledger().session(&hash_of(&id.to_string()))?;
+        begins.side = before
+            .map(|before| before.side.of_successor())
+            .unwrap_or_default();
         session.flush().await?;
     }
     let secret = Id::default().to_string();
     let begun = app
-        .begin_session(signed_in, &secret, client, enrol_for)
+        .begin_session(signed_in, &secret, client, begins)
         .await?;
     if !begun {
         return Err(BeginError::TooMany {

@@ -367,6 +367,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_second_factors.sql"),
     include_str!("migrations/0006_web_tickets.sql"),
     include_str!("migrations/0007_estate.sql"),
+    include_str!("migrations/0008_web_server.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

@@ -1,14 +1,17 @@
 //! In front of an estate: the picture of its CALs and leases, as it is read.
 //!
 //! The rows are the server's; they are replaced (`write`), never decided on here. What the rules
-//! predict from them stands in `predict`, what was seen after a launch in `watch`.
+//! predict from them stands in `predict`, where launches lead to in `onward`, what was seen after
+//! one in `watch`.
 
+mod onward;
 mod predict;
 mod watch;
 mod write;
 
 use std::sync::Arc;
 
+pub use onward::{LaunchTarget, Onward};
 pub use predict::Predicted;
 pub use watch::Watched;
 

@@ -43,7 +43,10 @@ pub use challenges::{
 };
 pub use change_person::{PersonChange, PersonChanged};
 pub use db::{SCHEMA, StoreError};
-pub use estate::{EstateCal, EstateLease, EstateNow, EstateTold, Predicted, Unpredicted, Watched};
+pub use estate::{
+    EstateCal, EstateLease, EstateNow, EstateTold, LaunchTarget, Onward, Predicted, Unpredicted,
+    Watched,
+};
 pub use factors::{Enrolled, Factor, FactorKind, FactorRemoved, FactorUse, NewFactor};
 pub use identities::{ArrivedAs, Arriving, IdentityRow, KnownClaims, Linked};
 pub use leases::{LeaseFilter, LeaseRow};
@@ -54,7 +57,7 @@ pub use opens::{
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
-pub use sessions::{NewSession, SessionInfo, SessionRow, TicketSession};
+pub use sessions::{NewSession, SessionInfo, SessionRow, Side, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
 pub use web_tickets::{NewWebTicket, WebTicketRefusal, WebTicketTaken};

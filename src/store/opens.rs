@@ -337,7 +337,7 @@ pub(super) fn issued_at(at: Timestamp) -> String {
 }
 
 /// What is stored of a ticket: when it was issued, and its hash.
-fn ticket_id(secret: &str) -> String {
+pub(super) fn ticket_id(secret: &str) -> String {
     let issued = secret.get(..ISSUED_CHARACTERS).unwrap_or_default();
     format!("{issued}{}", hash_secret(SecretKind::LaunchTicket, secret))
 }

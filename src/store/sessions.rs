@@ -58,6 +58,46 @@ pub struct NewSession {
     pub refused_beyond: bool,
     /// The wanted path of somebody who has to enrol a second factor before anything else.
     pub enrol_for: Option<String>,
+    /// Which pages it is for.
+    pub side: Side,
+}
+
+/// Which side of the origin that the gateway shares with the web server's pages a session is for:
+/// whoever uses such a page could be made to administer by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// Neither yet.
+    #[default]
+    Undecided,
+    /// Pages of the web server: it may change nothing of the gateway's that is sensitive.
+    WebServer,
+    /// The gateway's own pages: begun in place of one of the other side.
+    Gateway,
+}
+
+impl Side {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::WebServer => "web_server",
+            Self::Gateway => "gateway",
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self, StoreError> {
+        let all = [Self::Undecided, Self::WebServer, Self::Gateway];
+        let known = all.into_iter().find(|side| side.word() == word);
+        known.ok_or_else(|| StoreError::Corrupt(format!("the side {word} of a session")))
+    }
+
+    /// The side of a session that a sign-in begins in place of one of this side.
+    #[must_use]
+    pub const fn of_successor(self) -> Self {
+        match self {
+            Self::WebServer => Self::Gateway,
+            Self::Undecided | Self::Gateway => Self::Undecided,
+        }
+    }
 }
 
 /// What a web ticket gives the session that it opens, for its life.
@@ -92,6 +132,8 @@ pub struct SessionInfo {
     pub confirmed_at: Timestamp,
     /// The wanted path of somebody who has to enrol a second factor before anything else.
     pub enrol_for: Option<String>,
+    /// Which pages it is for.
+    pub side: Side,
     last_seen_at: AtomicI64,
     seen_written_at: AtomicI64,
 }
@@ -172,6 +214,23 @@ impl Store {
     pub async fn renew_session(&self, hash: String, new_hash: String) -> Result<bool, StoreError> {
         self.write(move |batch| renew(batch, &hash, &new_hash))
             .await
+    }
+
+    /// Notes that a session uses pages of the web server, unless it is for the gateway's own.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn take_to_web_server(&self, hash: String) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE session SET side = $1 WHERE hash = $2 AND side = $3";
+        let (from, to) = (Side::Undecided.word(), Side::WebServer.word());
+        self.write(move |batch| {
+            if batch.db.execute(SQL, values![to, &hash, from])? > 0 {
+                batch.forget_sessions();
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the session with this hash; the audit says that its person signed out.
@@ -431,7 +490,7 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
          person.roles, person.user_groups, person.automatic_cal, session.id, \
          session.workstation_id, workstation.name, session.source, session.created_at, \
          session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for, \
-         session.by_ticket, session.ticket_groups \
+         session.by_ticket, session.ticket_groups, session.side \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
@@ -462,6 +521,7 @@ fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
                 None => row.at(11)?,
             },
             enrol_for: row.maybe_text(15)?,
+            side: Side::from_word(&row.text(18)?)?,
             last_seen_at: AtomicI64::new(last_seen_at),
             seen_written_at: AtomicI64::new(last_seen_at),
         })
@@ -489,8 +549,8 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
          address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
-         by_ticket, ticket_groups) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+         by_ticket, ticket_groups, side) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -534,6 +594,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
             new.enrol_for.as_ref(),
             new.ticket.is_some(),
             ticket_groups.as_ref(),
+            new.side.word(),
         ],
     )?;
     end_beyond_most(batch, new, &person)?;

@@ -89,6 +89,9 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
          AND session_hash NOT IN (SELECT hash FROM session)";
     const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
     let now = batch.now;
+    if !batch.options.owns_cals {
+        batch.forget_onward()?;
+    }
     // What was last seen is written with up to a minute's delay.
     let idle_since = now - batch.options.session_idle - Millis::minutes(2);
     Ok(Swept {

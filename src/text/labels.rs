@@ -130,6 +130,8 @@ pub struct AccessPointText {
     pub remove_favourite: &'static str,
     pub document_count: fn(usize) -> String,
     pub in_desktop: &'static str,
+    /// Said where the web server of an estate cannot list the documents now.
+    pub unlisted: &'static str,
     pub no_documents: &'static str,
     pub no_documents_next: &'static str,
     pub nothing_found: &'static str,
@@ -151,6 +153,9 @@ pub struct HandOverText {
     pub expected: fn(Dates, Timestamp) -> Sentence,
     pub signed_key: &'static str,
     pub machine_names: &'static str,
+    /// Said before the link past the gateway.
+    pub direct: &'static str,
+    pub open_directly: &'static str,
     pub look_at_outcome: &'static str,
     pub outcome_title: &'static str,
     pub nothing_opened: &'static str,

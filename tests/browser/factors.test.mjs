@@ -66,7 +66,7 @@ journey('an app is set up, asked for, and removed; a recovery code stands in for
 
 /** A site that browsers call by a name, with somebody in it. */
 async function named(settings = '') {
-  const site = await startServed(settings, 'localhost');
+  const site = await startServed(settings, { host: 'localhost' });
   assert.equal(await site.addUser('ann', PASSWORD), 0);
   site.password = () => PASSWORD;
   return site;

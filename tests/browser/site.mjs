@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -51,14 +51,17 @@ export async function startSite() {
 }
 
 /**
- * Starts `accesspoint serve` on a free port with these settings, five CALs and one document. With a
- * `host`, browsers call it by that name.
+ * Starts `accesspoint serve` on a free port with these settings, five CALs and these documents, each
+ * of which holds its title. With a `host`, browsers call it by that name.
  */
-export async function startServed(settings, host) {
+export async function startServed(settings, { host, documents = ['Sales/Orders.qvw'] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
   const config = join(folder, 'accesspoint.toml');
-  mkdirSync(join(folder, 'documents', 'Sales'), { recursive: true });
-  writeFileSync(join(folder, 'documents', 'Sales', 'Orders.qvw'), 'Orders');
+  for (const document of documents) {
+    const file = join(folder, 'documents', document);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, basename(file, '.qvw'));
+  }
   writeFileSync(join(folder, 'license.lef'), 'PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;5;;\n');
   const port = host ? await freePort() : 0;
   const address = host ? `public_url = "https://${host}:${port}"\n` : '';

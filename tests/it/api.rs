@@ -168,7 +168,7 @@ async fn a_10_fifty_opens_for_the_last_free_cal_give_exactly_one() {
 
 /// Somebody with a session that no password was hashed for.
 async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
-    use accesspoint::app::sign_in::{Client as From, SignedIn};
+    use accesspoint::app::sign_in::{Begins, Client as From, SignedIn};
     use accesspoint::store::{Actor, NewPerson, WorkstationSeen};
     let ledger = gateway.app.ledger();
     let new = NewPerson {
@@ -200,7 +200,7 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
     let secret = gateway.app.fresh().id();
     gateway
         .app
-        .begin_session(&signed_in, &secret, &from, None)
+        .begin_session(&signed_in, &secret, &from, Begins::default())
         .await
         .unwrap();
     let mut client = gateway.client();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use accesspoint::app::App;
 use accesspoint::app::administer::AddUser;
+use accesspoint::app::documents::document_named;
 use accesspoint::clock::Clock;
 use accesspoint::config::Config;
 use accesspoint::domain::administer::Force;
@@ -177,7 +178,7 @@ impl Gateway {
 
     /// The id of a document by its name under the root.
     pub(crate) fn document(&self, name: &str) -> String {
-        self.app.document_id(&format!("{name}.qvw"))
+        document_named(&self.app.library().snapshot(), &format!("{name}.qvw"))
     }
 
     /// What the audit says of events of this kind, the newest first: code and user of each.

@@ -23,6 +23,9 @@ mod return_to;
 mod second_factor;
 mod sessions;
 mod slapd;
+#[cfg(test)]
+#[path = "../stand_in/mod.rs"]
+mod stand_in;
 mod support;
 mod tidy;
 mod webhook;

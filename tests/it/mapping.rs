@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use accesspoint::app::arrive::{Arrival, Arrived, ProviderSession, RefusedArrival};
-use accesspoint::app::sign_in::{Client as From, SignedIn};
+use accesspoint::app::sign_in::{Begins, Client as From, SignedIn};
 use accesspoint::domain::person::Role;
 use accesspoint::store::{Actor, Scope};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn begins(gateway: &Gateway, signed_in: &SignedIn) -> usize {
     let secret = gateway.app.fresh().id();
     let begun = gateway
         .app
-        .begin_session(signed_in, &secret, &from(), None)
+        .begin_session(signed_in, &secret, &from(), Begins::default())
         .await;
     begun.unwrap();
     sessions(gateway)

@@ -1,15 +1,20 @@
 //! `accesspoint check`: the way to the management service, step by step, and the settings of the
-//! server that must be right. Each line says what to change and where in the QMC.
+//! server that must be right; then each web server. Each line says what to change and where.
+
+use http::StatusCode;
 
 use crate::app::App;
 use crate::app::check::{CheckFinding, fault, ok, warning};
 use crate::app::providers::certificate_finding;
 use crate::causes;
 use crate::config::QlikView;
+use crate::domain::name::with_prefix;
 use crate::domain::time::Timestamp;
+use crate::qlikview::LinkError;
 use crate::qlikview::qms::{
     CalConfiguration, Qms, QmsError, ServerLicense, ServerSecurity, Service, WebServerSettings,
 };
+use crate::qlikview::web::{Probe, TicketUser, WebError, WebServers};
 
 const SUBJECT: &str = "qlikview";
 
@@ -19,15 +24,73 @@ struct Chain<'a> {
     settings: &'a QlikView,
 }
 
-/// Walks the chain of a configuration until it breaks; every step that holds is a line too.
+/// In whose name `check` asks for tickets, which nobody redeems.
+const TICKET_NAME: &str = "accesspoint-check";
+
+/// Walks the chain of a configuration until it breaks, and looks at its web servers; every step that
+/// holds is a line too.
 pub async fn check(settings: &QlikView, now: Timestamp) -> Vec<CheckFinding> {
-    match Qms::new(settings) {
+    let mut found = match Qms::new(settings) {
         Ok(qms) => {
             let qms = &qms;
             Chain { qms, settings }.walk(now).await
         }
         Err(error) => vec![line(fault, causes::in_one_line(&error))],
+    };
+    found.extend(web_findings(settings, now).await);
+    found
+}
+
+async fn web_findings(settings: &QlikView, now: Timestamp) -> Vec<CheckFinding> {
+    let servers = match WebServers::new(settings) {
+        Ok(servers) => servers,
+        Err(error) => return vec![line(fault, causes::in_one_line(&error))],
+    };
+    let user = TicketUser {
+        name: with_prefix(TICKET_NAME, &settings.user_prefix),
+        groups: Vec::new(),
+    };
+    let probes = servers.probe(&user).await;
+    let findings = probes.iter().map(|probe| probe_findings(probe, now));
+    findings.flatten().collect()
+}
+
+/// Name, port, TLS, tickets, and the page of `AccessPoint`.
+fn probe_findings(probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
+    let server = &probe.server;
+    if let Err(error @ WebError::Silent { .. }) = &probe.ticket {
+        let text = format!(
+            "{error}; is qlikview.web_server the right name, the service QlikView WebServer (or IIS) \
+             started, and its port open from here?"
+        );
+        return vec![line(fault, text)];
     }
+    let mut found = vec![line(ok, format!("the web server answers at {server}"))];
+    found.extend(probe.certificate.iter().map(|der| CheckFinding {
+        subject: SUBJECT,
+        ..certificate_finding(server, der, now)
+    }));
+    found.push(match &probe.ticket {
+        Ok(()) if probe.was_asked_to_sign_in => line(
+            ok,
+            format!("{server} gives web tickets to the account of management_user (NTLM)"),
+        ),
+        Ok(()) => line(ok, format!("{server} gives web tickets to this machine")),
+        Err(error) => line(fault, error.to_string()),
+    });
+    found.push(match &probe.access_point {
+        Ok(status) if status.is_server_error() => line(
+            fault,
+            format!("{server} answers /qlikview/ with status {status}"),
+        ),
+        Ok(status) if *status == StatusCode::NOT_FOUND => line(
+            warning,
+            format!("{server} has no AccessPoint at /qlikview/; is it a QlikView web server?"),
+        ),
+        Ok(_) => line(ok, format!("{server} has the pages of AccessPoint")),
+        Err(error) => line(fault, error.to_string()),
+    });
+    found
 }
 
 impl App {
@@ -115,13 +178,13 @@ impl Chain<'_> {
     fn broken(&self, error: &QmsError) -> CheckFinding {
         let address = self.qms.address();
         let advice = match error {
-            QmsError::Name { .. } => {
+            QmsError::Link(LinkError::Name { .. }) => {
                 "; set qlikview.management_service to a name that resolves here"
             }
-            QmsError::Connect { .. } | QmsError::TimedOut(_) => {
+            QmsError::Link(LinkError::Connect { .. } | LinkError::TimedOut(_)) => {
                 "; is the service QlikView Management Service started, and port 4799 open from here?"
             }
-            QmsError::AccountRefused { .. } => {
+            QmsError::Link(LinkError::AccountRefused { .. }) => {
                 "; set management_user as DOMAIN\\name, and management_password"
             }
             QmsError::Status(403) => {

@@ -6,11 +6,12 @@ use crate::domain::open::{Owner, RequestedDocument};
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
 use crate::store::{
-    Explanation, OpenCommand, Predicted, Standing, StoreError, Unpredicted, WhatIf,
+    Explanation, Onward, OpenCommand, Predicted, Standing, StoreError, Unpredicted, WhatIf,
 };
 
 impl Estate {
-    /// Predicts an open from a picture that is at most a minute old, and issues its launch ticket.
+    /// Predicts an open from a picture that is at most a minute old, and issues its launch ticket, which
+    /// leads `onward`.
     /// Where the site wants that, a CAL that the open needs is assigned first.
     ///
     /// # Errors
@@ -20,12 +21,15 @@ impl Estate {
         &self,
         person: &Person,
         command: OpenCommand,
+        onward: Onward,
     ) -> Result<Predicted, EstateError> {
         self.ensure_fresh().await?;
         if self.settings.assign_cals {
             self.assign_for(person, &command).await?;
         }
-        let predicted = self.store.predict_open(command, self.settings.assign_cals);
+        let predicted = self
+            .store
+            .predict_open(command, onward, self.settings.assign_cals);
         predicted
             .await?
             .ok_or_else(|| EstateError::Silent("CALs and leases were not read yet".to_owned()))

@@ -36,15 +36,18 @@ struct Failure {
 }
 
 impl Estate {
-    /// Keeps the picture current until it is dropped.
+    /// Keeps the picture current, and ends what ended sessions have at the web server, until it is
+    /// dropped.
     pub async fn keep_current(self: Arc<Self>) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
+            self.end_upstreams_of_ended().await;
             if let Err(error) = self.sync().await {
                 tracing::warn!(%error, "the picture of the estate could not be made");
             }
+            self.look_for_direct_way().await;
         }
     }
 

@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 use super::{Account, password};
 use crate::app::App;
 use crate::app::administer::AddUser;
-use crate::app::sign_in::{Client, SignedIn};
+use crate::app::documents::document_named;
+use crate::app::open::Wanted;
+use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -206,15 +208,20 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         workstation_header: None,
     };
     let secret = app.fresh().token();
-    app.begin_session(&signed_in, &secret, &client, None)
+    app.begin_session(&signed_in, &secret, &client, Begins::default())
         .await?;
     let hash = hash_secret(SecretKind::Session, &secret);
     let session = app.ledger().session(&hash)?;
     let session = session.context("a sample session could not be begun")?;
-    let id = app.document_id(document);
-    let opened = app
-        .open_document(&session, &id, ClientKind::Desktop)
-        .await?;
+    let snapshot = app.documents_for(&session).await?;
+    let id = document_named(&snapshot, document);
+    let wanted = Wanted {
+        document: &id,
+        client: ClientKind::Desktop,
+        link: None,
+        address: client.address,
+    };
+    let opened = app.open_document(&session, wanted).await?;
     let leased = matches!(opened.opened.answer.lease, LeaseOutcome::Granted(_));
     ensure!(leased, "{user} could not lease on {workstation}");
     app.ledger().end_session(hash).await?;

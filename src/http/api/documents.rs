@@ -11,26 +11,19 @@ use serde_json::{Map, Value};
 use super::list::{self, PageParams};
 use super::{Body, Params};
 use crate::app::App;
-use crate::app::documents::DocumentQuery;
-use crate::app::open::{DocumentOpened, Prediction};
+use crate::app::documents::{DocumentQuery, document_named, requested};
+use crate::app::open::{DocumentOpened, Prediction, Wanted};
 use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId, LeaseState};
 use crate::domain::open::{Access, LeaseOutcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{ApiPerson, Asked};
+use crate::http::extract::{ApiPerson, Asked, From};
 use crate::http::failure::{Failure, refusal_members};
 use crate::http::told::{self, Reader};
 use crate::store;
 use crate::text::{Language, Problem, Touches};
-
-/// How documents are opened on the embedded licence server.
-const CLIENTS: [ClientKind; 3] = [
-    ClientKind::Plugin,
-    ClientKind::Desktop,
-    ClientKind::Download,
-];
 
 /// Routes of documents and of the leases of the caller.
 pub(super) fn routes() -> Router<App> {
@@ -62,7 +55,7 @@ struct DocumentItem {
     size_bytes: u64,
     modified_at: Timestamp,
     favourite: bool,
-    clients: [ClientKind; 3],
+    clients: Vec<ClientKind>,
 }
 
 async fn documents(
@@ -75,7 +68,8 @@ async fn documents(
         search: params.q,
         category: params.category,
     };
-    let list = app.documents(&signed.info.person, &query)?;
+    let snapshot = app.documents_for(&signed.info).await?;
+    let list = app.documents(snapshot, &signed.info.person, &query)?;
     let items = list
         .documents()
         .map(|document| DocumentItem {
@@ -86,7 +80,7 @@ async fn documents(
             size_bytes: document.size_bytes,
             modified_at: document.modified_at,
             favourite: list.favourites.contains(document.id.as_str()),
-            clients: CLIENTS,
+            clients: document.clients.clone(),
         })
         .collect();
     list::part(items, &wanted, |item: &DocumentItem| item.id.clone())
@@ -132,9 +126,16 @@ async fn open(
     Path(id): Path<String>,
     ApiPerson(signed): ApiPerson,
     asked: Asked,
+    From(from): From,
     Body(request): Body<OpenRequest>,
 ) -> Result<Response, Failure> {
-    let opened = app.open_document(&signed.info, &id, request.client).await?;
+    let wanted = Wanted {
+        document: &id,
+        client: request.client,
+        link: None,
+        address: from.address,
+    };
+    let opened = app.open_document(&signed.info, wanted).await?;
     match &opened.opened.answer.access {
         Access::Refused(refusal) => Err(refusal.clone().into()),
         Access::Granted(_) => Ok(open_body(&app, &asked, &opened)),
@@ -192,7 +193,8 @@ async fn mark(
     ApiPerson(signed): ApiPerson,
 ) -> Result<StatusCode, Failure> {
     let person = &signed.info.person;
-    if app.requested(person, &id).name.is_none() {
+    let snapshot = app.documents_for(&signed.info).await?;
+    if requested(&snapshot, person, &id).name.is_none() {
         return Err(Problem::NotFound.into());
     }
     app.ledger()
@@ -296,7 +298,9 @@ async fn explain(
     Params(params): Params<ExplainParams>,
 ) -> Result<Response, Failure> {
     let info = &signed.info;
-    let document = app.document_id(&params.document);
+    let snapshot = app.documents_for(info).await?;
+    let id = document_named(&snapshot, &params.document);
+    let document = requested(&snapshot, &info.person, &id);
     let explained = app.explain(&info.person, &info.workstation, &document, params.client)?;
     Ok(explanation(
         &explained,

@@ -5,9 +5,10 @@
 //! is told as hidden.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tower_sessions::Session;
@@ -15,13 +16,15 @@ use tower_sessions::Session;
 use super::list_view::{ListView, PAGE_SIZES, SortBy, View, Wishes};
 use super::xml::{self, Writer};
 use crate::app::App;
-use crate::app::documents::{DocumentList, DocumentQuery};
+use crate::app::documents::{DocumentList, DocumentQuery, linked_document, requested};
 use crate::app::qms_service::{SERVER_NAME, guid};
-use crate::documents::Document;
+use crate::documents::{Document, Snapshot};
 use crate::domain::name::with_prefix;
 use crate::domain::time::Timestamp;
 use crate::http::extract::{Asked, Signed, Visitor, may_be_foreign};
 use crate::http::failure::Failure;
+use crate::http::web_server;
+use crate::qlikview::open_link::OpenLink;
 use crate::text::{FileSize, Language, Problem};
 
 /// The media type of answers.
@@ -32,6 +35,38 @@ const CLIENTS: [&str; 3] = ["Plugin", "Ajax", "Download"];
 const CLIENTS_OF_DOCUMENT: &str = "Plugin;Ajax;Download";
 /// 100-nanosecond ticks from the year 1 to 1970.
 const TICKS_TO_EPOCH: i64 = 621_355_968_000_000_000;
+
+/// `POST AccessPoint.aspx` in front of an estate: its web server answers. Who signs out there has signed
+/// out here.
+pub(super) async fn update_there(
+    State(app): State<App>,
+    session: Session,
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response, Failure> {
+    if OpenLink::is_named_in(request.uri().query().unwrap_or_default()) {
+        // A document opens by a link, which is decided on.
+        return Err(Problem::MethodNotAllowed.into());
+    }
+    let (parts, body) = request.into_parts();
+    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &app).await;
+    let body = body.map_err(|rejection| Failure::status(rejection.status()))?;
+    let signs_out = xml::parse(&body).is_ok_and(|update| {
+        let wishes = ListView::default().change(&update);
+        wishes.sign_out
+    });
+    let id = visitor.signed.info.id.clone();
+    let request = Request::from_parts(parts, Body::from(body));
+    let answer = web_server::pass(&app, visitor.signed, request).await?;
+    if signs_out {
+        let ended = session.flush().await;
+        ended.map_err(|error| Failure::fault(&error))?;
+        if let Some(estate) = app.estate() {
+            estate.end_upstream(&id).await;
+        }
+    }
+    Ok(answer)
+}
 
 /// `POST AccessPoint.aspx` with an `<update>`.
 pub(super) async fn update(
@@ -54,8 +89,9 @@ pub(super) async fn update(
     let before = ListView::kept(app.ledger().list_view(&info.hash)?.as_deref());
     let mut view = before.clone();
     let wishes = view.change(&update);
-    let missing = mark(&app, &signed, &wishes).await?;
-    let shown = Shown::of(&app, &signed, &view, &wishes)?;
+    let snapshot = app.documents_for(info).await?;
+    let missing = mark(&app, &signed, &snapshot, &wishes).await?;
+    let shown = Shown::of(&app, &signed, snapshot, (&view, &wishes))?;
     view.page = shown.page;
     if wishes.sign_out {
         let ended = session.flush().await;
@@ -77,12 +113,17 @@ pub(super) async fn update(
 }
 
 /// Sets the marks that are wished for; true where a document is missing, or hidden from this person.
-async fn mark(app: &App, signed: &Signed, wishes: &Wishes) -> Result<bool, Failure> {
+async fn mark(
+    app: &App,
+    signed: &Signed,
+    snapshot: &Snapshot,
+    wishes: &Wishes,
+) -> Result<bool, Failure> {
     let person = &signed.info.person;
     let mut missing = false;
     for (document, on) in &wishes.favourites {
-        let id = app.linked_document(person, document);
-        if *on && app.requested(person, &id).name.is_none() {
+        let id = linked_document(snapshot, person, document);
+        if *on && requested(snapshot, person, &id).name.is_none() {
             missing = true;
             continue;
         }
@@ -105,12 +146,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(app: &App, signed: &Signed, view: &ListView, wishes: &Wishes) -> Result<Self, Failure> {
+    fn of(
+        app: &App,
+        signed: &Signed,
+        snapshot: Arc<Snapshot>,
+        (view, wishes): (&ListView, &Wishes),
+    ) -> Result<Self, Failure> {
         let query = DocumentQuery {
             search: view.search.clone(),
             category: Some(view.category.clone()).filter(|category| !category.is_empty()),
         };
-        let list = app.documents(&signed.info.person, &query)?;
+        let list = app.documents(snapshot, &signed.info.person, &query)?;
         let mut places = list.found.clone();
         if wishes.favourites_only {
             places.retain(|place| list.is_favourite(*place));

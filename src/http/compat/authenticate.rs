@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::app::web_ticket::ByWebTicket;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, CheckedForm, From, Signed, is_prefetch};
+use crate::http::extract::{Asked, CheckedForm, From, Signed, is_foreign, is_prefetch};
 use crate::http::failure::{Failure, with_return_to};
 use crate::http::page::{AskPage, Frame, respond};
 use crate::http::pages::{frame, with_workstation};
@@ -32,7 +32,7 @@ pub(super) async fn authenticate(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    if is_prefetch(&headers) {
+    if is_prefetch(&headers) || is_part_of_another(&app, &headers) {
         return Err(Problem::Forbidden.into());
     }
     let query = Query::read(&query.unwrap_or_default());
@@ -81,6 +81,13 @@ pub(super) async fn confirm(
 pub(super) async fn login_page_url() -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     (kind, "/login").into_response()
+}
+
+/// Whether this is a picture or a frame in a page of another site: its person did not come here, and
+/// would be somebody else from then on.
+fn is_part_of_another(app: &App, headers: &HeaderMap) -> bool {
+    let destination = headers.get("sec-fetch-dest");
+    is_foreign(app, headers) && destination.is_none_or(|destination| destination != "document")
 }
 
 /// A ticket, and where it is to lead: paths of ours alone.

@@ -15,27 +15,31 @@ mod soap;
 mod web_ticket;
 mod xml;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower::ServiceExt;
 
 use super::BODY_BYTES_MAX;
 use super::edge::{self, see_other};
 use super::failure::Failure;
-use super::{pages, session};
+use super::{pages, session, web_server};
 use crate::app::App;
+use crate::app::estate::Estate;
+use crate::qlikview::open_link::OpenPage;
+use crate::qlikview::proxy::upstream_path;
 use crate::text::Problem;
 
 const GET_WEB_TICKET: &str = "/QvAJAXZfc/GetWebTicket.aspx";
 const AUTHENTICATE: &str = "/QvAJAXZfc/Authenticate.aspx";
 const GET_LOGIN_PAGE_URL: &str = "/QvAJAXZfc/GetLoginpageUrl.aspx";
-const ACCESS_POINT: &str = "/QvAJAXZfc/AccessPoint.aspx";
-const OPEN_DOC: &str = "/QvAJAXZfc/opendoc.htm";
+const TUNNEL: &str = "/scripts/QVSTunnel.dll";
 const MANAGEMENT_SERVICE: &str = "/QMS/Service";
 
 /// Pages of `QlikView` in whose place there is one of ours.
@@ -53,7 +57,11 @@ pub(super) fn routes(app: &App) -> Router<App> {
 
 /// What the paths of `QlikView` answer, however they are spelt.
 #[derive(Clone)]
-pub(super) struct OldPages(Router);
+pub(super) struct OldPages {
+    router: Router,
+    /// Set in front of an estate: its web server answers where no route of ours does.
+    estate: Option<Arc<Estate>>,
+}
 
 impl OldPages {
     pub(super) fn new(app: &App) -> Self {
@@ -61,44 +69,82 @@ impl OldPages {
         let authenticate = get(authenticate::authenticate)
             .layer(session::layer(app))
             .head(no_head);
-        let access_point = post(access_point::update)
-            .layer(session::layer(app))
-            .get(open_link::access_point)
-            .head(no_head);
-        let mut router = Router::new()
+        let router = Router::new()
             .route(GET_WEB_TICKET, post(web_ticket::get_web_ticket))
             .route(AUTHENTICATE, authenticate)
-            .route(GET_LOGIN_PAGE_URL, get(authenticate::login_page_url))
-            .route(ACCESS_POINT, access_point)
-            .route(OPEN_DOC, get(open_link::open_doc).head(no_head));
-        if app.config().compat.qms && app.estate().is_none() {
-            let service = get(qms::description).post(qms::call);
-            let limit = DefaultBodyLimit::max(CALL_BYTES_MAX);
-            router = router.route(MANAGEMENT_SERVICE, service.layer(limit));
+            .route(GET_LOGIN_PAGE_URL, get(authenticate::login_page_url));
+        let router = SIGN_IN_PAGES.into_iter().fold(router, |router, path| {
+            router.route(path, get(|| async { see_other("/login") }))
+        });
+        let router = match app.estate() {
+            None => embedded(app, router),
+            Some(_) => in_front(app, router),
+        };
+        let router = router.method_not_allowed_fallback(pages::method_not_allowed);
+        Self {
+            router: router.with_state(app.clone()),
+            estate: app.estate().cloned(),
         }
-        for path in ACCESS_POINT_PAGES {
-            router = router.route(path, get(|| async { see_other("/") }));
-        }
-        for path in SIGN_IN_PAGES {
-            router = router.route(path, get(|| async { see_other("/login") }));
-        }
-        let router = router
-            .fallback(pages::not_found)
-            .method_not_allowed_fallback(pages::method_not_allowed);
-        Self(router.with_state(app.clone()))
     }
 
     /// Answers whatever no other route does.
     pub(super) async fn answer(self, mut request: Request) -> Response {
-        let Some(path) = spelling(request.uri().path()) else {
-            return pages::not_found().await.into_response();
-        };
-        *request.uri_mut() = with_path(request.uri(), path);
-        match self.0.oneshot(request).await {
+        match self.place(request.uri().path()) {
+            Ok(Some(path)) => *request.uri_mut() = with_path(request.uri(), path),
+            // The web server's own; the path goes up as the rules of the proxy write it.
+            Ok(None) => {}
+            Err(failure) => return failure.into_response(),
+        }
+        match self.router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
+
+    /// The spelling of this file for a path; none for one that is the web server's alone.
+    fn place(&self, path: &str) -> Result<Option<&'static str>, Failure> {
+        if let Some(known) = spelling(path) {
+            return Ok(Some(known));
+        }
+        let Some(estate) = &self.estate else {
+            return Err(Problem::NotFound.into());
+        };
+        // A page that opens documents is one however its path is written.
+        let path = upstream_path(path, estate.settings())?;
+        Ok(spelling(path.folded()))
+    }
+}
+
+/// Lists and opens from the gateway's own folder.
+fn embedded(app: &App, router: Router<App>) -> Router<App> {
+    let mut router = opening_pages(router);
+    let update = post(access_point::update).layer(session::layer(app));
+    router = router.route(OpenPage::AccessPoint.path(), update);
+    if app.config().compat.qms {
+        let service = get(qms::description).post(qms::call);
+        let limit = DefaultBodyLimit::max(CALL_BYTES_MAX);
+        router = router.route(MANAGEMENT_SERVICE, service.layer(limit));
+    }
+    for path in ACCESS_POINT_PAGES {
+        router = router.route(path, get(|| async { see_other("/") }));
+    }
+    router.fallback(pages::not_found)
+}
+
+/// In front of an estate its web server lists and shows; what opens is decided on here first.
+fn in_front(app: &App, router: Router<App>) -> Router<App> {
+    let update = post(access_point::update_there).layer(session::layer(app));
+    opening_pages(router)
+        .route(OpenPage::AccessPoint.path(), update)
+        .route(TUNNEL, any(web_server::tunnel))
+        .route("/qlikview", get(|| async { see_other("/qlikview/") }))
+        .fallback(web_server::page)
+}
+
+fn opening_pages(router: Router<App>) -> Router<App> {
+    OpenPage::ALL.into_iter().fold(router, |router, page| {
+        router.route(page.path(), get(open_link::follow).head(no_head))
+    })
 }
 
 /// The plain listener on loopback: web tickets, and nothing else.
@@ -107,7 +153,10 @@ pub fn web_ticket_router(app: App) -> Router {
         .route(GET_WEB_TICKET, post(web_ticket::get_web_ticket))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .with_state(app.clone());
-    let tickets = OldPages(tickets.fallback(pages::not_found));
+    let tickets = OldPages {
+        router: tickets.fallback(pages::not_found),
+        estate: None,
+    };
     Router::new()
         .fallback(move |request| tickets.clone().answer(request))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -124,15 +173,15 @@ fn spelling(path: &str) -> Option<&'static str> {
         GET_WEB_TICKET,
         AUTHENTICATE,
         GET_LOGIN_PAGE_URL,
-        ACCESS_POINT,
-        OPEN_DOC,
+        TUNNEL,
         MANAGEMENT_SERVICE,
     ];
-    let all = routed
-        .iter()
-        .chain(&ACCESS_POINT_PAGES)
-        .chain(&SIGN_IN_PAGES);
-    all.copied().find(|known| known.eq_ignore_ascii_case(path))
+    let mut all = routed
+        .into_iter()
+        .chain(OpenPage::ALL.map(OpenPage::path))
+        .chain(ACCESS_POINT_PAGES)
+        .chain(SIGN_IN_PAGES);
+    all.find(|known| known.eq_ignore_ascii_case(path))
 }
 
 /// The same address with another path.
@@ -182,7 +231,7 @@ mod tests {
     fn the_query_stays_as_it_was() {
         let uri: Uri = "/qvajaxzfc/opendoc.htm?document=a%7Cb&c".parse().unwrap();
         assert_eq!(
-            with_path(&uri, OPEN_DOC),
+            with_path(&uri, OpenPage::OpenDoc.path()),
             "/QvAJAXZfc/opendoc.htm?document=a%7Cb&c"
         );
         let uri: Uri = "https://ap.example/qlikview".parse().unwrap();

@@ -3,69 +3,79 @@
 //! An open may use a CAL and a lease, so a page of another site must not cause one by leading here:
 //! where a browser does not vouch that its person came by themselves, the gateway asks first.
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
 use super::query::Query;
 use crate::app::App;
-use crate::domain::client::ClientKind;
+use crate::app::documents::{linked_document, requested};
+use crate::app::open::Wanted;
 use crate::http::edge::see_other;
-use crate::http::extract::{Visitor, is_prefetch};
+use crate::http::extract::{From, Visitor, is_prefetch};
 use crate::http::failure::Failure;
 use crate::http::page::static_files::document_picture;
 use crate::http::page::{AskPage, respond};
 use crate::http::pages::{frame, open_for};
-use crate::http::return_to::OpenLink;
+use crate::http::web_server;
+use crate::qlikview::open_link::OpenLink;
 use crate::text::Problem;
 
-/// `GET AccessPoint.aspx`: an open link, the picture of a document, or the page itself.
-pub(super) async fn access_point(
+/// `GET AccessPoint.aspx`, `opendoc.htm`: an open link, or a page itself. In front of an estate what
+/// opens nothing, and what a launch leads to, is the web server's to answer.
+pub(super) async fn follow(
     State(app): State<App>,
     visitor: Visitor,
-    headers: HeaderMap,
+    From(from): From,
+    request: Request,
 ) -> Result<Response, Failure> {
-    let query = Query::read(visitor.asked.uri.query().unwrap_or_default());
-    if query.only("datamode") == Some("binary") {
-        return picture(&app, &visitor, query.only("name").unwrap_or_default());
+    let query = visitor.asked.uri.query().unwrap_or_default();
+    if !OpenLink::is_named_in(query) {
+        return without_document(&app, visitor, request).await;
     }
-    follow(&app, visitor, &headers).await
-}
-
-/// `GET opendoc.htm?document=`.
-pub(super) async fn open_doc(
-    State(app): State<App>,
-    visitor: Visitor,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    follow(&app, visitor, &headers).await
-}
-
-/// What is no open link leads to the documents.
-async fn follow(app: &App, visitor: Visitor, headers: &HeaderMap) -> Result<Response, Failure> {
-    if is_prefetch(headers) {
+    let link = OpenLink::parse(visitor.asked.path_and_query());
+    let Some(link) = link else {
+        return match app.estate() {
+            // What is no link to us may be one to the web server.
+            Some(_) => Err(Problem::BadRequest.into()),
+            None => Ok(see_other("/")),
+        };
+    };
+    let snapshot = app.documents_for(&visitor.signed.info).await?;
+    let id = linked_document(&snapshot, &visitor.signed.info.person, &link.named());
+    if web_server::is_led_to(&app, &visitor, &id, &link)? {
+        return web_server::pass(&app, visitor.signed, request).await;
+    }
+    if is_prefetch(request.headers()) {
         return Err(Problem::Forbidden.into());
     }
-    let Some(link) = OpenLink::parse(visitor.asked.path_and_query()) else {
-        return Ok(see_other("/"));
+    let wanted = Wanted {
+        document: &id,
+        client: link.client_kind(),
+        link: Some(&link),
+        address: from.address,
     };
-    let client = client_kind(link.client);
-    let id = app.linked_document(&visitor.signed.info.person, &link.document);
-    if came_by_themselves(app, headers) {
-        return open_for(app, visitor, &id, client).await;
+    if came_by_themselves(&app, request.headers()) {
+        return open_for(&app, visitor, wanted).await;
     }
-    Ok(ask_first(app, &visitor, &id, client))
+    let title = requested(&snapshot, &visitor.signed.info.person, &id);
+    Ok(ask_first(&app, &visitor, &wanted, title.title()))
 }
 
-/// What `QlikView`'s word for a client means here. In a browser without any client of `QlikView` the
-/// document comes as a file.
-fn client_kind(word: Option<&str>) -> ClientKind {
-    match word {
-        Some("Plugin") => ClientKind::Plugin,
-        Some("Desktop") => ClientKind::Desktop,
-        Some("Download") => ClientKind::Download,
-        _ => ClientKind::Ajax,
+/// A page that names no document: a picture, or the page itself.
+async fn without_document(
+    app: &App,
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response, Failure> {
+    if app.estate().is_some() {
+        return web_server::pass(app, visitor.signed, request).await;
     }
+    let query = Query::read(visitor.asked.uri.query().unwrap_or_default());
+    if query.only("datamode") == Some("binary") {
+        return picture(app, &visitor, query.only("name").unwrap_or_default());
+    }
+    Ok(see_other("/"))
 }
 
 /// Whether the person themselves, or a page of ours, led here, as far as their browser tells.
@@ -91,18 +101,22 @@ fn is_ours(app: &App, address: &str) -> bool {
     host.is_some_and(|host| app.accepts_host(host))
 }
 
-fn ask_first(app: &App, visitor: &Visitor, id: &str, client: ClientKind) -> Response {
+fn ask_first(
+    app: &App,
+    visitor: &Visitor,
+    wanted: &Wanted<'_>,
+    document_title: Option<&str>,
+) -> Response {
     let Visitor { asked, signed } = visitor;
     let token = signed.csrf_token(app);
     let text = &asked.language().text().ask;
-    let document = app.requested(&signed.info.person, id);
-    let title = document.title();
+    let link = wanted.link.map(OpenLink::location).unwrap_or_default();
     let page = AskPage {
         frame: frame(app, asked, Some(signed), &token),
         title: text.open_title,
-        sentence: &(text.open)(title),
-        action: &format!("/documents/{id}/open"),
-        fields: &[("client", client.word())],
+        sentence: &(text.open)(document_title),
+        action: &format!("/documents/{}/open", wanted.document),
+        fields: &[("client", wanted.client.word()), ("link", &link)],
         button: text.open_button,
     };
     respond(StatusCode::OK, &page)
@@ -111,8 +125,9 @@ fn ask_first(app: &App, visitor: &Visitor, id: &str, client: ClientKind) -> Resp
 /// The picture of a document that the person may see: the same for all.
 fn picture(app: &App, visitor: &Visitor, name: &str) -> Result<Response, Failure> {
     let person = &visitor.signed.info.person;
-    let id = app.linked_document(person, name);
-    if app.requested(person, &id).name.is_none() {
+    let snapshot = app.library().snapshot();
+    let id = linked_document(&snapshot, person, name);
+    if requested(&snapshot, person, &id).name.is_none() {
         return Err(Problem::NotFound.into());
     }
     Ok(document_picture())

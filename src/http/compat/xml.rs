@@ -2,16 +2,19 @@
 //! is wrong with it.
 //!
 //! No document type, no entity but the five of XML, no more depth or elements than a body of ours
-//! needs: nothing in a body makes another one of it.
+//! needs: nothing in a body makes another one of it. What is not well-formed is refused whole, also
+//! where it could be guessed: a name that a client did not escape is another name.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use quick_xml::XmlVersion;
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
+use regex::Regex;
 
 /// How deep elements may stand in each other.
 const DEPTH_MAX: usize = 32;
@@ -82,10 +85,26 @@ impl Element {
     }
 }
 
+/// The declaration that may begin a body. Whatever encoding it tells, the bytes are UTF-8: programs
+/// on Windows tell the encoding in which they held the text before.
+static DECLARATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let declaration = r#"(?x)^<\?xml
+        \s+ version \s* = \s* (?: "1\.[0-9]+" | '1\.[0-9]+' )
+        (?: \s+ encoding \s* = \s* (?: "[A-Za-z][\w.-]*" | '[A-Za-z][\w.-]*' ) )?
+        (?: \s+ standalone \s* = \s* (?: "(?:yes|no)" | '(?:yes|no)' ) )?
+        \s* \?>"#;
+    Regex::new(declaration).ok()
+});
+
 /// Reads a body; white space and comments around its element do not matter.
 pub(super) fn parse(bytes: &[u8]) -> Result<Element, BadXml> {
     let text = std::str::from_utf8(bytes).map_err(|_| BadXml::NotUtf8)?;
-    let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.chars().all(is_character) {
+        return Err(not_well_formed("a character that XML does not have"));
+    }
+    let declaration = DECLARATION.as_ref().and_then(|form| form.find(text));
+    let mut reader = NsReader::from_str(&text[declaration.map_or(0, |found| found.end())..]);
     reader.config_mut().check_comments = true;
     let mut tree = Tree::default();
     loop {
@@ -100,11 +119,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, BadXml> {
                 tree.close()?;
             }
             Event::End(_) => tree.close()?,
+            Event::Text(text) if text.windows(3).any(|three| three == b"]]>") => {
+                return Err(not_well_formed("]]> in a text"));
+            }
             Event::Text(text) => tree.text(&text.xml10_content().map_err(not_well_formed)?)?,
             Event::CData(text) => tree.text(&text.xml10_content().map_err(not_well_formed)?)?,
             Event::GeneralRef(reference) => tree.text(&referred(&reference)?)?,
             Event::DocType(_) => return Err(BadXml::DocumentType),
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Decl(_) | Event::PI(_) => {
+                return Err(not_well_formed("an instruction"));
+            }
+            Event::Comment(_) => {}
             Event::Eof => return tree.whole(),
         }
     }
@@ -168,8 +193,14 @@ fn element(start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Element, 
         name: String::from_utf8_lossy(name.as_ref()).into_owned(),
         ..Element::default()
     };
+    if !is_name(start.name().as_ref()) || !are_parted(start.attributes_raw()) {
+        return Err(not_well_formed("a tag that is none"));
+    }
     for attribute in start.attributes() {
         let attribute = attribute.map_err(not_well_formed)?;
+        if !is_name(attribute.key.as_ref()) {
+            return Err(not_well_formed("an attribute that is none"));
+        }
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(not_well_formed)?
@@ -182,6 +213,31 @@ fn element(start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Element, 
         element.attributes.push((name, value));
     }
     Ok(element)
+}
+
+fn is_name(name: &[u8]) -> bool {
+    let may_begin = |c: char| c.is_alphabetic() || c == '_';
+    let may_follow = |c: char| may_begin(c) || c.is_numeric() || "-.:".contains(c);
+    std::str::from_utf8(name)
+        .is_ok_and(|name| name.starts_with(may_begin) && name.chars().all(may_follow))
+}
+
+/// Whether attributes are parted by white space, and no tag begins within a value.
+fn are_parted(attributes: &[u8]) -> bool {
+    let (mut quote, mut ended) = (None, false);
+    attributes.iter().all(|byte| match quote {
+        Some(end) if *byte == end => {
+            (quote, ended) = (None, true);
+            true
+        }
+        Some(_) => *byte != b'<',
+        None => {
+            let parted = !ended || byte.is_ascii_whitespace();
+            ended = false;
+            quote = Some(*byte).filter(|byte| b"\"'".contains(byte));
+            parted
+        }
+    })
 }
 
 fn namespace_text(namespace: &ResolveResult<'_>) -> Result<String, BadXml> {
@@ -197,6 +253,9 @@ fn namespace_text(namespace: &ResolveResult<'_>) -> Result<String, BadXml> {
 /// What `&amp;` or `&#228;` stands for.
 fn referred(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, BadXml> {
     if let Some(character) = reference.resolve_char_ref().map_err(not_well_formed)? {
+        if !is_character(character) {
+            return Err(not_well_formed("a character that XML does not have"));
+        }
         return Ok(character.to_string().into());
     }
     let name = reference.decode().map_err(not_well_formed)?;
@@ -258,13 +317,15 @@ impl Writer {
     }
 }
 
+/// Whether XML has a way to write this.
+const fn is_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
 /// Text as it may stand between tags and in attributes. What XML has no way to write, such as a
 /// control character in the name of a file, is shown as unknown.
 fn escaped(text: &str) -> String {
-    let writable = |c: char| match c {
-        '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => c,
-        _ => '\u{fffd}',
-    };
+    let writable = |c: char| if is_character(c) { c } else { '\u{fffd}' };
     let plain: String = text.chars().map(writable).collect();
     escape(plain.as_str()).into_owned()
 }
@@ -302,6 +363,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_declaration_tells_does_not_matter() {
+        for declaration in [
+            "<?xml version=\"1.0\"?>",
+            "<?xml version='1.0' encoding='utf-16'?>\r\n",
+            "<?xml version = '1.1' encoding=\"iso-8859-1\" standalone='yes' ?>",
+        ] {
+            let tree = parse(format!("{declaration}<a>ü</a>").as_bytes()).unwrap();
+            assert_eq!(tree.text, "ü", "{declaration}");
+        }
+    }
+
+    #[test]
     fn nil_is_known_by_its_namespace() {
         let tree = parse(
             b"<a xmlns:i='http://www.w3.org/2001/XMLSchema-instance'><b i:nil='true'/><c nil='true'/></a>",
@@ -334,6 +407,23 @@ mod tests {
             "<a b='1' b='2'/>",
             "<a>A & B</a>",
             "<a>&#0;</a>",
+            "<a>&#1;</a>",
+            "<a>\u{1}</a>",
+            "<a>\u{ffff}</a>",
+            "<a>]]></a>",
+            "<a>b<c</a>",
+            "<a b='1'c='2'/>",
+            "<a b='<'/>",
+            "<a><<b/>!-- --></a>",
+            "<1/>",
+            "<a &b='1'/>",
+            "\n<?xml version='1.0'?><a/>",
+            "<?xml?><a/>",
+            "<?xml version='1.0'encoding='utf-8'?><a/>",
+            "<?xml version='1.0' encoding='a b'?><a/>",
+            "<?xml version='2.0'?><a/>",
+            "<a/><?xml version='1.0'?>",
+            "<?go?><a/>",
         ] {
             let found = bad(text);
             assert!(

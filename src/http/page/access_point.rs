@@ -84,6 +84,8 @@ pub struct DocumentTile<'a> {
     pub tile: &'a Tile,
     /// Whether the person marked it.
     pub favourite: bool,
+    /// How it opens, where that is not as every other document does.
+    pub clients: Option<&'a [ClientKind]>,
 }
 
 impl AccessPointPage<'_> {

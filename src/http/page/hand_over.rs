@@ -28,6 +28,8 @@ pub struct HandOverPage<'a> {
     pub leads_on_after: Millis,
     /// Whether the estate's server leases, and what it did is told afterwards.
     pub told_later: bool,
+    /// A link past the gateway, where there is one.
+    pub direct_link: Option<&'a str>,
     /// Every rule, for the fold; may be empty.
     pub rules: &'a [RuleLine],
 }

@@ -144,6 +144,7 @@ pub(super) fn marked(tiles: &[Tile]) -> Vec<DocumentTile<'_>> {
         .map(|(number, tile)| DocumentTile {
             tile,
             favourite: number < 3,
+            clients: (number == 4).then_some(&[ClientKind::Ajax][..]),
         })
         .collect()
 }
@@ -358,6 +359,7 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
         launch_url: "/documents/d0/content?launch=abc&x=1",
         leads_on_after: Millis::seconds(3),
         told_later: false,
+        direct_link: None,
         rules: &[],
     };
     let limited = HandOverPage {
@@ -381,6 +383,7 @@ fn open_pages(language: Language, name: &str) -> Vec<(&'static str, String)> {
             until: at("2026-12-24T12:00:00.000Z"),
         },
         told_later: true,
+        direct_link: Some("qvp://qvs.internal/Sales/Orders.qvw"),
         ..granted
     };
     let left_to_server = HandOverPage {

@@ -267,6 +267,7 @@ fn desktop_is_told_to_relaunch_only_where_a_lease_was_made() {
             launch_url: "/",
             leads_on_after: Millis::seconds(3),
             told_later: false,
+            direct_link: None,
             rules: &[],
         };
         page.render().unwrap()

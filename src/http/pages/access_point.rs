@@ -1,5 +1,7 @@
 //! The `AccessPoint` page: my licence and my documents.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,14 +10,16 @@ use serde::Deserialize;
 use super::frame;
 use super::tiles::Tiles;
 use crate::app::App;
-use crate::app::documents::DocumentQuery;
+use crate::app::documents::{DocumentQuery, requested};
+use crate::app::estate::EstateError;
+use crate::documents::{Document, Snapshot};
 use crate::domain::client::ClientKind;
 use crate::domain::open::{Finding, Owner, Rule, workstations_in_use};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::WorkstationUse;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, Visitor};
+use crate::http::extract::{CheckedForm, Signed, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{
     AccessPointPage, CalLine, CategoryLink, DocumentTile, LeaseHere, MyLicense, respond,
@@ -54,7 +58,8 @@ pub(super) async fn show(
     let category = query.category.filter(|category| !category.is_empty());
     let wanted = DocumentQuery { search, category };
     let person = &signed.info.person;
-    let list = app.documents(person, &wanted)?;
+    let (snapshot, unlisted) = listed(&app, &signed).await?;
+    let list = app.documents(snapshot, person, &wanted)?;
     let standing = app.standing(person, &signed.info.workstation)?;
     let used = used(&app, &standing);
     let token = signed.csrf_token(&app);
@@ -74,6 +79,7 @@ pub(super) async fn show(
             Some(DocumentTile {
                 tile: rendered.tile(*place)?,
                 favourite: list.is_favourite(*place),
+                clients: own_clients(list.snapshot.documents().get(*place)?, clients),
             })
         })
         .collect();
@@ -93,9 +99,30 @@ pub(super) async fn show(
         documents: &tiles,
         clients,
         total: list.visible,
-        notice: None,
+        notice: unlisted.then_some(asked.language().text().access_point.unlisted),
     };
     Ok(respond(StatusCode::OK, &page))
+}
+
+/// The documents, and whether they cannot be listed now: then those that were listed last stand in
+/// for them, because where a person stands is worth a page all the same.
+async fn listed(app: &App, signed: &Signed) -> Result<(Arc<Snapshot>, bool), Failure> {
+    match app.documents_for(&signed.info).await {
+        Ok(snapshot) => Ok((snapshot, false)),
+        Err(EstateError::WebSilent(why) | EstateError::WebAnswer(why)) => {
+            tracing::warn!(%why, "the documents cannot be listed");
+            let last = app.last_documents_of(&signed.info.person);
+            Ok((last, true))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a document of an estate opens, where that is not as every other document does.
+fn own_clients<'a>(document: &'a Document, clients: &[ClientKind]) -> Option<&'a [ClientKind]> {
+    let own: &[ClientKind] = &document.clients;
+    let in_desktop = clients == IN_DESKTOP;
+    (document.server.is_some() && !in_desktop && own != clients).then_some(own)
 }
 
 /// The workstations that count in R13 now.
@@ -208,7 +235,8 @@ pub(super) async fn set_favourite(
     form: CheckedForm<FavouriteForm>,
 ) -> Result<Response, Failure> {
     let person = &form.visitor.signed.info.person;
-    if app.requested(person, &id).name.is_none() {
+    let snapshot = app.documents_for(&form.visitor.signed.info).await?;
+    if requested(&snapshot, person, &id).name.is_none() {
         return Err(Problem::NotFound.into());
     }
     app.ledger()

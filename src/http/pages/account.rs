@@ -170,6 +170,7 @@ async fn release(
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    signed.keeps_to_gateway()?;
     let owner = Some(signed.info.person.id.clone());
     let ended = app
         .ledger()
@@ -191,6 +192,7 @@ async fn rename(
     form: CheckedForm<RenameForm>,
 ) -> Result<Response, Failure> {
     let signed = &form.visitor.signed;
+    signed.keeps_to_gateway()?;
     let Some(name) = workstation_name(&form.fields.name) else {
         let notices = &form.visitor.asked.language().text().notice;
         let failure = Some(notices.workstation_name_invalid);

@@ -7,15 +7,16 @@ use serde::Deserialize;
 
 use super::frame;
 use crate::app::App;
-use crate::app::open::DocumentOpened;
+use crate::app::open::{DocumentOpened, Wanted};
 use crate::domain::client::ClientKind;
 use crate::domain::open::{Access, Finding, LeaseOutcome as Outcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Millis;
-use crate::http::extract::{CheckedForm, Visitor};
+use crate::http::extract::{CheckedForm, From, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
 use crate::http::told::{self, Reader};
+use crate::qlikview::open_link::OpenLink;
 use crate::store::Explanation;
 use crate::text::Language;
 
@@ -28,28 +29,38 @@ const LEADS_ON_AFTER_REFUSAL: Millis = Millis::seconds(20);
 pub(super) struct OpenForm {
     #[serde(default)]
     client: String,
+    /// The link of `QlikView` that asked for the open, where the page before was about one.
+    #[serde(default)]
+    link: String,
 }
 
 /// `POST /documents/{id}/open`.
 pub(super) async fn open(
     State(app): State<App>,
     Path(id): Path<String>,
+    From(from): From,
     form: CheckedForm<OpenForm>,
 ) -> Result<Response, Failure> {
     let client = ClientKind::from_word(&form.fields.client)
         .ok_or_else(|| Failure::body_invalid("client: one of desktop, plugin, ajax, download"))?;
-    open_for(&app, form.visitor, &id, client).await
+    let link = OpenLink::parse(&form.fields.link);
+    let wanted = Wanted {
+        document: &id,
+        client,
+        link: link.as_ref(),
+        address: from.address,
+    };
+    open_for(&app, form.visitor, wanted).await
 }
 
 /// Opens a document for a visitor, and tells what became of it.
 pub(in crate::http) async fn open_for(
     app: &App,
     visitor: Visitor,
-    id: &str,
-    client: ClientKind,
+    wanted: Wanted<'_>,
 ) -> Result<Response, Failure> {
     let Visitor { asked, signed } = visitor;
-    let opened = app.open_document(&signed.info, id, client).await?;
+    let opened = app.open_document(&signed.info, wanted).await?;
     let token = signed.csrf_token(app);
     // The page tells what was decided then; days are counted from there.
     let home = Frame {
@@ -59,7 +70,12 @@ pub(in crate::http) async fn open_for(
     };
     let rules = if opened.opened.answer.refusal().is_some() {
         let info = &signed.info;
-        let explained = app.explain(&info.person, &info.workstation, id, client)?;
+        let explained = app.explain(
+            &info.person,
+            &info.workstation,
+            &opened.document,
+            wanted.client,
+        )?;
         rule_lines(&explained, &home)
     } else {
         Vec::new()
@@ -108,6 +124,7 @@ fn hand_over(frame: Frame<'_>, opened: &DocumentOpened, rules: &[RuleLine]) -> R
         launch_url: &launch_url,
         leads_on_after,
         told_later: leases,
+        direct_link: opened.direct_link.as_deref(),
         rules,
     };
     let mut response = respond(StatusCode::OK, &page);

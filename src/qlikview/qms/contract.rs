@@ -5,7 +5,7 @@
 //! namespaces that all contracts share.
 
 use super::error::{Fault, QmsError};
-use super::xml::Element;
+use crate::qlikview::xml::Element;
 
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const QMS: &str = "http://ws.qliktech.com/QMS/";

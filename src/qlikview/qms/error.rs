@@ -1,10 +1,7 @@
 //! What can go wrong between the gateway and the management service, in plain sentences.
 
-use std::io;
-use std::time::Duration;
-
-use super::ntlm::NtlmError;
-use super::xml::{Element, XmlError};
+use crate::qlikview::link::LinkError;
+use crate::qlikview::xml::{Element, XmlError};
 
 /// How much of a text of the server is repeated, in characters.
 const REPEATED_MAX: usize = 300;
@@ -12,50 +9,9 @@ const REPEATED_MAX: usize = 300;
 /// Why the management service gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QmsError {
-    /// Its name does not resolve.
-    #[error("the name {host} of the management service does not resolve: {source}")]
-    Name {
-        /// The name.
-        host: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Nobody answers at the port.
-    #[error("the management service cannot be reached at {address}: {source}")]
-    Connect {
-        /// Host and port.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// TLS does not stand.
-    #[error("TLS with the management service does not stand: {0}; see qlikview.ca_file")]
-    Tls(io::Error),
-    /// No answer in time.
-    #[error("the management service did not answer within {} seconds", .0.as_secs())]
-    TimedOut(Duration),
-    /// The connection broke.
-    #[error("the connection to the management service broke: {0}")]
-    Broken(String),
-    /// It asks who asks, and no account is configured.
-    #[error(
-        "the management service asks for an account; set qlikview.management_user and its password"
-    )]
-    AccountMissing,
-    /// It asks in a way that the gateway does not speak.
-    #[error("the management service asks for sign-in by {0}; the gateway answers NTLM alone")]
-    OtherSignIn(String),
-    /// It refuses the account.
-    #[error(
-        "the management service refuses the account {user}: name, domain or password are wrong, or it may not log on there"
-    )]
-    AccountRefused {
-        /// The configured account.
-        user: String,
-    },
-    /// The exchange of NTLM messages failed.
-    #[error("signing in to the management service failed: {0}")]
-    Ntlm(#[from] NtlmError),
+    /// It could not be asked.
+    #[error("the management service {0}")]
+    Link(LinkError),
     /// Another status than SOAP has.
     #[error("the management service answered with status {0}")]
     Status(u16),
@@ -73,9 +29,6 @@ pub enum QmsError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Larger than anything that it should send.
-    #[error("the answer of the management service is larger than {0} bytes")]
-    TooLarge(usize),
     /// It knows no `QlikView` Server.
     #[error("the management service knows no QlikView Server")]
     NoServer,
@@ -98,20 +51,22 @@ impl QmsError {
     /// Whether the service could not be reached at all, in contrast to one that answers badly.
     #[must_use]
     pub const fn is_silence(&self) -> bool {
-        matches!(
-            self,
-            Self::Name { .. }
-                | Self::Connect { .. }
-                | Self::Tls(_)
-                | Self::TimedOut(_)
-                | Self::Broken(_)
-                | Self::Status(502..=504)
-        )
+        match self {
+            Self::Link(error) => error.is_silence(),
+            Self::Status(status) => matches!(status, 502..=504),
+            _ => false,
+        }
     }
 
     /// Whether the fault asks for a new service key.
     pub(super) fn asks_for_key(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.asks_for_key())
+    }
+}
+
+impl From<LinkError> for QmsError {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
     }
 }
 

@@ -3,10 +3,7 @@
 
 mod contract;
 mod error;
-mod link;
-mod ntlm;
 mod types;
-mod xml;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,19 +13,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 pub use contract::Contract;
 pub use error::{Fault, QmsError};
-pub use ntlm::NtlmError;
 pub use types::{
     Cal, CalConfiguration, DocumentNode, LeasedCal, ServerLicense, ServerSecurity, Service,
     UserCals, WebServerSettings,
 };
-pub use xml::XmlError;
 
 use crate::auth::trust::TrustError;
 use crate::config::QlikView;
 use crate::domain::time::Timestamp;
+use crate::qlikview::link::{Call, Link};
+use crate::qlikview::xml::Element;
 use contract::{Operation, Parameter, result};
-use link::{Call, Link};
-use xml::Element;
 
 /// How long a call may take, waiting for its turn included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -511,6 +506,7 @@ mod tests {
         Service {
             id: format!("id of {name}"),
             name: name.to_owned(),
+            host: None,
             kinds: vec![SERVER_KIND.to_owned()],
         }
     }

@@ -5,8 +5,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::error::QmsError;
-use super::xml::Element;
 use crate::domain::time::{Millis, Timestamp};
+use crate::qlikview::xml::Element;
 
 /// Where the types of CALs stand, whatever the contract. CONFIRMED
 pub(super) const CALS: &str = "http://schemas.datacontract.org/2004/07/PIX.QMSAPI.DataObjects.CALs";
@@ -20,6 +20,8 @@ pub struct Service {
     pub name: String,
     /// Its kinds, as QMS spells them.
     pub kinds: Vec<String>,
+    /// The machine that it runs on, where its address tells.
+    pub host: Option<String>,
 }
 
 /// A named CAL of somebody, assigned or taken away.
@@ -116,6 +118,14 @@ pub struct DocumentNode {
     pub relative_path: String,
 }
 
+/// The host of an address such as `qvp://server/`; what is no name of a machine is none.
+fn host_of(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    (!host.is_empty() && host.chars().all(fits)).then_some(host)
+}
+
 impl Service {
     pub(super) fn read(element: &Element) -> Option<Self> {
         let kinds = element.child_text("Type").unwrap_or_default();
@@ -123,6 +133,10 @@ impl Service {
             id: element.child_text("ID")?.to_owned(),
             name: element.child_text("Name").unwrap_or_default().to_owned(),
             kinds: kinds.split_whitespace().map(str::to_owned).collect(),
+            host: element
+                .child_text("Address")
+                .and_then(host_of)
+                .map(str::to_owned),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What the rules predict of an open. It writes its audit event and its launch ticket, and no CAL or
 //! lease.
 
+use super::onward::{Onward, note_onward};
 use super::watch::watched;
 use super::{
     EstateCal, EstateHead, Unpredicted, as_lease, as_named_cal, cal, head, leases_of, taken,
@@ -16,7 +17,7 @@ use crate::domain::open::{
 };
 use crate::domain::person::{AutomaticCal, Person, PersonId};
 use crate::domain::policy::Policy;
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::db::{Db, StoreError, values};
 use crate::store::opens::issue_ticket;
@@ -45,8 +46,8 @@ struct Picture {
 }
 
 impl Store {
-    /// Predicts an open, and writes its audit event and its launch ticket. `may_assign` is whether
-    /// the gateway itself assigns CALs there. None before the first picture.
+    /// Predicts an open, and writes its audit event and its launch ticket, which leads `onward`.
+    /// `may_assign` is whether the gateway itself assigns CALs there. None before the first picture.
     ///
     /// # Errors
     ///
@@ -54,10 +55,10 @@ impl Store {
     pub async fn predict_open(
         &self,
         command: OpenCommand,
+        onward: Onward,
         may_assign: bool,
     ) -> Result<Option<Predicted>, StoreError> {
-        let life = self.0.options.launch_life;
-        self.write(move |batch| predict(batch, &command, may_assign, life))
+        self.write(move |batch| predict(batch, &command, &onward, may_assign))
             .await
     }
 
@@ -137,8 +138,8 @@ impl Picture {
 fn predict(
     batch: &mut Batch<'_>,
     command: &OpenCommand,
+    onward: &Onward,
     may_assign: bool,
-    life: Millis,
 ) -> Result<Option<Predicted>, StoreError> {
     let policy = &batch.options.policy;
     let found = people::by_id(batch.db, &command.person)?;
@@ -163,7 +164,11 @@ fn predict(
         batch.record(event, &Actor::person(&user))?;
     }
     let launch = match decision.answer.access {
-        Access::Granted(_) => Some(issue_ticket(batch, command, life)?),
+        Access::Granted(_) => {
+            let ticket = issue_ticket(batch, command, batch.options.launch_life)?;
+            note_onward(batch, command, onward, &ticket)?;
+            Some(ticket)
+        }
         Access::Refused(_) => None,
     };
     let ended = |change: &Change| matches!(change, Change::LeaseEnded { .. });

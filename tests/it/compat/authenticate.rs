@@ -347,6 +347,34 @@ async fn neither_head_nor_a_prefetch_redeems() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_signs_nobody_in_by_a_picture_or_a_frame() {
+    let gateway = with(TRUSTED).await;
+    let held = ticket(&gateway, "alice", &[]).await;
+    let browser = gateway.client();
+    let path = format!("/QvAJAXZfc/Authenticate.aspx?type=html&webticket={held}");
+    let arrives =
+        async |headers: &[(&str, &str)]| browser.send(get_with(&browser, &path, headers)).await;
+    for destination in ["image", "iframe", "script", "empty"] {
+        let from = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-dest", destination),
+        ];
+        let answer = arrives(&from).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{destination}");
+    }
+    let foreign = arrives(&[("origin", "https://evil.example")]).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    assert_eq!(who(&browser).await, None);
+    // A portal sends people here as a page.
+    let from = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-dest", "document"),
+    ];
+    assert_eq!(arrives(&from).await.location(), "/");
+    assert_eq!(who(&browser).await.as_deref(), Some("alice"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_arrive_whole_however_they_were_encoded() {
     let gateway = with(TRUSTED).await;
     let open = "/QvAJAXZfc/AccessPoint.aspx?open=&id=QVS%40accesspoint%7CSales%2FOrders.qvw";

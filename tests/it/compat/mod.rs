@@ -8,6 +8,7 @@ mod authenticate;
 mod open_link;
 mod qms;
 mod web_ticket;
+mod zeep;
 
 use std::net::SocketAddr;
 

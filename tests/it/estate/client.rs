@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use accesspoint::domain::time::Timestamp;
+use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Assigned, Qms, QmsError};
 use tempfile::TempDir;
 
-use super::qms::{SERVER_ID, StandIn, Wrong, config};
+use super::config;
 use crate::pki::Authority;
+use crate::stand_in::StandIn;
+use crate::stand_in::management::{Lease, SERVER_ID, Wrong};
 
 fn client(stand_in: &StandIn, more: &str) -> Qms {
     Qms::new(&config(&stand_in.service(), more).qlikview).unwrap()
@@ -25,7 +28,12 @@ fn never() -> &'static str {
 async fn every_operation_is_asked_as_the_schema_wants_it() {
     let stand_in = StandIn::start().await;
     stand_in.known().assigned = vec![("CUSTOM\\ALICE".to_owned(), never(), never())];
-    stand_in.known().leases = vec![("CUSTOM\\ALICE", "PC-1", "2026-11-01T00:00:00", never())];
+    stand_in.known().leases = vec![Lease::new(
+        "CUSTOM\\ALICE",
+        "PC-1",
+        "2026-11-01T00:00:00",
+        never(),
+    )];
     let qms = client(&stand_in, "");
     assert!(qms.contract().await.unwrap().label().starts_with("IQMS7"));
     qms.ping().await.unwrap();
@@ -133,7 +141,7 @@ async fn silence_ends_in_time_and_the_next_call_works_again() {
     stand_in.does(Wrong::Slow);
     let begun = Instant::now();
     let error = qms.ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::TimedOut(_)) && error.is_silence());
+    assert!(matches!(error, QmsError::Link(LinkError::TimedOut(_))) && error.is_silence());
     assert!(begun.elapsed() < Duration::from_secs(30));
     stand_in.does(Wrong::Nothing);
     qms.ping().await.unwrap();
@@ -151,9 +159,15 @@ async fn a_dead_service_is_told_from_one_that_cannot_be_found() {
     let qms = |address: &str| Qms::new(&config(address, "").qlikview).unwrap();
     drop(address);
     let error = qms(&closed).ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::Connect { .. }), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::Connect { .. })),
+        "{error}"
+    );
     let error = qms("http://qms.invalid:4799/").ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::Name { .. }), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::Name { .. })),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +177,7 @@ async fn tls_is_trusted_by_the_file_alone() {
     let stand_in = StandIn::over_tls(authority.server(&["127.0.0.1"])).await;
     let error = client(&stand_in, "").ping().await.unwrap_err();
     assert!(
-        matches!(error, QmsError::Tls(_)) && error.is_silence(),
+        matches!(error, QmsError::Link(LinkError::Tls(_))) && error.is_silence(),
         "{error}"
     );
     let trusting = client(&stand_in, &format!("ca_file = {:?}\n", authority.file));

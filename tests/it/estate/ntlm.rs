@@ -3,11 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use accesspoint::qlikview::LinkError;
 use accesspoint::qlikview::qms::{Qms, QmsError};
+use accesspoint::qlikview::web::{TicketUser, WebServers};
 use tempfile::TempDir;
 
-use super::qms::{config, python};
+use super::{config, config_of};
 use crate::pki::Authority;
+use crate::stand_in::schemas::python;
 
 /// The acceptor; it stops when this is dropped.
 struct Acceptor {
@@ -82,17 +85,20 @@ async fn a_bad_password_and_a_missing_account_are_told_apart() {
     let acceptor = Acceptor::start("NTLM", None);
     let error = acceptor.client("sesame", "").ping().await.unwrap_err();
     assert!(
-        matches!(&error, QmsError::AccountRefused { user } if user == "DOMAIN\\svc"),
+        matches!(&error, QmsError::Link(LinkError::AccountRefused { user }) if user == "DOMAIN\\svc"),
         "{error}"
     );
     assert!(!error.to_string().contains("sesame"));
     let nobody = Qms::new(&config(&acceptor.address, "").qlikview).unwrap();
     let error = nobody.ping().await.unwrap_err();
-    assert!(matches!(error, QmsError::AccountMissing), "{error}");
+    assert!(
+        matches!(error, QmsError::Link(LinkError::AccountMissing)),
+        "{error}"
+    );
     let basic = Acceptor::start("Basic", None);
     let error = basic.client("right", "").ping().await.unwrap_err();
     assert!(
-        matches!(&error, QmsError::OtherSignIn(other) if other == "Basic"),
+        matches!(&error, QmsError::Link(LinkError::OtherSignIn(other)) if other == "Basic"),
         "{error}"
     );
 }
@@ -120,4 +126,32 @@ async fn the_exchange_is_bound_to_the_tls_connection() {
     let qms = acceptor.client("right", &format!("ca_file = {:?}\n", authority.file));
     qms.ping().await.unwrap();
     assert_eq!(Acceptor::counted(&qms).await[0], "user DOMAIN\\svc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_tickets_are_asked_for_by_the_same_account() {
+    let acceptor = Acceptor::start("Negotiate,NTLM", None);
+    let origin = acceptor.address.trim_end_matches("/QMS/Service");
+    let ask = async |password: &str| {
+        let settings = config_of(&format!(
+            "[qlikview]\nweb_server = '{origin}'\nmanagement_user = 'DOMAIN\\svc'\n\
+             management_password = '{password}'\n"
+        ));
+        let servers = WebServers::new(&settings.qlikview).unwrap();
+        let user = TicketUser {
+            name: "CUSTOM\\ann".to_owned(),
+            groups: Vec::new(),
+        };
+        servers.probe(&user).await.remove(0)
+    };
+    let probe = ask("right").await;
+    assert!(
+        probe.ticket.is_ok() && probe.was_asked_to_sign_in,
+        "{probe:?}"
+    );
+    let error = ask("sesame").await.ticket.unwrap_err().to_string();
+    assert!(
+        error.contains("DOMAIN\\svc") && !error.contains("sesame"),
+        "{error}"
+    );
 }

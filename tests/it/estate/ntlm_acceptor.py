@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A management service behind NTLM, accepted by pyspnego: ntlm_acceptor.py WORDS [PEM]
+"""A management service, and tickets of a web server, behind NTLM that pyspnego accepts:
+ntlm_acceptor.py WORDS [PEM]
 
 WORDS are the challenges, parted by commas; with PEM (certificate and key) it serves TLS, and the
 exchange must be bound to it. Prints its port. The one account is DOMAIN\\svc with the password
@@ -45,6 +46,8 @@ class Service(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         if not self.signed_in():
             return
+        if self.path == "/QvAJAXZfc/GetWebTicket.aspx":
+            return self.reply(200, f"<Global><_retval_>{counted['exchanges']:040x}</_retval_></Global>")
         operation = re.search(r"<(\w+) xmlns=\"" + re.escape(NS), body).group(1)
         if operation == "GetTimeLimitedServiceKey":
             counted["keys"] += 1

@@ -21,7 +21,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting,
+    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting, Side,
     Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
@@ -208,6 +208,7 @@ impl Ledger {
             most: 20,
             refused_beyond: false,
             enrol_for: None,
+            side: Side::default(),
         };
         assert!(self.store().begin_session(new).await.unwrap());
     }

@@ -2,7 +2,7 @@
 
 use accesspoint::domain::name::UserName;
 use accesspoint::domain::time::{Millis, Timestamp};
-use accesspoint::store::Store;
+use accesspoint::store::{Side, Store};
 
 use super::harness::{IDLE, Ledger, MS, SESSION_LIFE, admin, user};
 
@@ -246,6 +246,7 @@ async fn nobody_who_is_disabled_begins_a_session() {
         most: 20,
         refused_beyond: false,
         enrol_for: None,
+        side: Side::default(),
     };
     assert!(ledger.store().begin_session(new).await.is_err());
     assert!(ledger.store().session("late").unwrap().is_none());

@@ -1007,7 +1007,12 @@ async fn o_73_an_address_of_mail_that_proves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o_75_what_is_empty_in_a_rule_and_in_a_claim_does_not_meet() {
-    for test in ["equals = ''", "matches = '.*'", "matches = ''", "exists = true"] {
+    for test in [
+        "equals = ''",
+        "matches = '.*'",
+        "matches = ''",
+        "exists = true",
+    ] {
         let rule = format!("[[oidc.corp.rule]]\nwhen = {{ claim = 'department', {test} }}\n");
         let site = ruled(|settings| settings.replace(ALL, &rule)).await;
         for empty in [Value::Null, json!(""), json!([]), json!([""]), json!({})] {

@@ -1,38 +1,30 @@
-//! A management service in the test tree: strict about what it is asked, and able to misbehave.
+//! The management service: strict about what it is asked, and able to misbehave.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use accesspoint::config::Config;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
+use super::web::Web;
 use super::xml::Node;
+use super::{NEVER, Shared, escaped};
 
-pub(super) const SERVER_ID: &str = "11111111-2222-3333-4444-555555555555";
+/// Bytes of a call; the CALs of 10,000 people are a part of it.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(crate) const SERVER_ID: &str = "11111111-2222-3333-4444-555555555555";
 const OTHER_ID: &str = "66666666-2222-3333-4444-555555555555";
 const WEB_SERVER_ID: &str = "99999999-2222-3333-4444-555555555555";
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const QMS: &str = "http://ws.qliktech.com/QMS/";
 const DATA: &str = "http://schemas.datacontract.org/2004/07/PIX.QMSAPI.DataObjects";
 const CALS: &str = "http://schemas.datacontract.org/2004/07/PIX.QMSAPI.DataObjects.CALs";
-const NEVER: &str = "0001-01-01T00:00:00";
 
 /// The parameters of each operation, in the order of the schema.
 const PARAMETERS: [(&str, &[&str]); 11] = [
@@ -97,7 +89,7 @@ const MEMBERS: [(&str, &[&str]); 4] = [
 
 /// What the service does wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     #[default]
     Nothing,
     /// Answers this operation with this fault.
@@ -113,36 +105,56 @@ pub(super) enum Wrong {
 }
 
 /// A named CAL: user, last use, end of its quarantine.
-pub(super) type Cal = (String, &'static str, &'static str);
-/// A lease: user, machine, lease, last use.
-pub(super) type Lease = (&'static str, &'static str, &'static str, &'static str);
+pub(crate) type Cal = (String, &'static str, &'static str);
+
+/// A lease; instants as `QlikView` writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) user: String,
+    pub(crate) machine: String,
+    pub(crate) leased_at: String,
+    pub(crate) last_used: String,
+}
+
+impl Lease {
+    pub(crate) fn new(user: &str, machine: &str, leased_at: &str, last_used: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            machine: machine.to_owned(),
+            leased_at: leased_at.to_owned(),
+            last_used: last_used.to_owned(),
+        }
+    }
+}
 
 /// What the server knows and what it was asked.
-pub(super) struct Known {
-    pub(super) wrong: Wrong,
+pub(crate) struct Known {
+    pub(crate) wrong: Wrong,
     /// The parts of the namespaces of the contracts on offer, and the names of the contracts.
-    pub(super) contracts: Vec<(&'static str, &'static str)>,
-    pub(super) key: u32,
-    pub(super) servers: Vec<&'static str>,
-    pub(super) in_license: u32,
-    pub(super) session_cals: u32,
-    pub(super) dynamic: bool,
-    pub(super) lease: Option<bool>,
-    pub(super) identification: &'static str,
-    pub(super) assigned: Vec<Cal>,
-    pub(super) removed: Vec<Cal>,
-    pub(super) leases: Vec<Lease>,
-    pub(super) lef: Option<&'static str>,
-    pub(super) signed_key: bool,
-    pub(super) anonymous: Option<&'static str>,
-    pub(super) dms: Option<bool>,
+    pub(crate) contracts: Vec<(&'static str, &'static str)>,
+    pub(crate) key: u32,
+    pub(crate) servers: Vec<&'static str>,
+    pub(crate) in_license: u32,
+    pub(crate) session_cals: u32,
+    pub(crate) dynamic: bool,
+    pub(crate) lease: Option<bool>,
+    pub(crate) identification: &'static str,
+    pub(crate) assigned: Vec<Cal>,
+    pub(crate) removed: Vec<Cal>,
+    pub(crate) leases: Vec<Lease>,
+    pub(crate) lef: Option<&'static str>,
+    pub(crate) signed_key: bool,
+    pub(crate) anonymous: Option<&'static str>,
+    pub(crate) dms: Option<bool>,
     /// Each operation that was asked, with the contract.
-    pub(super) asked: Vec<(String, String)>,
+    pub(crate) asked: Vec<(String, String)>,
     /// Envelopes that went back and forth.
-    pub(super) envelopes: Vec<String>,
+    pub(crate) envelopes: Vec<String>,
     /// What was not as the schema wants it.
-    pub(super) complaints: Vec<String>,
-    pub(super) saved: u32,
+    pub(crate) complaints: Vec<String>,
+    pub(crate) saved: u32,
+    /// What the web servers know.
+    pub(crate) web: Web,
     intruders: u32,
 }
 
@@ -174,173 +186,25 @@ impl Default for Known {
             envelopes: Vec::new(),
             complaints: Vec::new(),
             saved: 0,
+            web: Web::default(),
             intruders: 0,
         }
     }
 }
 
-/// A running service; it stops when this is dropped.
-pub(super) struct StandIn {
-    pub(super) address: SocketAddr,
-    scheme: &'static str,
-    known: Arc<Mutex<Known>>,
-    listening: tokio::task::JoinHandle<()>,
+/// Its routes.
+pub(super) fn routes(known: Shared) -> Router {
+    let service = post(answer).get(describe);
+    let limit = DefaultBodyLimit::max(BODY_BYTES_MAX);
+    Router::new()
+        .route("/QMS/Service", service.layer(limit))
+        .with_state(known)
 }
 
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.listening.abort();
-    }
-}
-
-impl StandIn {
-    pub(super) async fn start() -> Self {
-        Self::listen(None).await
-    }
-
-    /// Over TLS.
-    pub(super) async fn over_tls(tls: Arc<ServerConfig>) -> Self {
-        Self::listen(Some(TlsAcceptor::from(tls))).await
-    }
-
-    async fn listen(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let known = Arc::new(Mutex::new(Known::default()));
-        let routes = Router::new()
-            .route("/QMS/Service", post(answer).get(describe))
-            .with_state(Arc::clone(&known));
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let listening = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let service = TowerToHyperService::new(routes.clone());
-                let tls = tls.clone();
-                tokio::spawn(async move {
-                    let builder = Builder::new(TokioExecutor::new());
-                    // A client that goes away in the middle is not the server's affair.
-                    let _ = match tls {
-                        None => {
-                            builder
-                                .serve_connection(TokioIo::new(stream), service)
-                                .await
-                        }
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => {
-                                builder
-                                    .serve_connection(TokioIo::new(stream), service)
-                                    .await
-                            }
-                            Err(_) => Ok(()),
-                        },
-                    };
-                });
-            }
-        });
-        Self {
-            address,
-            scheme,
-            known,
-            listening,
-        }
-    }
-
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap()
-    }
-
-    pub(super) fn does(&self, wrong: Wrong) {
-        self.known().wrong = wrong;
-    }
-
-    pub(super) fn service(&self) -> String {
-        format!("{}://{}/QMS/Service", self.scheme, self.address)
-    }
-
-    /// A configuration in front of this service, with more lines under `[qlikview]`.
-    pub(super) fn settings(&self, more: &str) -> String {
-        settings(&self.service(), more)
-    }
-
-    /// How often an operation was asked.
-    pub(super) fn times(&self, operation: &str) -> usize {
-        let known = self.known();
-        known
-            .asked
-            .iter()
-            .filter(|(name, _)| name == operation)
-            .count()
-    }
-
-    /// Nothing that was asked was other than the schema wants it.
-    pub(super) fn was_asked_well(&self) {
-        assert_eq!(self.known().complaints, [""; 0]);
-    }
-
-    /// Holds everything that went back and forth against the vendor's schemas, where they are here.
-    pub(super) fn validate(&self) {
-        let Some(folder) = schemas() else {
-            return;
-        };
-        let files = TempDir::new().unwrap();
-        let mut command = Command::new(python());
-        command.arg(folder.join("validate.py"));
-        for (number, envelope) in self.known().envelopes.iter().enumerate() {
-            let file = files.path().join(format!("{number}.xml"));
-            std::fs::write(&file, envelope).unwrap();
-            command.arg(file);
-        }
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let failed = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}\n{failed}");
-        assert!(said.matches("valid").count() > 10, "{said}");
-    }
-}
-
-/// A configuration in front of a management service.
-pub(super) fn settings(service: &str, more: &str) -> String {
-    format!(
-        "[license]\nserver = 'qlikview'\n[qlikview]\nweb_server = 'https://127.0.0.1:9'\n\
-         management_service = '{service}'\n{more}"
-    )
-}
-
-/// The same, read.
-pub(super) fn config(service: &str, more: &str) -> Config {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("accesspoint.toml");
-    std::fs::write(&file, settings(service, more)).unwrap();
-    Config::load(Some(&file), std::iter::empty()).unwrap()
-}
-
-/// The folder of the vendor's schemas, if it is on this machine.
-fn schemas() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/qms-wsdl");
-    let named = std::env::var_os("ACCESSPOINT_QMS_WSDL").map(PathBuf::from);
-    named
-        .or(Some(beside))
-        .filter(|folder| folder.join("validate.py").exists())
-}
-
-/// Python with what the tests need, which `tests/run` installs.
-pub(super) fn python() -> PathBuf {
-    let named = std::env::var_os("ACCESSPOINT_TEST_PYTHON").map(PathBuf::from);
-    let python = named.unwrap_or_else(|| {
-        let tools = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-tools");
-        tools.join("python-1/bin/python")
-    });
-    assert!(
-        python.exists(),
-        "{} is missing; tests/run installs it",
-        python.display()
-    );
-    python
-}
-
-type Shared = State<Arc<Mutex<Known>>>;
-
-async fn describe(State(known): Shared, Query(query): Query<BTreeMap<String, String>>) -> Response {
+async fn describe(
+    State(known): State<Shared>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
     let known = known.lock().unwrap();
     if let Wrong::Status(status) = known.wrong {
         return StatusCode::from_u16(status).unwrap().into_response();
@@ -360,7 +224,7 @@ async fn describe(State(known): Shared, Query(query): Query<BTreeMap<String, Str
     ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
 }
 
-async fn answer(State(known): Shared, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(known): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let wrong = known.lock().unwrap().wrong.clone();
     match wrong {
         Wrong::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
@@ -379,7 +243,13 @@ async fn answer(State(known): Shared, headers: HeaderMap, body: Bytes) -> Respon
 
 impl Known {
     fn answer(&mut self, headers: &HeaderMap, text: &str) -> (StatusCode, String) {
-        let envelope = Node::parse(text);
+        let envelope = match Node::read(text) {
+            Ok(envelope) => envelope,
+            Err(why) => {
+                self.complaints.push(format!("{why}: {text}"));
+                return fault("The envelope cannot be read");
+            }
+        };
         self.expect(&envelope.namespace, SOAP);
         let message = envelope.child("Body").children[0].clone();
         let contract = self
@@ -586,7 +456,7 @@ impl Known {
         let leases: String = self
             .leases
             .iter()
-            .filter(|l| same(l.0))
+            .filter(|lease| same(&lease.user))
             .map(leased)
             .collect();
         let named = self.assigned.iter().find(|cal| same(&cal.0));
@@ -621,15 +491,21 @@ impl Known {
 }
 
 fn cal((user, last_used, until): &Cal) -> String {
+    let user = escaped(user);
     format!(
         "<c:AssignedNamedCAL><c:LastUsed>{last_used}</c:LastUsed><c:MachineID/>\
-         <c:QuarantinedUntil>{until}</c:QuarantinedUntil><c:UserName>{}</c:UserName>\
-         </c:AssignedNamedCAL>",
-        user.replace('&', "&amp;")
+         <c:QuarantinedUntil>{until}</c:QuarantinedUntil><c:UserName>{user}</c:UserName>\
+         </c:AssignedNamedCAL>"
     )
 }
 
-fn leased((user, machine, leased_at, last_used): &Lease) -> String {
+fn leased(lease: &Lease) -> String {
+    let (user, machine) = (escaped(&lease.user), escaped(&lease.machine));
+    let Lease {
+        leased_at,
+        last_used,
+        ..
+    } = lease;
     format!(
         "<c:LeasedNamedCAL><c:LastUsed>{last_used}</c:LastUsed><c:MachineID>{machine}</c:MachineID>\
          <c:QuarantinedUntil>{NEVER}</c:QuarantinedUntil><c:UserName>{user}</c:UserName>\

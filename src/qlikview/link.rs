@@ -1,5 +1,5 @@
-//! The way to the management service: one HTTP/1.1 connection, signed in with NTLM where the server
-//! asks for it.
+//! The way to a service of Windows that may ask who asks: one HTTP/1.1 connection, signed in with NTLM
+//! where the server wants that.
 //!
 //! NTLM signs a connection in, not a request. So the connection is opened and kept by hand, it
 //! carries the requests of this client alone, one after the other, and a new one is known to be new.
@@ -7,7 +7,7 @@
 //! because an answer may still be under way on it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -28,8 +28,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::error::QmsError;
-use super::ntlm::Exchange;
+use super::ntlm::{Exchange, NtlmError};
 use crate::auth::trust::{TrustError, client_config};
 use crate::config::ManagementAccount;
 
@@ -38,7 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read: a list of 100,000 CALs is about half of it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The way to one management service. Calls on it take turns.
+/// The way to one address. Calls on it take turns.
 pub(super) struct Link {
     host: String,
     port: u16,
@@ -55,6 +54,8 @@ pub(super) struct Link {
 /// A connection that stands.
 struct Open {
     sender: SendRequest<Full<Bytes>>,
+    /// Our end of it.
+    local_ip: Option<IpAddr>,
     /// What ties NTLM to the TLS connection, where there is one.
     bindings: Option<Vec<u8>>,
 }
@@ -81,8 +82,81 @@ pub(super) struct Call {
 /// An answer, read whole.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// The address that the server saw us come from, unless somebody translates addresses between.
+    pub(super) local_ip: Option<IpAddr>,
     headers: HeaderMap,
     pub(super) body: Vec<u8>,
+}
+
+/// Why a service gave no answer. Each sentence goes on after the name of the service.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Its name does not resolve.
+    #[error("has the name {host}, which does not resolve: {why}")]
+    Name {
+        /// The name.
+        host: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// Nobody answers at the port.
+    #[error("cannot be reached at {address}: {why}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// TLS does not stand.
+    #[error("cannot be trusted, TLS does not stand: {0}; see qlikview.ca_file")]
+    Tls(io::Error),
+    /// No answer in time.
+    #[error("did not answer within {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// The connection broke.
+    #[error("broke the connection: {0}")]
+    Broken(String),
+    /// It asks who asks, and no account is configured.
+    #[error("asks for an account; set qlikview.management_user and its password")]
+    AccountMissing,
+    /// It asks in a way that the gateway does not speak.
+    #[error("asks for sign-in by {0}; the gateway answers NTLM alone")]
+    OtherSignIn(String),
+    /// It refuses the account.
+    #[error(
+        "refuses the account {user}: name, domain or password are wrong, or it may not log on there"
+    )]
+    AccountRefused {
+        /// The configured account.
+        user: String,
+    },
+    /// The exchange of NTLM messages failed.
+    #[error("does not let the gateway sign in: {0}")]
+    Ntlm(NtlmError),
+    /// Larger than anything that it should send.
+    #[error("answers with more than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl LinkError {
+    /// Whether the service could not be reached at all, in contrast to one that answers badly.
+    #[must_use]
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Name { .. }
+                | Self::Connect { .. }
+                | Self::Tls(_)
+                | Self::TimedOut(_)
+                | Self::Broken(_)
+        )
+    }
+}
+
+impl From<NtlmError> for LinkError {
+    fn from(error: NtlmError) -> Self {
+        Self::Ntlm(error)
+    }
 }
 
 /// How sending on a connection failed.
@@ -92,7 +166,7 @@ enum Failed {
     /// Nobody knows whether it arrived.
     Lost(String),
     /// All else.
-    Other(QmsError),
+    Other(LinkError),
 }
 
 impl Link {
@@ -133,15 +207,15 @@ impl Link {
     }
 
     /// Sends a request and reads its answer, signing in where the server asks for it.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answer, QmsError> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, LinkError> {
         tokio::time::timeout(self.timeout, self.call_in_turn(call))
             .await
-            .unwrap_or(Err(QmsError::TimedOut(self.timeout)))
+            .unwrap_or(Err(LinkError::TimedOut(self.timeout)))
     }
 
     /// A connection that was kept may have been closed by the server meanwhile; a new one is tried
     /// once.
-    async fn call_in_turn(&self, call: &Call) -> Result<Answer, QmsError> {
+    async fn call_in_turn(&self, call: &Call) -> Result<Answer, LinkError> {
         let mut slot = self.open.lock().await;
         if let Some(kept) = slot.take().filter(|open| !open.sender.is_closed()) {
             match self.call_on(kept, call).await {
@@ -165,7 +239,7 @@ impl Link {
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok((answer, open));
         }
-        let account = self.account.as_ref().ok_or(QmsError::AccountMissing)?;
+        let account = self.account.as_ref().ok_or(LinkError::AccountMissing)?;
         let scheme = Scheme::offered(&answer.headers)?;
         *lock(&self.scheme) = Some(scheme);
         if open.sender.is_closed() {
@@ -183,18 +257,18 @@ impl Link {
         account: &ManagementAccount,
         call: &Call,
     ) -> Result<Answer, Failed> {
-        let refused = || QmsError::AccountRefused {
+        let refused = || LinkError::AccountRefused {
             user: account.user.clone(),
         };
         let bindings = open.bindings.as_deref();
-        let mut exchange = Exchange::new(account, &self.host, bindings).map_err(QmsError::from)?;
-        let first = exchange.next(None).map_err(QmsError::from)?;
+        let mut exchange = Exchange::new(account, &self.host, bindings).map_err(LinkError::from)?;
+        let first = exchange.next(None).map_err(LinkError::from)?;
         let empty = call.without_body();
         let asked = open
             .send(self.request(&empty, Some(scheme.header(&first)?))?)
             .await?;
         let challenge = scheme.token(&asked.headers).ok_or_else(refused)?;
-        let last = exchange.next(Some(challenge)).map_err(QmsError::from)?;
+        let last = exchange.next(Some(challenge)).map_err(LinkError::from)?;
         let answer = open
             .send(self.request(call, Some(scheme.header(&last)?))?)
             .await?;
@@ -204,39 +278,42 @@ impl Link {
         Ok(answer)
     }
 
-    async fn connect(&self) -> Result<Open, QmsError> {
+    async fn connect(&self) -> Result<Open, LinkError> {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect_now());
         connecting
             .await
-            .unwrap_or(Err(QmsError::TimedOut(CONNECT_TIMEOUT)))
+            .unwrap_or(Err(LinkError::TimedOut(CONNECT_TIMEOUT)))
     }
 
-    async fn connect_now(&self) -> Result<Open, QmsError> {
+    async fn connect_now(&self) -> Result<Open, LinkError> {
         let stream = self.connect_tcp().await?;
+        let local_ip = stream.local_addr().ok().map(|address| address.ip());
         let Some(tls) = &self.tls else {
             return Ok(Open {
                 sender: handshake(stream).await?,
+                local_ip,
                 bindings: None,
             });
         };
         let name = ServerName::try_from(self.host.clone())
-            .map_err(|error| QmsError::Tls(io::Error::other(error)))?;
-        let stream = tls.connect(name, stream).await.map_err(QmsError::Tls)?;
+            .map_err(|error| LinkError::Tls(io::Error::other(error)))?;
+        let stream = tls.connect(name, stream).await.map_err(LinkError::Tls)?;
         let shown = stream.get_ref().1.peer_certificates();
         let certificate = shown.and_then(<[_]>::first).map(|der| der.to_vec());
         let bindings = certificate.as_deref().and_then(channel_bindings);
         *lock(&self.certificate) = certificate;
         Ok(Open {
             sender: handshake(stream).await?,
+            local_ip,
             bindings,
         })
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, QmsError> {
+    async fn connect_tcp(&self) -> Result<TcpStream, LinkError> {
         let resolved = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let unresolved = |source| QmsError::Name {
+        let unresolved = |why| LinkError::Name {
             host: self.host.clone(),
-            source,
+            why,
         };
         let addresses: Vec<SocketAddr> = resolved.map_err(unresolved)?.collect();
         let mut last = io::Error::other("the name has no address");
@@ -249,9 +326,9 @@ impl Link {
                 Err(error) => last = error,
             }
         }
-        Err(QmsError::Connect {
+        Err(LinkError::Connect {
             address: self.authority(),
-            source: last,
+            why: last,
         })
     }
 
@@ -259,8 +336,8 @@ impl Link {
         &self,
         call: &Call,
         authorization: Option<HeaderValue>,
-    ) -> Result<Request<Full<Bytes>>, QmsError> {
-        let unusable = |error: http::Error| QmsError::Broken(error.to_string());
+    ) -> Result<Request<Full<Bytes>>, LinkError> {
+        let unusable = |error: http::Error| LinkError::Broken(error.to_string());
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(format!("{}{}", self.path, call.query))
@@ -305,13 +382,13 @@ impl Open {
             Some(_) => Failed::Unsent,
             None => Failed::Lost(failed.into_error().to_string()),
         })?;
-        read(response).await
+        read(response, self.local_ip).await
     }
 }
 
 impl Scheme {
     /// What the server offers; NTLM by its own name before the other.
-    fn offered(headers: &HeaderMap) -> Result<Self, QmsError> {
+    fn offered(headers: &HeaderMap) -> Result<Self, LinkError> {
         let offered: Vec<&str> = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
@@ -328,7 +405,7 @@ impl Scheme {
             .ok_or_else(|| {
                 let named = offered.join(", ");
                 let nothing = "no method that it names".to_owned();
-                QmsError::OtherSignIn(if named.is_empty() { nothing } else { named })
+                LinkError::OtherSignIn(if named.is_empty() { nothing } else { named })
             })
     }
 
@@ -339,10 +416,10 @@ impl Scheme {
         }
     }
 
-    fn header(self, message: &[u8]) -> Result<HeaderValue, QmsError> {
+    fn header(self, message: &[u8]) -> Result<HeaderValue, LinkError> {
         let text = format!("{} {}", self.name(), STANDARD.encode(message));
         let mut value =
-            HeaderValue::try_from(text).map_err(|error| QmsError::Broken(error.to_string()))?;
+            HeaderValue::try_from(text).map_err(|error| LinkError::Broken(error.to_string()))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -358,13 +435,13 @@ impl Scheme {
     }
 }
 
-impl From<QmsError> for Failed {
-    fn from(error: QmsError) -> Self {
+impl From<LinkError> for Failed {
+    fn from(error: LinkError) -> Self {
         Self::Other(error)
     }
 }
 
-impl From<Failed> for QmsError {
+impl From<Failed> for LinkError {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Unsent => Self::Broken("it was closed before the request was sent".to_owned()),
@@ -375,33 +452,34 @@ impl From<Failed> for QmsError {
 }
 
 /// Speaks HTTP/1.1 on a stream. The task ends with the connection, and that with its sender.
-async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, QmsError>
+async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, LinkError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| QmsError::Broken(error.to_string()))?;
+        .map_err(|error| LinkError::Broken(error.to_string()))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection to the management service ended");
+            tracing::debug!(%error, "a connection to a service of QlikView ended");
         }
     });
     Ok(sender)
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, Failed> {
+async fn read(response: Response<Incoming>, local_ip: Option<IpAddr>) -> Result<Answer, Failed> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Failed::Other(QmsError::TooLarge(ANSWER_BYTES_MAX))
+            Failed::Other(LinkError::TooLarge(ANSWER_BYTES_MAX))
         } else {
             Failed::Lost(error.to_string())
         }
     })?;
     Ok(Answer {
         status: head.status,
+        local_ip,
         headers: head.headers,
         body: body.to_bytes().to_vec(),
     })
