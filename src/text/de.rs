@@ -213,9 +213,9 @@ const ACCOUNT: AccountText = AccountText {
 const SECOND_FACTOR: SecondFactorText = SecondFactorText {
     title: "Zweite Faktoren",
     summary: |count| match count {
-        0 => "Keiner. Das Passwort allein genügt zum Anmelden.".to_owned(),
-        1 => "Einer. Sie werden nach dem Passwort nach ihm gefragt.".to_owned(),
-        count => format!("{count}. Sie werden nach dem Passwort nach einem von ihnen gefragt."),
+        0 => "Noch keiner.".to_owned(),
+        1 => "Einer. Sie werden beim Anmelden nach ihm gefragt.".to_owned(),
+        count => format!("{count}. Sie werden beim Anmelden nach einem von ihnen gefragt."),
     },
     manage: "Zweite Faktoren verwalten",
     intro: "Nach dem Passwort wird nach einem zweiten Faktor gefragt, damit niemand hereinkommt, der nur das Passwort erfahren hat.",
@@ -1036,7 +1036,7 @@ fn provider_problem(problem: &Problem) -> Words {
             "Bitten Sie um eine der Gruppen, die Ihre Administration festgelegt hat.".into(),
         ),
         Problem::AttemptInvalid { source } => (
-            "Nicht angemeldet",
+            "Diese Anmeldung ist vorbei",
             format!(
                 "Was von {source} zurückkam, gehört zu keiner Anmeldung, die hier wartet: Sie wurde \
                  schon benutzt, anderswo begonnen oder vor zu langer Zeit."

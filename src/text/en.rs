@@ -206,9 +206,9 @@ const ACCOUNT: AccountText = AccountText {
 const SECOND_FACTOR: SecondFactorText = SecondFactorText {
     title: "Second factors",
     summary: |count| match count {
-        0 => "None. Your password alone lets you in.".to_owned(),
-        1 => "One. You are asked for it after your password.".to_owned(),
-        count => format!("{count}. You are asked for one of them after your password."),
+        0 => "None yet.".to_owned(),
+        1 => "One. You are asked for it when you sign in.".to_owned(),
+        count => format!("{count}. You are asked for one of them when you sign in."),
     },
     manage: "Manage second factors",
     intro: "A second factor is asked for after your password, so that nobody gets in who has only learnt the password.",
@@ -993,7 +993,7 @@ fn provider_problem(problem: &Problem) -> Words {
             "Ask for one of the groups that your administrator has set.".into(),
         ),
         Problem::AttemptInvalid { source } => (
-            "Not signed in",
+            "This sign-in is over",
             format!(
                 "What came back from {source} belongs to no sign-in that is waiting here: it was \
                  used already, or was begun elsewhere or too long ago."

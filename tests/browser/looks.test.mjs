@@ -2,13 +2,10 @@
 // violations, and never wider than its window.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { violations } from './axe.mjs';
 import { follow, journey, picture, signIn } from './journey.mjs';
 import { setUpApp } from './totp.mjs';
 
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const LOCALES = { english: 'en-GB', german: 'de-DE' };
 
 /** Sizes at which people look. The last ones are 1280 px at 200 % and at 400 % zoom. */
@@ -69,7 +66,6 @@ for (const [language, locale] of Object.entries(LOCALES)) {
     const { page } = await visit({ locale });
     for (const [name, go] of Object.entries(pages(site, page))) {
       await go();
-      await page.evaluate(AXE);
       for (const [size, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
         await page.setViewportSize(viewport);
         for (const colorScheme of ['light', 'dark']) {
@@ -80,6 +76,7 @@ for (const [language, locale] of Object.entries(LOCALES)) {
         }
         assert.deepEqual(await tooWide(page), [], `${size} ${name}`);
       }
+      await page.emulateMedia({ colorScheme: 'light' });
       for (const viewport of ZOOMED) {
         await page.setViewportSize(viewport);
         assert.deepEqual(await tooWide(page), [], `${name} at ${viewport.width} px`);
@@ -104,16 +101,6 @@ journey('documents stand beside the licence and the categories where there is ro
     assert.ok(documents.y < side.y + side.height, `${path}: they stand below`);
   }
 });
-
-/** What axe finds; target sizes and a contrast of 7 to 1 are asked for beyond its usual rules. */
-async function violations(page) {
-  const found = await page.evaluate(async (tags) => {
-    const rules = { 'target-size': { enabled: true }, 'color-contrast-enhanced': { enabled: true } };
-    const run = await window.axe.run(document, { runOnly: tags, rules, preload: false });
-    return run.violations;
-  }, TAGS);
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-}
 
 /** What makes a page wider than its window. */
 async function tooWide(page) {

@@ -2,18 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { follow, journey, openButton, path, picture, words } from './journey.mjs';
+import { violations } from './axe.mjs';
+import {
+  fillSignIn, follow, journey, openButton, path, picture, words,
+} from './journey.mjs';
 import { clientKey, startMock, startProvider } from './provider.mjs';
-import { startServed } from './site.mjs';
+import { freePort, startServed } from './site.mjs';
 
 const OPEN = '/QvAJAXZfc/AccessPoint.aspx?open=&id=Sales%2FOrders.qvw&client=Plugin';
 const WANTED = `/oidc/corp/login?return_to=${encodeURIComponent(OPEN)}`;
 
-/** A site with these providers, each with a key of its own for the gateway. */
-async function siteWith(...names) {
+/** Providers of these names, each with a key of its own for the gateway. */
+async function startProviders(...names) {
   const providers = [];
   for (const name of names) providers.push({ name, at: await startProvider(), key: clientKey() });
-  const settings = providers.map(({ name, at, key }) => `
+  return providers;
+}
+
+/** The settings of a provider. */
+const settingsOf = ({ name, at, key }) => `
 [[sign_in.source]]
 kind = "oidc"
 name = "${name}"
@@ -30,9 +37,50 @@ groups = "groups"
 [[oidc.${name}.rule]]
 when = { claim = "groups", has = "staff" }
 named_cal = "assign"
-`);
-  const site = await startServed(settings.join(''));
-  for (const { name, at, key } of providers) at.serve(site, name, key.jwk);
+`;
+
+/** A site with these providers. */
+async function siteWith(...names) {
+  const providers = await startProviders(...names);
+  return serving(await startServed(providers.map(settingsOf).join('')), providers);
+}
+
+/** A site that browsers call by a name, whose provider signs people out at another host of its own. */
+async function signingOutElsewhere() {
+  const providers = await startProviders('corp');
+  const site = await startServed(providers.map(settingsOf).join(''), 'localhost');
+  const elsewhere = providers[0].at.issuer.replace('127.0.0.1', 'localhost');
+  const serves = serving(site, providers, 'localhost');
+  serves.providers.push(elsewhere);
+  return serves;
+}
+
+/** A site with every way in: two providers, a directory that is silent, and accounts of its own. */
+async function everyWayIn() {
+  const providers = await startProviders('corp', 'partner');
+  const [first, second] = providers.map(settingsOf);
+  const site = await startServed(`${first}
+[[sign_in.source]]
+kind = "ldap"
+name = "hq"
+[ldap.hq]
+label = "Head office"
+servers = ["ldaps://127.0.0.1:${await freePort()}"]
+user_base = "dc=example"
+user_filter = "(uid={username})"
+user_name = "{uid}"
+[[ldap.hq.rule]]
+[[sign_in.source]]
+kind = "local"
+name = "local"
+${second}`);
+  assert.equal(await site.addUser('lea', 'paper kite 22'), 0);
+  return serving(site, providers);
+}
+
+/** The site, with its providers, which stop with it. */
+function serving(site, providers, signsOutAt) {
+  for (const { name, at, key } of providers) at.serve(site, name, key.jwk, signsOutAt);
   site.providers = providers.map(({ at }) => at.issuer);
   const { stop } = site;
   site.stop = async () => {
@@ -91,6 +139,50 @@ journey('two providers in one browser', async ({ site, visit }) => {
   const mine = await page.request.get(`${site.url}/api/v1/session`);
   assert.deepEqual([(await mine.json()).user, (await answer.json()).user], ['partner-ann', 'ann']);
 }, () => siteWith('corp', 'partner'));
+
+journey('every way in, in the order of the configuration, while one of them is silent',
+  async ({ site, visit }) => {
+    const { page } = await visit();
+    await page.goto(`${site.url}/login?return_to=%2Faccount`);
+    const ways = await page.locator('main a.button, main form button').allInnerTexts();
+    assert.deepEqual(ways, ['Sign in at corp', 'Sign in', 'Sign in at partner']);
+    assert.match(await words(page), /asked in this order: Head office, this AccessPoint/);
+    assert.doesNotMatch(await words(page), /does not answer/);
+    await picture(page, 'sign-in-every-way');
+    assert.equal((await fillSignIn(page, 'nobody', 'not the password')).status(), 503);
+    assert.match(await words(page), /Head office does not answer now/);
+    await picture(page, 'sign-in-one-way-silent');
+    assert.deepEqual(await violations(page), []);
+    await page.setViewportSize({ width: 360, height: 640 });
+    await picture(page, 'sign-in-one-way-silent-narrow');
+    await page.setViewportSize({ width: 1280, height: 720 });
+    // The others go on, and lead to what was wanted.
+    await fillSignIn(page, 'lea', 'paper kite 22');
+    assert.equal(path(page), '/account');
+    const other = await visit();
+    await other.page.goto(`${site.url}/login?return_to=%2Faccount`);
+    await follow(other.page, other.page.getByRole('link', { name: 'Sign in at partner' }));
+    await signInThere(other.page);
+    assert.equal(path(other.page), '/account');
+  }, everyWayIn);
+
+journey('whom no rule of the provider lets in is told why, and how to go on',
+  async ({ site, visit }) => {
+    const { page } = await visit();
+    await page.goto(site.url);
+    await follow(page, page.getByRole('link', { name: 'Sign in at corp' }));
+    const refused = await signInThere(page, 'stranger');
+    assert.equal(refused.status(), 403);
+    assert.match(await words(page), /Sign in at corp let you in, but/);
+    assert.match(await words(page), /stranger, in the groups: guests/);
+    await picture(page, 'refused-by-mapping');
+    assert.deepEqual(await violations(page), []);
+    await page.setViewportSize({ width: 360, height: 640 });
+    await picture(page, 'refused-by-mapping-narrow');
+    await follow(page, page.getByRole('link', { name: 'Start again' }));
+    assert.equal(path(page), `/oidc/corp/callback`, 'the provider still knows who it was');
+    assert.equal((await page.context().cookies()).some(({ name }) => name === '__Host-session'), false);
+  }, withCorp);
 
 journey('ten tabs, finished in the order in which nobody began them', async ({ site, visit }) => {
   const { context, page: first } = await visit();
@@ -155,6 +247,24 @@ journey('signing out at the provider ends the session here', async ({ site, visi
   await page.goto(`${site.url}/account`);
   assert.equal(path(page), '/login');
 }, withCorp);
+
+journey('signing out at a provider that does so at another host, right after a restart',
+  async ({ site, visit }) => {
+    const { page } = await visit();
+    await signedIn(site, page);
+    await site.restart();
+    await page.goto(site.url);
+    assert.equal(path(page), '/', 'the session outlives the restart');
+    const asks = page.waitForRequest((asked) => asked.url().startsWith(site.providers[1]));
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'You are signed out here' }).waitFor();
+    await picture(page, 'signing-out-elsewhere');
+    assert.match((await asks).url(), /session\/end\?id_token_hint=.*state=/);
+    // Nobody is signed in at that host of the provider, so it asks nothing.
+    await page.waitForURL(`${site.url}/login?notice=signed-out`);
+    await page.goto(`${site.url}/account`);
+    assert.equal(path(page), '/login');
+  }, signingOutElsewhere);
 
 journey('a deep link comes through', async ({ site, visit }) => {
   const { page } = await visit();

@@ -31,8 +31,17 @@ export async function startProvider() {
   const issuer = `http://127.0.0.1:${port}`;
   return {
     issuer,
-    serve(site, name, jwk) {
+    /** Begins to answer; with `signsOutAt` its page that signs people out is at that host. */
+    serve(site, name, jwk, signsOutAt) {
       const provider = new Provider(issuer, configuration(site, name, jwk, port));
+      if (signsOutAt) {
+        provider.use(async (context, next) => {
+          await next();
+          const { body } = context;
+          if (!body?.end_session_endpoint) return;
+          body.end_session_endpoint = body.end_session_endpoint.replace('127.0.0.1', signsOutAt);
+        });
+      }
       const standard = provider.callback();
       answer = (request, response) => {
         if (!request.url.startsWith('/interaction/')) return standard(request, response);
@@ -81,7 +90,12 @@ function configuration(site, name, jwk, port) {
     interactions: { url: (_, { uid }) => `/interaction/${uid}` },
     findAccount: (_, id) => ({
       accountId: id,
-      claims: () => ({ sub: id, preferred_username: id, name: `${id} of Corp`, groups: ['staff'] }),
+      claims: () => ({
+        sub: id,
+        preferred_username: id,
+        name: `${id} of Corp`,
+        groups: [id === 'stranger' ? 'guests' : 'staff'],
+      }),
     }),
     // Nobody is asked whether the site may know who they are.
     async loadExistingGrant({ oidc }) {

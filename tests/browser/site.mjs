@@ -76,13 +76,24 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
   if (owned && await run('license', 'load', join(folder, 'license.lef')) !== 0) {
     throw new Error('the licence cannot be loaded');
   }
-  const serve = ['serve', '--config', config];
-  const program = spawn(PROGRAM, serve, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const site = { program, folder };
+  const site = { folder };
+  let ended;
+  const serve = () => {
+    site.program = spawn(PROGRAM, ['serve', '--config', config], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    ended = new Promise((resolve) => site.program.once('exit', resolve));
+    return servedAddress(site.program);
+  };
   running.add(site);
-  const ended = new Promise((resolve) => program.once('exit', resolve));
   return {
-    url: await servedAddress(program),
+    url: await serve(),
+    /** Stops the gateway and starts it again; browsers find it only where it has a `host`. */
+    restart: async () => {
+      site.program.kill('SIGTERM');
+      await ended;
+      await serve();
+    },
     database: join(folder, 'accesspoint-data', 'accesspoint.db'),
     run,
     /** Adds somebody with this password. */

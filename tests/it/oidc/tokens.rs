@@ -1,16 +1,29 @@
 //! ID tokens, keys and what the token call brings: O-30 to O-59, O-64 to O-72.
 
+use accesspoint::clock::Clock;
 use accesspoint::domain::time::Millis;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use super::Site;
+use super::{Site, source};
 use crate::provider::{
-    SECRET, answer, edit, endless, instead, keys, made, redirect, signed, signed_text, silent,
-    token_of,
+    Provider, SECRET, answer, edit, endless, instead, keys, made, redirect, signed, signed_text,
+    silent, token_of,
 };
+
+/// The rule of these sites that lets everybody in.
+const ALL: &str = "[[oidc.corp.rule]]\n";
+
+/// A site whose provider has other settings.
+async fn ruled(change: impl FnOnce(String) -> String) -> Site {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let provider = Provider::start(clock.clone()).await;
+    let secret = format!("client_secret = '{SECRET}'");
+    let settings = change(source("corp", &provider.issuer(), &secret));
+    Site::from(provider, &settings, clock).await
+}
 
 /// Sets a claim; `Value::Null` takes it away.
 async fn claim(site: &Site, name: &'static str, value: Value, code: &str) {
@@ -918,5 +931,96 @@ async fn o_72_groups_that_stand_elsewhere_are_not_no_groups() {
     .await;
     for groups in [json!("staff"), json!(["staff", "sales"])] {
         claim_is_fine(&site, "groups", groups).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_72_groups_of_every_shape() {
+    let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'groups', has = 'staff' }\n";
+    let site = ruled(|settings| settings.replace(ALL, rule)).await;
+    for groups in [
+        json!(["Staff"]),
+        json!("staff,admin"),
+        json!([]),
+        Value::Null,
+        json!({ "staff": true }),
+        json!([["staff"]]),
+        json!(7),
+    ] {
+        site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+            wrong.user_info = edit(|claims: &mut Value| set(claims, "groups", Value::Null));
+            wrong.claims = edit(move |claims: &mut Value| set(claims, "groups", groups.clone()));
+        })
+        .await;
+    }
+    let mut many: Vec<String> = (0..10_000)
+        .map(|number| format!("group {number}"))
+        .collect();
+    many.push("staff".to_owned());
+    // More than an ID token holds stands in UserInfo.
+    site.provider.wrong(|wrong| {
+        wrong.claims = edit(|claims: &mut Value| set(claims, "groups", Value::Null));
+        wrong.user_info = edit(move |claims: &mut Value| claims["groups"] = json!(many));
+    });
+    let answer = site.sign_in().await;
+    assert_eq!(answer.status, 303, "{:?}", site.last_event());
+    assert_eq!(site.gateway.app.user("ann").unwrap().groups.len(), 10_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_73_an_address_of_mail_that_proves_nothing() {
+    let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'email', matches = '.*@corp\\.example' }\n";
+    let site = ruled(|settings| {
+        let settings = settings.replace("{preferred_username}", "{email}");
+        settings.replace(ALL, rule)
+    })
+    .await;
+    let ask = |email: Value, verified: Value| {
+        edit(move |claims: &mut Value| {
+            set(claims, "email", email.clone());
+            set(claims, "email_verified", verified.clone());
+        })
+    };
+    let address = || json!("ann@corp.example");
+    for (email, verified) in [
+        (address(), json!(false)),
+        (address(), json!("no")),
+        (json!("ann@evil.example@corp.example"), json!(true)),
+        (json!("\"ann@evil.example\"@corp.example"), json!(true)),
+        (json!("ann@c\u{43e}rp.example"), json!(true)),
+        (json!("ann@xn--crp-5cd.example"), json!(true)),
+        (json!("ann@corp.example.evil"), json!(true)),
+        (Value::Null, json!(true)),
+    ] {
+        site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+            wrong.claims = ask(email, verified);
+        })
+        .await;
+    }
+    site.provider
+        .wrong(|wrong| wrong.claims = ask(json!("Ann@corp.example"), json!(true)));
+    let answer = site.sign_in().await;
+    assert_eq!(answer.status, 303, "{:?}", site.last_event());
+    // In another case it is the same person.
+    assert!(site.gateway.app.user("ann@corp.example").is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_75_what_is_empty_in_a_rule_and_in_a_claim_does_not_meet() {
+    for test in [
+        "equals = ''",
+        "matches = '.*'",
+        "matches = ''",
+        "exists = true",
+    ] {
+        let rule = format!("[[oidc.corp.rule]]\nwhen = {{ claim = 'department', {test} }}\n");
+        let site = ruled(|settings| settings.replace(ALL, &rule)).await;
+        for empty in [Value::Null, json!(""), json!([]), json!([""]), json!({})] {
+            site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+                wrong.claims =
+                    edit(move |claims: &mut Value| set(claims, "department", empty.clone()));
+            })
+            .await;
+        }
     }
 }
