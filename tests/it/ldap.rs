@@ -633,11 +633,11 @@ async fn p_06_tries_at_once_by_many_names_of_one_entry_slip_under_no_limit() {
         let status = one.await.unwrap();
         assert_eq!(status, 401);
     }
-    let tried = directory
+    let binds = directory
         .requests()
         .into_iter()
         .filter(|request| matches!(request, Request::Bind { dn, .. } if dn == ANN_DN));
-    assert!((1..=10).contains(&tried.count()));
+    assert!((1..=10).contains(&binds.count()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

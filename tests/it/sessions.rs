@@ -705,7 +705,7 @@ async fn s_15_a_session_that_ends_at_one_gateway_is_over_at_another() {
     assert_eq!(ann.delete(SESSION).await.status, 204);
     there.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
     // Whoever ends it, and wherever: the command line, an administrator, its person.
-    let ends: [(&str, fn(&Gateway, &str) -> Ending); 3] = [
+    let ends: [(&str, End); 3] = [
         ("disabled", |gateway, _| {
             let app = gateway.app.clone();
             Box::pin(async move {
@@ -743,6 +743,8 @@ async fn s_15_a_session_that_ends_at_one_gateway_is_over_at_another() {
     }
 }
 
+/// Ends the session of this id, or all of its person.
+type End = fn(&Gateway, &str) -> Ending;
 type Ending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,7 @@ fn asked(front: &Front) -> usize {
     front.estate.known().web.asked.len()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[tokio::test(flavor = "multi_thread")]
 async fn h_01_no_request_is_smuggled_in_another() {
     let front = Front::new("").await;
