@@ -408,18 +408,26 @@ impl App {
                 id: WorkstationId::from(""),
                 name: String::new(),
             },
-            Some(id) => self.known_workstation_by_id(id)?,
+            Some(id) => self.workstation_by_id(id)?,
         };
         let document = self.requested_by_name(&person, document);
         Ok(self.explain(&person, &workstation, &document, client)?)
     }
 
-    fn known_workstation_by_id(&self, id: &str) -> Result<Workstation, AdministerError> {
-        let found = self.ledger().workstation(&WorkstationId::from(id))?;
-        found.ok_or_else(|| AdministerError::Unknown {
-            what: "workstation",
-            id: id.to_owned(),
-        })
+    /// A workstation by its id; in front of an estate also by what the server there calls it.
+    fn workstation_by_id(&self, id: &str) -> Result<Workstation, AdministerError> {
+        let workstation = Workstation {
+            id: WorkstationId::from(id),
+            name: id.to_owned(),
+        };
+        match self.ledger().workstation(&workstation.id)? {
+            Some(known) => Ok(known),
+            None if self.estate().is_some() => Ok(workstation),
+            None => Err(AdministerError::Unknown {
+                what: "workstation",
+                id: id.to_owned(),
+            }),
+        }
     }
 
     async fn hash_password(&self, password: Password) -> Result<String, AdministerError> {

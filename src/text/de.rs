@@ -1054,15 +1054,7 @@ fn provider_problem(problem: &Problem) -> Words {
             "Erlauben Sie Cookies für diese Adresse, und beginnen Sie in diesem Browser noch einmal."
                 .into(),
         ),
-        Problem::ProviderSaid { source, said } => (
-            "Nicht angemeldet",
-            if said.is_empty() {
-                format!("{source} hat Sie nicht angemeldet.").into()
-            } else {
-                format!("{source} hat Sie nicht angemeldet. Von dort heißt es: „{said}“.").into()
-            },
-            "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
-        ),
+        Problem::ProviderSaid { source, said } => provider_said(source, said),
         Problem::UserNameTaken { name } => (
             "Nicht angemeldet",
             format!("Der Benutzername {name} gehört schon zu einer anderen Identität.").into(),
@@ -1074,6 +1066,18 @@ fn provider_problem(problem: &Problem) -> Words {
             "Ihre Administration kann es wieder freigeben.".into(),
         ),
     }
+}
+
+fn provider_said(source: &str, said: &str) -> Words {
+    (
+        "Nicht angemeldet",
+        if said.is_empty() {
+            format!("{source} hat Sie nicht angemeldet.").into()
+        } else {
+            format!("{source} hat Sie nicht angemeldet. Von dort heißt es: „{said}“.").into()
+        },
+        "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
+    )
 }
 
 fn in_groups(groups: &[String]) -> String {

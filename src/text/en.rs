@@ -1010,15 +1010,7 @@ fn provider_problem(problem: &Problem) -> Words {
             .into(),
             "Allow cookies for this address, and start again in this browser.".into(),
         ),
-        Problem::ProviderSaid { source, said } => (
-            "Not signed in",
-            if said.is_empty() {
-                format!("{source} did not sign you in.").into()
-            } else {
-                format!("{source} did not sign you in. It says: \"{said}\".").into()
-            },
-            "Start again. If it stays so, tell your administrator.".into(),
-        ),
+        Problem::ProviderSaid { source, said } => provider_said(source, said),
         Problem::UserNameTaken { name } => (
             "Not signed in",
             format!("The user name {name} already belongs to another identity.").into(),
@@ -1030,6 +1022,18 @@ fn provider_problem(problem: &Problem) -> Words {
             "Your administrator can enable it again.".into(),
         ),
     }
+}
+
+fn provider_said(source: &str, said: &str) -> Words {
+    (
+        "Not signed in",
+        if said.is_empty() {
+            format!("{source} did not sign you in.").into()
+        } else {
+            format!("{source} did not sign you in. It says: \"{said}\".").into()
+        },
+        "Start again. If it stays so, tell your administrator.".into(),
+    )
 }
 
 fn in_groups(groups: &[String]) -> String {

@@ -705,47 +705,32 @@ async fn s_15_a_session_that_ends_at_one_gateway_is_over_at_another() {
     assert_eq!(ann.delete(SESSION).await.status, 204);
     there.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
     // Whoever ends it, and wherever: the command line, an administrator, its person.
-    let ends: [(&str, End); 3] = [
-        ("disabled", |gateway, _| {
-            let app = gateway.app.clone();
-            Box::pin(async move {
-                let actor = Actor::command_line();
-                app.set_user_active("ann", false, actor.clone())
-                    .await
-                    .unwrap();
-                app.set_user_active("ann", true, actor).await.unwrap();
-            })
-        }),
-        ("ended one", |gateway, id| {
-            let (ledger, id) = (gateway.app.ledger().clone(), id.to_owned());
-            Box::pin(async move {
-                let ended = ledger.end_session_of(None, id, Actor::command_line());
-                assert!(ended.await.unwrap());
-            })
-        }),
-        ("ended all", |gateway, _| {
-            let person = gateway.app.user("ann").unwrap().id;
-            let ledger = gateway.app.ledger().clone();
-            Box::pin(async move {
-                let ended = ledger.end_sessions_of(person, None, Actor::command_line());
-                assert_eq!(ended.await.unwrap(), 1);
-            })
-        }),
-    ];
-    for (what, end) in ends {
+    let (app, actor) = (&gateway.app, Actor::command_line);
+    for what in ["disabled", "one ended", "all ended"] {
         let ann = gateway.signed_in("ann").await;
         let there = ann.at(other.address);
         let session = there.get("/api/v1/sessions").await;
         let id = session.body["items"][0]["id"].as_str().unwrap();
-        end(&gateway, id).await;
-        let seen = there.get(SESSION).await;
-        assert_eq!(seen.status, 401, "{what}");
+        match what {
+            "disabled" => {
+                for active in [false, true] {
+                    let changed = app.set_user_active("ann", active, actor());
+                    changed.await.unwrap();
+                }
+            }
+            "one ended" => {
+                let ended = app.ledger().end_session_of(None, id.to_owned(), actor());
+                assert!(ended.await.unwrap());
+            }
+            _ => {
+                let person = app.user("ann").unwrap().id;
+                let ended = app.ledger().end_sessions_of(person, None, actor());
+                assert_eq!(ended.await.unwrap(), 1);
+            }
+        }
+        assert_eq!(there.get(SESSION).await.status, 401, "{what}");
     }
 }
-
-/// Ends the session of this id, or all of its person.
-type End = fn(&Gateway, &str) -> Ending;
-type Ending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s_16_pages_of_a_person_are_not_kept_and_show_nothing_after_signing_out() {
