@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+/// The end of a body in chunks.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
 /// What a run measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
@@ -165,8 +168,14 @@ async fn exchange(
         let Some(head) = find(buffer, b"\r\n\r\n") else {
             continue;
         };
-        let length = content_length(&buffer[..head]);
-        while buffer.len() < head + 4 + length {
+        let is_whole = |buffer: &[u8]| match content_length(&buffer[..head]) {
+            Some(length) => buffer.len() >= head + 4 + length,
+            None if find(&buffer[..head], b"\r\ntransfer-encoding: ").is_some() => {
+                buffer[head..].ends_with(LAST_CHUNK)
+            }
+            None => true,
+        };
+        while !is_whole(buffer) {
             if stream.read_buf(buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -176,13 +185,119 @@ async fn exchange(
     }
 }
 
-fn content_length(head: &[u8]) -> usize {
-    const NAME: &[u8] = b"content-length: ";
-    let Some(at) = find(head, NAME) else { return 0 };
-    let digits = head[at + NAME.len()..]
+fn content_length(head: &[u8]) -> Option<usize> {
+    // Others write the names of headers in their own case.
+    let names: [&[u8]; 2] = [b"content-length: ", b"Content-Length: "];
+    let at = names
         .iter()
-        .take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'))
+        .find_map(|name| Some(find(head, name)? + name.len()))?;
+    let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
+}
+
+/// Sends so many bytes up a tunnel again and again, each time after the bytes before came back as
+/// they were. `head` is that of the tunnel's request, whose body is chunked.
+pub(crate) fn echo(address: SocketAddr, head: &[u8], bytes: usize, time: Duration) -> Measured {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("the generator starts");
+    runtime.block_on(async {
+        let echoed = echo_for(address, head, bytes, time).await;
+        summary(echoed.expect("an echo"), time)
+    })
+}
+
+async fn echo_for(
+    address: SocketAddr,
+    head: &[u8],
+    bytes: usize,
+    time: Duration,
+) -> io::Result<Seen> {
+    let mut tunnel = Tunnel {
+        stream: connect(address).await?,
+        buffer: Vec::with_capacity(64 * 1024),
+    };
+    tunnel.stream.write_all(head).await?;
+    let begin = Instant::now() + time / 5;
+    let end = begin + time;
+    let mut seen = Seen::default();
+    // The head of the answer comes with the first bytes.
+    let mut is_open = false;
+    for number in (0..=u8::MAX).cycle() {
+        let sent = Instant::now();
+        if sent >= end {
+            break;
+        }
+        let part = vec![number; bytes];
+        tunnel.send(&part).await?;
+        if !is_open {
+            tunnel.open().await?;
+            is_open = true;
+        }
+        assert!(
+            tunnel.receive(bytes).await? == part,
+            "other bytes came back"
+        );
+        if sent >= begin {
+            let took = sent.elapsed().as_micros();
+            seen.micros.push(u32::try_from(took).unwrap_or(u32::MAX));
+        }
+    }
+    Ok(seen)
+}
+
+/// A request whose body goes up while its answer comes down, both in chunks.
+struct Tunnel {
+    stream: TlsStream<TcpStream>,
+    /// What came and was not taken yet.
+    buffer: Vec<u8>,
+}
+
+impl Tunnel {
+    async fn send(&mut self, part: &[u8]) -> io::Result<()> {
+        let chunk = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+        self.stream.write_all(&chunk).await
+    }
+
+    /// Takes the head of the answer, which must be a success.
+    async fn open(&mut self) -> io::Result<()> {
+        let head = self.until(b"\r\n\r\n").await?;
+        assert_eq!(&head[9..12], b"200", "a tunnel opens");
+        Ok(())
+    }
+
+    /// So many bytes, in however many chunks they come.
+    async fn receive(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut received = Vec::with_capacity(bytes);
+        while received.len() < bytes {
+            let size = self.until(b"\r\n").await?;
+            let size = std::str::from_utf8(&size[..size.len() - 2]).map_err(io::Error::other)?;
+            let size = usize::from_str_radix(size, 16).map_err(io::Error::other)?;
+            while self.buffer.len() < size + 2 {
+                self.more().await?;
+            }
+            received.extend(self.buffer.drain(..size));
+            self.buffer.drain(..2);
+        }
+        Ok(received)
+    }
+
+    async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(at) = find(&self.buffer, end) {
+                return Ok(self.buffer.drain(..at + end.len()).collect());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {

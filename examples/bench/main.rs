@@ -8,6 +8,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -17,8 +18,13 @@
 mod apache;
 mod limits;
 mod load;
+mod nginx;
+mod proxy;
 mod scale;
 mod site;
+#[expect(dead_code, reason = "the integration tests use more of it")]
+#[path = "../../tests/stand_in/mod.rs"]
+mod stand_in;
 mod table;
 mod timing;
 
@@ -87,6 +93,10 @@ enum Section {
     Flood,
     /// Start to first answer
     Start,
+    /// Pages and files of a web server behind the gateway
+    Proxy,
+    /// The tunnel to that web server
+    Tunnel,
     /// Resident memory
     Memory,
     /// Opens with a million people stored
@@ -98,6 +108,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve", ..] => accesspoint::cli::run(),
+        ["child-limit", "estate", folder, _] => {
+            proxy::serve_estate(Path::new(folder));
+            ExitCode::SUCCESS
+        }
         ["child-limit", kind, folder, size] => {
             limits::run(kind, Path::new(folder), size.parse().expect("a size"));
             ExitCode::SUCCESS
@@ -159,6 +173,8 @@ impl Bench {
             Section::Timing => self.timing(print),
             Section::Flood => self.flood(print),
             Section::Start => self.start(print),
+            Section::Proxy => proxy::pages(self, print),
+            Section::Tunnel => proxy::tunnel(self, print),
             Section::Memory => self.memory(print),
             Section::Scale => self.scale(print),
         }

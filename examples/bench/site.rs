@@ -50,6 +50,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program again as one of the limits, and reads where it listens.
     pub(crate) fn limit(kind: &str, folder: &Path, size: usize) -> Self {
+        Self::telling(kind, folder, size).0
+    }
+
+    /// The same, with what else the child tells after its address.
+    pub(crate) fn telling(kind: &str, folder: &Path, size: usize) -> (Self, Vec<String>) {
         let mut child = program()
             .args(["child-limit", kind])
             .arg(folder)
@@ -62,12 +67,14 @@ impl Server {
         BufReader::new(stdout)
             .read_line(&mut line)
             .expect("its address");
-        let address = line.trim().parse().expect("the address of a child");
-        Self {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let address = words.next().expect("the address of a child");
+        let server = Self {
             child,
             stop: None,
-            address,
-        }
+            address: address.parse().expect("the address of a child"),
+        };
+        (server, words.collect())
     }
 
     /// Starts this program again as `accesspoint serve`, and waits until it accepts connections.
@@ -148,10 +155,13 @@ impl Site {
         let text = format!("[listen]\nhttps = \"{address}\"\n{more}");
         fs::write(&config, text).expect("a configuration");
         let app = open(&config);
-        let lef = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;4000000;;\n";
-        app.load_license(lef, Force::No, Actor::command_line())
-            .await
-            .expect("a licence");
+        // In front of an estate the licence is its server's.
+        if app.estate().is_none() {
+            let lef = "PRODUCTLEVEL;10;;\nNUMBER_OF_NAMED_CALS;4000000;;\n";
+            app.load_license(lef, Force::No, Actor::command_line())
+                .await
+                .expect("a licence");
+        }
         add_people(&app, "person", PEOPLE).await;
         let mut sessions = Vec::new();
         for number in 0..PEOPLE {

@@ -51,6 +51,12 @@ impl Row {
         }
     }
 
+    /// The number in another unit.
+    pub(crate) fn measured(mut self, measured: String) -> Self {
+        self.measured = measured;
+        self
+    }
+
     /// Names the limit, and the number as a part or a multiple of it.
     pub(crate) fn limit(mut self, limit: String, ratio: f64) -> Self {
         self.limit = limit;

@@ -82,6 +82,8 @@ pub(crate) struct Web {
     /// How long after the plug-in's page a lease is there.
     pub(crate) lease_after: Duration,
     pub(crate) tickets_asked: Vec<TicketAsked>,
+    /// Whether requests are judged and kept; a load would fill the memory with them.
+    pub(crate) keeps_requests: bool,
     /// Every request, in the order in which they came.
     pub(crate) asked: Vec<Asked>,
     tickets: BTreeMap<String, Ticket>,
@@ -105,6 +107,7 @@ impl Default for Web {
             machine: "PC-STAND-IN".to_owned(),
             lease_after: Duration::from_millis(200),
             tickets_asked: Vec::new(),
+            keeps_requests: true,
             asked: Vec::new(),
             tickets: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -212,6 +215,9 @@ impl WebServer {
     /// Keeps a request and what is wrong with it; what is wrong with this server's answer.
     fn note(&self, request: &Request) -> Option<WebWrong> {
         let mut known = self.known.lock().unwrap();
+        if !known.web.keeps_requests {
+            return None;
+        }
         let target = request.uri().to_string();
         let session = self.session_in(&known.web, request.headers());
         let user = session.map(|(_, session)| session.user.clone());

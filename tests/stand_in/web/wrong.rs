@@ -14,7 +14,7 @@ use crate::stand_in::listening::HangUp;
 /// How long "not in time" is.
 const TOO_LONG: Duration = Duration::from_mins(1);
 /// How long the next byte of a body takes that drips.
-const DRIP: Duration = Duration::from_millis(20);
+const DRIP: Duration = Duration::from_millis(1);
 /// Bytes of a body that is held before it is sent wrongly.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -1,0 +1,217 @@
+//! The gateway in front of a web server: its pages, files and tunnel, beside that web server itself
+//! over the same TLS, and beside nginx in the gateway's place.
+//!
+//! The web server is the stand-in of the tests, in a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use accesspoint::clock::Clock;
+use accesspoint::http::tls::{CertificateSource, ServerTls};
+use accesspoint::serve;
+
+use crate::load::{self, Measured};
+use crate::site::{Server, Site};
+use crate::stand_in::web::SESSION_COOKIE;
+use crate::stand_in::{NEVER, StandIn};
+use crate::table::{Row, per_second};
+use crate::{Bench, Load, MANY, ROUNDS, SOME, cookie, faster, get, milliseconds, nginx, runtime};
+
+/// A script in which the address of the inside stands.
+const SCRIPT: &str = "/qlikview/access_point.js";
+/// A file of a mebibyte.
+const FILE: &str = "/QvPlugin/QvPluginSetup.exe?bytes=1048576";
+const FILE_MIB: f64 = 1.0;
+/// Bytes that go up a tunnel at once.
+const ECHO_BYTES: usize = 64;
+/// How much the gateway may add to the way of bytes through the tunnel, in the median.
+const TUNNEL_ADDED_MS: f64 = 1.0;
+
+/// The estate, the gateway in front of it, and nginx where it is installed.
+struct InFront {
+    /// The web server over TLS, and a cookie line of a session there.
+    bare: (Server, String),
+    gateway: (Server, Vec<String>),
+    nginx: Option<(Server, String)>,
+}
+
+/// Serves the estate until the process is killed: prints the address of a web server over TLS, then
+/// those of the plain web server and of its management service.
+pub(crate) fn serve_estate(folder: &Path) {
+    let source = CertificateSource::SelfSigned {
+        data_dir: folder.to_owned(),
+        names: vec!["127.0.0.1".to_owned()],
+    };
+    let tls = ServerTls::open(source, Clock::system().now()).expect("a certificate");
+    serve::runtime().expect("a runtime").block_on(async {
+        let plain = StandIn::start().await;
+        let over_tls = StandIn::over_tls(tls.server_config()).await;
+        for estate in [&plain, &over_tls] {
+            estate.known().web.keeps_requests = false;
+        }
+        plain.known().assigned = vec![("CUSTOM\\PERSON-0".to_owned(), NEVER, NEVER)];
+        let bare = over_tls.web_server().trim_start_matches("https://");
+        println!("{bare} {} {}", plain.web_server(), plain.service());
+        std::future::pending::<()>().await;
+    });
+}
+
+impl InFront {
+    fn start(bench: &Bench) -> Self {
+        let (bare, told) = Server::telling("estate", &bench.folder_for("estate"), 0);
+        let (web_server, service) = (&told[0], &told[1]);
+        let settings = format!(
+            "[license]\nserver = \"qlikview\"\n[qlikview]\nweb_server = \"{web_server}\"\n\
+             management_service = \"{service}\"\ntunnel = true\ntunnel_open_to = [\"127.0.0.1\"]\n"
+        );
+        let site = runtime().block_on(Site::new(&bench.folder_for("in-front"), &settings));
+        let gateway = Server::gateway(&site);
+        let sessions = site.sessions.iter().map(|(secret, _)| cookie(secret));
+        let nginx = nginx::is_installed().then(|| {
+            let server = nginx::start(&bench.folder_for("nginx"), web_server);
+            (server, signed_in(web_server))
+        });
+        let bare_cookie = signed_in(&format!("https://{}", bare.address));
+        Self {
+            bare: (bare, bare_cookie),
+            gateway: (gateway, sessions.collect()),
+            nginx,
+        }
+    }
+
+    /// The same request of each: of the web server itself, the gateway, and nginx where it is.
+    fn loads(self, path: &str) -> Vec<Load> {
+        let one = |(server, cookie): (Server, String)| Load {
+            requests: vec![get(server.address, path, &cookie)],
+            server,
+        };
+        let (server, cookies) = self.gateway;
+        let requests: Vec<Vec<u8>> = cookies
+            .iter()
+            .map(|cookie| get(server.address, path, cookie))
+            .collect();
+        // Everybody is signed in there before anything is measured.
+        load::each_once(server.address, &requests);
+        let gateway = Load { server, requests };
+        let mut loads = vec![one(self.bare), gateway];
+        loads.extend(self.nginx.map(one));
+        loads
+    }
+}
+
+/// A session of somebody at a web server, as a cookie line.
+fn signed_in(web_server: &str) -> String {
+    let client = reqwest::Client::builder()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .expect("a client");
+    runtime().block_on(async {
+        let asked = client
+            .post(format!("{web_server}/QvAJAXZfc/GetWebTicket.aspx"))
+            .header("content-type", "text/xml")
+            .body("<Global method=\"GetWebTicket\"><UserId>CUSTOM\\bench</UserId></Global>");
+        let told = asked.send().await.expect("an answer").text().await;
+        let told = told.expect("a ticket");
+        let ticket = told.split("<_retval_>").nth(1).expect("a ticket");
+        let redeemed = client.get(format!(
+            "{web_server}/QvAJAXZfc/Authenticate.aspx?type=html&webticket={}&try=/qlikview/&back=",
+            &ticket[..40]
+        ));
+        let answer = redeemed.send().await.expect("an answer");
+        let cookies = answer.headers().get_all("set-cookie").iter();
+        let mut cookies = cookies.filter_map(|cookie| cookie.to_str().ok());
+        let session = cookies.find(|cookie| cookie.starts_with(SESSION_COOKIE));
+        let session = session.and_then(|session| session.split(';').next());
+        format!("Cookie: {}\r\n", session.expect("a session"))
+    })
+}
+
+/// Pages that are rewritten, and files that are not.
+pub(crate) fn pages(bench: &Bench, print: &mut dyn FnMut(Row)) {
+    let loads = InFront::start(bench).loads(SCRIPT);
+    for (connections, what) in [
+        (MANY, "proxied scripts, rewritten, 64 connections"),
+        (1, "proxied scripts, rewritten, 1 connection"),
+    ] {
+        let best = in_turn(loads.len(), |at| bench.one_round(&loads[at], connections));
+        tell(what, &best, |measured| per_second(measured.rate), print);
+        print(added("... added latency, p50", &best[1], &best[0]));
+    }
+    drop(loads);
+    let loads = InFront::start(bench).loads(FILE);
+    let best = in_turn(loads.len(), |at| bench.one_round(&loads[at], SOME));
+    let volume = |measured: &Measured| format!("{:.0} MiB/s", measured.rate * FILE_MIB);
+    tell(
+        "proxied files of 1 MiB, 16 connections",
+        &best,
+        volume,
+        print,
+    );
+}
+
+/// Bytes up and down the tunnel.
+pub(crate) fn tunnel(bench: &Bench, print: &mut dyn FnMut(Row)) {
+    let front = InFront::start(bench);
+    let mut addresses = vec![front.bare.0.address, front.gateway.0.address];
+    addresses.extend(front.nginx.iter().map(|(server, _)| server.address));
+    let best = in_turn(addresses.len(), |at| {
+        let head = tunnel_head(addresses[at]);
+        load::echo(addresses[at], &head, ECHO_BYTES, bench.time)
+    });
+    let what = format!("tunnel, {ECHO_BYTES} bytes there and back");
+    tell(&what, &best, |measured| per_second(measured.rate), print);
+    let row = added("... added latency, p50", &best[1], &best[0]);
+    let holds = best[1].p50_ms - best[0].p50_ms < TUNNEL_ADDED_MS;
+    print(row.bar(format!("under {TUNNEL_ADDED_MS:.0} ms"), holds));
+}
+
+/// The best round of each. They take turns, so that a slow moment of the machine meets all of them.
+fn in_turn(count: usize, round: impl Fn(usize) -> Measured) -> Vec<Measured> {
+    let mut best = vec![Measured::default(); count];
+    for _ in 0..ROUNDS {
+        for (at, best) in best.iter_mut().enumerate() {
+            let measured = round(at);
+            assert_eq!(measured.refused, 0, "every answer is a success");
+            *best = faster(std::mem::take(best), measured);
+        }
+    }
+    best
+}
+
+/// The gateway against the web server itself, and nginx in the gateway's place.
+fn tell(
+    what: &str,
+    best: &[Measured],
+    unit: impl Fn(&Measured) -> String,
+    print: &mut dyn FnMut(Row),
+) {
+    let row = |what: &str, passed: &Measured| {
+        let ratio = passed.rate / best[0].rate;
+        let row = Row::rate(what, passed).measured(unit(passed));
+        row.limit(unit(&best[0]), ratio)
+    };
+    print(row(what, &best[1]));
+    if let Some(by_nginx) = best.get(2) {
+        print(row("... nginx in its place", by_nginx));
+        print(added("... nginx: added latency, p50", by_nginx, &best[0]));
+    } else {
+        let missing = "not installed: nginx".to_owned();
+        print(Row::number("... nginx in its place", missing));
+    }
+}
+
+/// What the way through adds, in the median.
+fn added(what: &str, passed: &Measured, direct: &Measured) -> Row {
+    let row = Row::number(what, milliseconds(passed.p50_ms - direct.p50_ms));
+    row.limit(milliseconds(direct.p50_ms), passed.p50_ms / direct.p50_ms)
+}
+
+fn tunnel_head(address: SocketAddr) -> Vec<u8> {
+    format!(
+        "POST /scripts/QVSTunnel.dll HTTP/1.1\r\nHost: {address}\r\n\
+         Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    .into_bytes()
+}
