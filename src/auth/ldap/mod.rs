@@ -5,7 +5,7 @@
 //! take it for an anonymous bind, and say yes), and referrals are not followed.
 //!
 //! The client library trusts a server to speak LDAP and gives up with a panic where it does not, so
-//! each exchange runs in a task of its own, with a limit of time; [`wire`] measures what comes back.
+//! each exchange runs in a task of its own, with a limit of time; `wire` measures what comes back.
 
 mod dn;
 mod ended;
