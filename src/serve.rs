@@ -9,7 +9,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -20,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::config::{Config, PublicUrl};
 use crate::domain::time::Timestamp;
-use crate::http::server::{self, ServerLimits};
+use crate::http::server::{self, Answers, ServerLimits};
 use crate::http::tls::{
     CertificateError, CertificateSource, ServerTls, host_name, keep_current, self_signed_names,
 };
@@ -267,11 +266,11 @@ fn clock_of(app: &App) -> impl Fn() -> Timestamp + use<> {
 async fn serve_plain(
     name: &'static str,
     listener: TcpListener,
-    routes: Router,
+    answers: impl Answers,
     stopping: watch::Receiver<()>,
 ) {
     let limits = ServerLimits::default();
-    if let Err(error) = server::serve_plain(listener, routes, limits, told(stopping)).await {
+    if let Err(error) = server::serve_plain(listener, answers, limits, told(stopping)).await {
         tracing::error!(%error, name, "a listener without TLS broke");
     }
 }

@@ -9,7 +9,8 @@ use crate::documents::{Document, Snapshot, document_id};
 use crate::domain::document::DocumentId;
 use crate::domain::open::RequestedDocument;
 use crate::domain::person::Person;
-use crate::store::{SessionInfo, StoreError};
+use crate::domain::workstation::Workstation;
+use crate::store::{SessionInfo, Standing, StoreError};
 
 /// Which documents are wanted.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,13 @@ impl DocumentList {
         self.found
             .iter()
             .filter_map(|place| self.snapshot.documents().get(*place))
+    }
+
+    /// The places of the documents found that the person marked, and those of the others.
+    #[must_use]
+    pub fn by_mark(&self) -> (&[usize], &[usize]) {
+        let marked = |place: &usize| self.is_favourite(*place);
+        self.found.split_at(self.found.partition_point(marked))
     }
 
     /// Whether the person marked the document at this place.
@@ -90,41 +98,25 @@ impl App {
         person: &Person,
         query: &DocumentQuery,
     ) -> Result<DocumentList, StoreError> {
-        let favourites: HashSet<String> =
-            self.ledger().favourites(&person.id)?.into_iter().collect();
-        let words: Vec<String> = query
-            .search
-            .split_whitespace()
-            .map(str::to_lowercase)
-            .collect();
-        let mut categories = BTreeMap::new();
-        let (mut found, mut visible) = (Vec::new(), 0);
-        for (place, document) in snapshot.visible_places(&person.name, &person.groups) {
-            visible += 1;
-            let category = document.category.as_deref().unwrap_or_default();
-            match categories.get_mut(category) {
-                Some(count) => *count += 1,
-                None => drop(categories.insert(category.to_owned(), 1)),
-            }
-            let in_category = query
-                .category
-                .as_deref()
-                .is_none_or(|wanted| wanted == category);
-            if in_category && holds_words(document, &words) {
-                found.push(place);
-            }
-        }
-        if !favourites.is_empty() {
-            let documents = snapshot.documents();
-            found.sort_by_key(|place| !favourites.contains(documents[*place].id.as_str()));
-        }
-        Ok(DocumentList {
-            snapshot,
-            found,
-            favourites,
-            categories,
-            visible,
-        })
+        let favourites = self.ledger().favourites(&person.id)?;
+        Ok(listed(snapshot, person, query, favourites))
+    }
+
+    /// The same, and where the person stands on a workstation, whatever they open: what their page
+    /// shows, read together.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn documents_and_standing(
+        &self,
+        snapshot: Arc<Snapshot>,
+        person: &Person,
+        query: &DocumentQuery,
+        workstation: &Workstation,
+    ) -> Result<(DocumentList, Standing), StoreError> {
+        let (standing, favourites) = self.standing_and_favourites(person, workstation)?;
+        Ok((listed(snapshot, person, query, favourites), standing))
     }
 
     /// A document as an explanation asks for it on somebody's behalf, by id or by name. The web server
@@ -195,6 +187,65 @@ pub fn linked_document(snapshot: &Snapshot, person: &Person, link: &str) -> Stri
         .or_else(|| visible().find(|document| document.name.to_lowercase() == folded));
     let id = found.map_or_else(|| document_id(&path), |document| document.id.clone());
     id.as_str().to_owned()
+}
+
+/// The documents of a picture that a person may see and that fit the query.
+fn listed(
+    snapshot: Arc<Snapshot>,
+    person: &Person,
+    query: &DocumentQuery,
+    favourites: Vec<String>,
+) -> DocumentList {
+    let mut visible = Vec::with_capacity(snapshot.documents().len());
+    visible.extend(snapshot.visible_places(&person.name, &person.groups));
+    let mut found = matching(&visible, query);
+    let favourites: HashSet<String> = favourites.into_iter().collect();
+    if !favourites.is_empty() {
+        let documents = snapshot.documents();
+        found.sort_by_key(|place| !favourites.contains(documents[*place].id.as_str()));
+    }
+    DocumentList {
+        found,
+        favourites,
+        categories: count_by_category(&visible),
+        visible: visible.len(),
+        snapshot,
+    }
+}
+
+/// The places of those documents that fit the query.
+fn matching(documents: &[(usize, &Document)], query: &DocumentQuery) -> Vec<usize> {
+    let words: Vec<String> = query
+        .search
+        .split_whitespace()
+        .map(str::to_lowercase)
+        .collect();
+    let wanted = query.category.as_deref();
+    let fits = |document: &Document| {
+        wanted.is_none_or(|wanted| wanted == category(document)) && holds_words(document, &words)
+    };
+    let mut places = Vec::with_capacity(documents.len());
+    places.extend(
+        documents
+            .iter()
+            .filter(|(_, document)| fits(document))
+            .map(|(place, _)| *place),
+    );
+    places
+}
+
+/// How many of those documents each category has.
+fn count_by_category(documents: &[(usize, &Document)]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    // A category is a folder, and documents stand in the order of their paths: it comes in runs.
+    for run in documents.chunk_by(|(_, one), (_, next)| one.category == next.category) {
+        *counts.entry(category(run[0].1).to_owned()).or_default() += run.len();
+    }
+    counts
+}
+
+fn category(document: &Document) -> &str {
+    document.category.as_deref().unwrap_or_default()
 }
 
 fn holds_words(document: &Document, words: &[String]) -> bool {

@@ -76,6 +76,7 @@ struct Inner {
     strangers: Strangers,
     draining: AtomicBool,
     hosts: Vec<String>,
+    origin: String,
 }
 
 /// Why the gateway cannot start.
@@ -165,6 +166,7 @@ impl App {
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
             hosts,
+            origin: config.public_url.origin(),
             config,
             store,
             library,
@@ -186,6 +188,12 @@ impl App {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The origin of the site's public address, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     /// The ledger, for what needs no use case of its own: lists and single reads.

@@ -156,8 +156,8 @@ impl App {
         };
         let lease_token = match &opened.answer.lease {
             LeaseOutcome::Granted(lease) | LeaseOutcome::Renewed(lease) if prediction.is_none() => {
-                let issuer = self.config().public_url.origin();
-                Some(self.keys().sign(lease, &opened.user, &issuer, opened.at)?)
+                let keys = self.keys();
+                Some(keys.sign(lease, &opened.user, self.origin(), opened.at)?)
             }
             _ => None,
         };
@@ -225,18 +225,28 @@ impl App {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
-        if let Some(estate) = self.estate() {
-            return estate.standing(person, workstation);
+        match self.estate() {
+            Some(estate) => estate.standing(person, workstation),
+            None => self
+                .ledger()
+                .standing(WhatIf::of_any_document(person, workstation)),
         }
-        self.ledger().standing(WhatIf {
-            person,
-            workstation,
-            document: &RequestedDocument {
-                id: String::new(),
-                name: Some(String::new()),
-            },
-            client: ClientKind::Plugin,
-        })
+    }
+
+    /// The same, and the documents that the person marked.
+    pub(super) fn standing_and_favourites(
+        &self,
+        person: &Person,
+        workstation: &Workstation,
+    ) -> Result<(Standing, Vec<String>), StoreError> {
+        let ledger = self.ledger();
+        match self.estate() {
+            Some(estate) => {
+                let standing = estate.standing(person, workstation)?;
+                Ok((standing, ledger.favourites(&person.id)?))
+            }
+            None => ledger.standing_and_favourites(WhatIf::of_any_document(person, workstation)),
+        }
     }
 
     /// Turns true when a session has ended, so that a long download ends with it (S-17).

@@ -114,15 +114,15 @@ impl App {
     /// The id of the licence server among the services.
     #[must_use]
     pub fn qvs_id(&self) -> String {
-        guid("QlikViewServer", &self.config().public_url.origin())
+        guid("QlikViewServer", self.origin())
     }
 
     /// The services that the gateway stands for.
     #[must_use]
     pub fn qms_services(&self) -> [ServiceFacts; 3] {
-        let origin = self.config().public_url.origin();
+        let origin = self.origin();
         let service = |name, kind, path: &str| ServiceFacts {
-            id: guid(kind, &origin),
+            id: guid(kind, origin),
             name,
             kind,
             address: format!("{origin}{path}"),

@@ -3,9 +3,10 @@
 //! A secret that the gateway gives out (a session id, a launch ticket) is drawn at random with 128
 //! bits or more, so a plain fast hash of it is enough at rest: there is nothing to guess.
 
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::constant_time;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// What a secret is for. Its label goes into the hash, so that a value stored for one purpose never
@@ -74,27 +75,27 @@ pub fn same_secret(one: &[u8], other: &[u8]) -> bool {
 
 /// The key with which CSRF tokens are made from session secrets.
 #[derive(Clone)]
-pub struct CsrfKey(hmac::Key);
+pub struct CsrfKey(Hmac<Sha256>);
 
 impl CsrfKey {
     /// The key with these random bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        Self(keyed(key))
     }
 
     /// The token of a session: 43 characters of `[A-Za-z0-9_-]`, the same as long as it lives.
     #[must_use]
     pub fn token(&self, session_secret: &str) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, &csrf_message(session_secret)))
+        let mac = self.0.clone().chain_update(b"accesspoint:csrf\0");
+        let mac = mac.chain_update(session_secret).finalize();
+        URL_SAFE_NO_PAD.encode(mac.into_bytes())
     }
 
     /// Whether a given token is the one of this session, judged in constant time.
     #[must_use]
     pub fn accepts(&self, session_secret: &str, given: &str) -> bool {
-        URL_SAFE_NO_PAD
-            .decode(given)
-            .is_ok_and(|tag| hmac::verify(&self.0, &csrf_message(session_secret), &tag).is_ok())
+        same_secret(self.token(session_secret).as_bytes(), given.as_bytes())
     }
 }
 
@@ -107,21 +108,20 @@ impl std::fmt::Debug for CsrfKey {
 
 /// The key of the audit chain: who can only write to the database cannot forge a row.
 #[derive(Clone)]
-pub struct AuditKey(hmac::Key);
+pub struct AuditKey(Hmac<Sha256>);
 
 impl AuditKey {
     /// The key that follows from the random bytes of a server.
     #[must_use]
     pub fn of_server(key: &[u8; 32]) -> Self {
-        let server = hmac::Key::new(hmac::HMAC_SHA256, key);
-        let derived = hmac::sign(&server, b"accesspoint:audit");
-        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+        let derived = keyed(key).chain_update(b"accesspoint:audit").finalize();
+        Self(keyed(&derived.into_bytes().into()))
     }
 
     /// A MAC to be fed.
     #[must_use]
     pub fn begin(&self) -> AuditMac {
-        AuditMac(hmac::Context::with_key(&self.0))
+        AuditMac(self.0.clone())
     }
 }
 
@@ -133,7 +133,7 @@ impl std::fmt::Debug for AuditKey {
 }
 
 /// The MAC of a row, while its fields are fed.
-pub struct AuditMac(hmac::Context);
+pub struct AuditMac(Hmac<Sha256>);
 
 impl AuditMac {
     /// Feeds some bytes.
@@ -144,12 +144,16 @@ impl AuditMac {
     /// The MAC, 64 hex characters.
     #[must_use]
     pub fn finish(self) -> String {
-        const_hex::encode(self.0.sign())
+        const_hex::encode(self.0.finalize().into_bytes())
     }
 }
 
-fn csrf_message(session_secret: &str) -> Vec<u8> {
-    [b"accesspoint:csrf\0", session_secret.as_bytes()].concat()
+/// A MAC with this key; clones begin where it stands.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    // HMAC fills a key up to the block of its hash with zeros.
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    Hmac::new(&block.into())
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ pub struct OpenView<'a> {
     /// CALs that are taken, assigned or in quarantine.
     pub taken: u32,
     /// The ends of all running quarantines, ascending. Read only where the person holds no
-    /// CAL; may be left empty otherwise.
+    /// CAL and none is free; may be left empty otherwise.
     pub quarantine_ends: &'a [Timestamp],
     /// The person's leases that are live or have an event within the window.
     pub leases: &'a [Lease],
@@ -444,6 +444,12 @@ fn cal_step(view: &OpenView<'_>, now: Timestamp) -> Result<CalStep, Refusal> {
     }
 }
 
+/// Whether the licence holds more named CALs than are taken.
+#[must_use]
+pub fn has_free_cal(license: Option<&License>, taken: u32, now: Timestamp) -> bool {
+    taken < license.map_or(0, |license| license.named_cals(now))
+}
+
 /// R17: whether the licence holds a CAL that nobody has.
 ///
 /// `quarantine_ends` are the ends of all running quarantines, ascending.
@@ -453,10 +459,10 @@ pub(super) fn free_cal(
     quarantine_ends: &[Timestamp],
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let held = |t| license.map_or(0, |license| license.named_cals(t));
-    if taken < held(now) {
+    if has_free_cal(license, taken, now) {
         return Ok(());
     }
+    let held = |t| license.map_or(0, |license| license.named_cals(t));
     let is_free = |t: Timestamp| {
         let ended = quarantine_ends.iter().filter(|end| **end <= t).count();
         let still_taken = taken.saturating_sub(u32::try_from(ended).unwrap_or(u32::MAX));

@@ -63,12 +63,16 @@ impl Timestamp {
     /// The instant in the calendar; clamped to the years that the calendar knows.
     #[must_use]
     pub fn calendar(self) -> OffsetDateTime {
-        let nanos = i128::from(self.0) * 1_000_000;
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(if self.0 < 0 {
-            PrimitiveDateTime::MIN.assume_utc()
-        } else {
-            PrimitiveDateTime::MAX.assume_utc()
-        })
+        // Seconds and milliseconds apart: nanoseconds would be divided with 128 bits.
+        let seconds = self.0.div_euclid(SECOND_MS);
+        let millisecond = u16::try_from(self.0.rem_euclid(SECOND_MS)).unwrap_or_default();
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .and_then(|second| second.replace_millisecond(millisecond))
+            .unwrap_or(if self.0 < 0 {
+                PrimitiveDateTime::MIN.assume_utc()
+            } else {
+                PrimitiveDateTime::MAX.assume_utc()
+            })
     }
 
     /// Midnight UTC at the beginning of a calendar day.
@@ -102,11 +106,30 @@ impl Sub for Timestamp {
     }
 }
 
-/// Exactly `YYYY-MM-DDTHH:MM:SS.mmmZ`.
+/// Exactly `YYYY-MM-DDTHH:MM:SS.mmmZ`; written by hand, for every answer and page holds some.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.calendar().format(INSTANT).map_err(|_| fmt::Error)?;
-        f.write_str(&text)
+        let at = self.calendar();
+        let Ok(year) = u16::try_from(at.year()) else {
+            return f.write_str(&at.format(INSTANT).map_err(|_| fmt::Error)?);
+        };
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put_digits(&mut text[0..4], year);
+        put_digits(&mut text[5..7], u8::from(at.month()).into());
+        put_digits(&mut text[8..10], at.day().into());
+        put_digits(&mut text[11..13], at.hour().into());
+        put_digits(&mut text[14..16], at.minute().into());
+        put_digits(&mut text[17..19], at.second().into());
+        put_digits(&mut text[20..23], at.millisecond());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Fills the place with the last digits of the number.
+fn put_digits(place: &mut [u8], mut number: u16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789"[usize::from(number % 10)];
+        number /= 10;
     }
 }
 
@@ -154,6 +177,32 @@ mod tests {
         assert_eq!(at.to_string(), "2025-11-24T16:00:00.007Z");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         assert!("2025-11-24T16:00:00Z".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn instants_are_written_as_their_format_says() {
+        let ends = [i64::MIN, -62_167_219_200_001, -62_167_219_200_000, i64::MAX];
+        let near = [
+            -1,
+            0,
+            999,
+            951_782_399_999,
+            951_782_400_000,
+            253_402_300_799_999,
+        ];
+        for at in ends.into_iter().chain(near).map(Timestamp) {
+            assert_eq!(at.to_string(), at.calendar().format(INSTANT).unwrap());
+        }
+    }
+
+    #[test]
+    fn an_instant_in_the_calendar_keeps_its_milliseconds() {
+        for at in [-62_167_219_200_001, -1, 0, 1_764_000_000_007] {
+            let nanos = Timestamp(at).calendar().unix_timestamp_nanos();
+            assert_eq!(nanos, i128::from(at) * 1_000_000);
+        }
+        assert_eq!(Timestamp(i64::MIN).calendar().year(), -9999);
+        assert_eq!(Timestamp(i64::MAX).calendar().year(), 9999);
     }
 
     #[test]

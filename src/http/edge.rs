@@ -1,10 +1,18 @@
 //! What every request passes: its id, its host, and the headers of its answer.
 
-use axum::extract::{Request, State};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use tower::Service;
 
 use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE};
 use super::failure::Failure;
@@ -19,40 +27,29 @@ use crate::text::Problem;
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Headers of every answer that does not set its own.
-const HEADERS: [(HeaderName, HeaderValue); 9] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CONTENT_POLICY),
-    ),
-    (
-        header::STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000"),
-    ),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("x-ua-compatible"),
-        HeaderValue::from_static("IE=edge"),
-    ),
-    // What belongs to a person is never kept; what may be kept says so itself.
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-];
+/// Headers of every answer that does not set its own; copied whole, which hashes no name.
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (HeaderName::from_static("x-ua-compatible"), "IE=edge"),
+        // What belongs to a person is never kept; what may be kept says so itself.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    let values = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    values.into_iter().collect()
+});
 
 /// Our cookies that decide anything.
 const OUR_COOKIES: [&str; 5] = [
@@ -66,53 +63,119 @@ const OUR_COOKIES: [&str; 5] = [
 /// Paths that answer whatever host they are asked for.
 const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The outermost layer.
-pub(super) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
-    let refused = refuse(&app, &request);
-    pass_unless(refused, &app, request, next).await
+/// The outermost layer, around a whole router.
+#[derive(Clone)]
+pub(super) struct Edge<S> {
+    app: App,
+    any_host: bool,
+    inner: S,
 }
 
-/// The outermost layer of a listener that answers whatever host it is asked for.
-pub(super) async fn pass_for_any_host(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Response {
-    pass_unless(None, &app, request, next).await
+impl<S> Edge<S> {
+    /// Around what answers for our hosts alone.
+    pub(super) const fn new(app: App, inner: S) -> Self {
+        Self {
+            app,
+            any_host: false,
+            inner,
+        }
+    }
+
+    /// Around what answers whatever host it is asked for.
+    pub(super) const fn for_any_host(app: App, inner: S) -> Self {
+        Self {
+            app,
+            any_host: true,
+            inner,
+        }
+    }
+
+    /// Why a request is not looked at further, if it is not.
+    fn refuse(&self, request: &Request, asked: &Asked) -> Option<Problem> {
+        if self.any_host {
+            return None;
+        }
+        if !ANY_HOST.contains(&request.uri().path()) && !has_our_host(&self.app, request) {
+            return Some(Problem::WrongHost);
+        }
+        // Two cookies of one name: one of them was planted, and nobody can tell which (S-04).
+        has_doubled_cookie(asked).then_some(Problem::BadRequest)
+    }
 }
 
-async fn pass_unless(
-    refused: Option<Problem>,
-    app: &App,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let id = app.fresh().id();
-    join_cookies(request.headers_mut());
-    let asked = Asked::new(&request, &id);
-    let mut response = if let Some(problem) = refused {
-        Failure::from(problem).into_response()
-    } else {
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        join_cookies(request.headers_mut());
+        let asked = Asked::new(&mut request, self.app.fresh().id());
         let method = request.method().clone();
-        request.extensions_mut().insert(asked.clone());
-        let response = next.run(request).await;
-        tracing::debug!(
-            target: "accesspoint::request",
-            %method, path = asked.uri.path(), status = response.status().as_u16(), id,
-        );
-        response
-    };
-    let passed_on = response.extensions().get::<FromWebServer>().is_some();
-    if !passed_on && let Some(failure) = failure_of(&mut response) {
-        response = in_place_of(&response, failure.render(app, &asked));
+        let answer = if let Some(problem) = self.refuse(&request, &asked) {
+            Err(problem)
+        } else {
+            request.extensions_mut().insert(asked.clone());
+            Ok(self.inner.call(request))
+        };
+        let app = self.app.clone();
+        Box::pin(async move {
+            let response = match answer {
+                Ok(answer) => {
+                    let response = caught(answer).await;
+                    tracing::debug!(
+                        target: "accesspoint::request",
+                        %method, path = asked.uri().path(), status = response.status().as_u16(),
+                        id = asked.request_id(),
+                    );
+                    response
+                }
+                Err(problem) => Failure::from(problem).into_response(),
+            };
+            Ok(finish(&app, &asked, &method, response))
+        })
+    }
+}
+
+/// Waits for an answer. A panic in place of one is a failure of this request alone.
+async fn caught(answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let mut answer = pin!(answer);
+    let answered = poll_fn(|context| {
+        let step = AssertUnwindSafe(|| answer.as_mut().poll(context));
+        match catch_unwind(step) {
+            Ok(step) => step.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    });
+    match answered.await {
+        Ok(Ok(response)) => response,
+        Err(panic) => Failure::panicked(panic.as_ref()).into_response(),
+    }
+}
+
+/// The answer as it leaves: failures as pages or JSON, and with every header. What the web server
+/// answered stays as it is, but for a few headers.
+fn finish(app: &App, asked: &Asked, method: &Method, mut response: Response) -> Response {
+    if response.extensions().get::<FromWebServer>().is_some() {
+        response.headers_mut().extend(web_server::HEADERS);
+    } else {
+        if let Some(failure) = failure_of(&mut response) {
+            response = in_place_of(&response, failure.render(app, asked));
+            if *method == Method::HEAD {
+                take_body(&mut response);
+            }
+        }
+        complete(response.headers_mut(), asked.leads_to());
     }
     let headers = response.headers_mut();
-    if passed_on {
-        headers.extend(web_server::HEADERS);
-    } else {
-        complete(headers, asked.leads_to());
-    }
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(asked.request_id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     if let Some(language) = asked.chosen_language() {
@@ -124,15 +187,11 @@ async fn pass_unless(
 
 /// Adds the headers of our own answers that are not set yet.
 fn complete(headers: &mut HeaderMap, leads_to: Option<&str>) {
-    headers.reserve(HEADERS.len() + 1);
+    let own = std::mem::replace(headers, HEADERS.clone());
     if let Some(policy) = leads_to.and_then(policy_leading_to) {
-        headers
-            .entry(header::CONTENT_SECURITY_POLICY)
-            .or_insert(policy);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    for (name, value) in &HEADERS {
-        headers.entry(name).or_insert_with(|| value.clone());
-    }
+    headers.extend(own);
 }
 
 /// The policy of a page whose form for signing out leads on to a provider: browsers hold the
@@ -174,13 +233,15 @@ fn in_place_of(failed: &Response, mut answer: Response) -> Response {
     answer
 }
 
-/// Why a request is not looked at further, if it is not.
-fn refuse(app: &App, request: &Request) -> Option<Problem> {
-    if !ANY_HOST.contains(&request.uri().path()) && !has_our_host(app, request) {
-        return Some(Problem::WrongHost);
+/// Leaves the length of a body in place of it, as the router does with other answers to `HEAD`.
+fn take_body(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        let length = HeaderValue::from(length);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length);
     }
-    // Two cookies of one name: one of them was planted, and nobody can tell which (S-04).
-    has_doubled_cookie(request.headers()).then_some(Problem::BadRequest)
+    *response.body_mut() = Body::empty();
 }
 
 /// Whether the request is for the host of `public_url`, everywhere that it names one.
@@ -227,14 +288,9 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Whether one of our cookies came twice.
-fn has_doubled_cookie(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::COOKIE).iter();
-    let cookies = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'));
+fn has_doubled_cookie(asked: &Asked) -> bool {
     let mut seen = [false; OUR_COOKIES.len()];
-    for cookie in cookies {
-        let name = cookie.split('=').next().unwrap_or_default().trim();
+    for (name, _) in asked.cookies() {
         let ours = OUR_COOKIES.iter().position(|ours| *ours == name);
         if let Some(seen) = ours.and_then(|ours| seen.get_mut(ours)) {
             if *seen {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use axum::Form;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::BODY_BYTES_MAX;
 use super::failure::Failure;
+use super::server::Peer;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
@@ -30,58 +31,88 @@ pub(super) const LANGUAGE_COOKIE: &str = "__Host-language";
 /// The cookie that our script sets inside Desktop's embedded browser.
 const DESKTOP_COOKIE: &str = "__Host-desktop";
 
-/// What the outermost layer keeps of a request: enough to say what went wrong with it.
+/// What the outermost layer keeps of a request: enough to say what went wrong with it. Clones share
+/// it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    /// The id of the request.
-    pub(super) request_id: Arc<str>,
-    /// Path and query.
-    pub(super) uri: Uri,
+pub(super) struct Asked(Arc<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    request_id: String,
+    peer: Option<Peer>,
+    uri: Uri,
     cookie: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
-    provider_origin: Arc<OnceLock<String>>,
+    provider_origin: OnceLock<String>,
 }
 
 impl Asked {
-    pub(super) fn new(request: &Request, request_id: &str) -> Self {
+    pub(super) fn new(request: &mut Request, request_id: String) -> Self {
+        let peer = request.extensions_mut().remove();
         let header = |name| request.headers().get(name).cloned();
-        Self {
-            request_id: request_id.into(),
+        Self(Arc::new(Kept {
+            request_id,
+            peer,
             uri: request.uri().clone(),
             cookie: header(header::COOKIE),
             accept_language: header(header::ACCEPT_LANGUAGE),
-            provider_origin: Arc::default(),
-        }
+            provider_origin: OnceLock::new(),
+        }))
+    }
+
+    /// The id of the request.
+    pub(super) fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// Where the request comes from; none where no server of ours took it.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.0.peer
+    }
+
+    /// Path and query.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.0.uri
     }
 
     /// Notes where the form that signs out on the answer's page may lead besides this site.
     pub(super) fn may_lead_to(&self, origin: &str) {
-        self.provider_origin.get_or_init(|| origin.to_owned());
+        self.0.provider_origin.get_or_init(|| origin.to_owned());
     }
 
     /// Where forms on the answer's page may lead besides this site.
     pub(super) fn leads_to(&self) -> Option<&str> {
-        self.provider_origin.get().map(String::as_str)
+        self.0.provider_origin.get().map(String::as_str)
     }
 
     /// Whether a program asks, which wants problem+json.
     pub(super) fn is_api(&self) -> bool {
-        self.uri.path().starts_with("/api/")
+        self.uri().path().starts_with("/api/")
     }
 
     /// The value of a cookie.
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let cookies = self.cookie.as_ref()?.to_str().ok()?.split(';');
-        let mut pairs = cookies.filter_map(|cookie| cookie.trim().split_once('='));
-        pairs
+        let mut cookies = self.cookies();
+        cookies
             .find(|(found, _)| *found == name)
             .map(|(_, value)| value)
+    }
+
+    /// The names and values of all cookies.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let line = self.0.cookie.as_ref().and_then(|line| line.to_str().ok());
+        line.unwrap_or_default().split(';').map(|cookie| {
+            let cookie = cookie.trim_ascii();
+            let (name, value) = cookie.split_once('=').unwrap_or((cookie, ""));
+            (name.trim_ascii_end(), value)
+        })
     }
 
     /// The language: chosen in the address, chosen before, or what the browser prefers.
     pub(super) fn language(&self) -> Language {
         let before = || self.cookie(LANGUAGE_COOKIE).and_then(Language::from_word);
         let preferred = self
+            .0
             .accept_language
             .as_ref()
             .and_then(|value| value.to_str().ok());
@@ -93,7 +124,7 @@ impl Asked {
     /// The language that `lang` in the address chooses.
     pub(super) fn chosen_language(&self) -> Option<Language> {
         let mut pairs = self
-            .uri
+            .uri()
             .query()?
             .split('&')
             .filter_map(|pair| pair.split_once('='));
@@ -109,7 +140,7 @@ impl Asked {
 
     /// Path and query as text.
     pub(super) fn path_and_query(&self) -> &str {
-        self.uri
+        self.uri()
             .path_and_query()
             .map_or("/", axum::http::uri::PathAndQuery::as_str)
     }
@@ -551,8 +582,9 @@ impl FromRequestParts<App> for From {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let asked = Asked::from_request_parts(parts, app).await?;
-        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let peer = connected.map_or(IpAddr::from([0, 0, 0, 0]), |connected| connected.0.ip());
+        let peer = asked
+            .peer()
+            .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.client.ip());
         let trusted = app.config().proxy.trusted.contains(peer);
         let text = |name: &str| {
             let value = parts
@@ -606,7 +638,24 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
+
+    #[test]
+    fn cookies_are_told_apart_by_their_whole_names() {
+        let line = "a=1=2; __Host-session=x;b;\t__Host-session =y; __Host-sessions=z; c";
+        let request = Request::builder().header(header::COOKIE, line);
+        let asked = Asked::new(&mut request.body(Body::empty()).unwrap(), String::new());
+        let sessions = asked.cookies().filter(|(name, _)| *name == SESSION_COOKIE);
+        let sessions: Vec<&str> = sessions.map(|(_, value)| value).collect();
+        assert_eq!(sessions, ["x", "y"]);
+        assert_eq!(asked.cookie(SESSION_COOKIE), Some("x"));
+        assert_eq!(asked.cookie("a"), Some("1=2"));
+        assert_eq!(asked.cookie("b"), Some(""));
+        assert_eq!(asked.cookie(" a"), None);
+        assert_eq!(asked.cookie("__Host-"), None);
+    }
 
     #[test]
     fn the_last_hop_is_what_the_nearest_proxy_says() {

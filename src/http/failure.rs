@@ -193,6 +193,16 @@ impl Failure {
         Problem::Internal.into()
     }
 
+    /// A fault of ours that ended in a panic.
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        tracing::error!(panic = text, "a handler panicked");
+        Problem::Internal.into()
+    }
+
     /// More is waiting than can be done soon.
     pub(super) fn busy() -> Self {
         Problem::Busy { wait: BUSY_WAIT }.into()
@@ -317,20 +327,6 @@ impl IntoResponse for Failure {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// What the catch for panics answers.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the catch for panics hands it over"
-)]
-pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(panic = text, "a handler panicked");
-    Failure::from(Problem::Internal).into_response()
 }
 
 /// The status of a problem.
@@ -511,7 +507,7 @@ fn members(
 ) -> Map<String, Value> {
     let value = json!({
         "type": "about:blank", "title": title, "status": status.as_u16(), "code": code,
-        "detail": detail, "request_id": &*asked.request_id,
+        "detail": detail, "request_id": asked.request_id(),
     });
     match value {
         Value::Object(members) => members,

@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::json;
 
 use super::extract::Caller;
 use super::failure::Failure;
+use super::json::Json;
 use crate::app::App;
 use crate::domain::time::SECOND_MS;
 use crate::store::Scope;

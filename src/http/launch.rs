@@ -1,10 +1,10 @@
 //! The document behind its launch ticket, and what offline verifiers of leases need.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use super::content::content;
 use super::edge::see_other;
 use super::extract::{Params, Visitor, is_prefetch};
 use super::failure::Failure;
+use super::json::Json;
 use super::pages::no_head;
 use crate::app::App;
 use crate::app::open::Launched;

@@ -1,6 +1,6 @@
 //! The edge: routes, extractors, pages, API, TLS.
 //!
-//! A request passes, outside in: `edge` (request id, host, headers), the catch for panics, then its
+//! A request passes, outside in: `edge` (request id, host, headers, the catch for panics), then its
 //! route; where sessions begin and end, the session cookie (`session`) is around it. Handlers take what they need through
 //! extractors (`extract`), call `app`, and answer with a page or JSON; what stops them is a `failure`.
 
@@ -12,6 +12,7 @@ mod edge;
 mod extract;
 mod failure;
 mod health;
+mod json;
 mod launch;
 mod oidc;
 mod once;
@@ -27,22 +28,23 @@ mod web_server;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Layer;
 
 use crate::app::App;
 pub use compat::web_ticket_router;
+use edge::Edge;
 pub use health::metrics_router;
+use server::Answers;
 
 /// Bytes that a body may have where no route says otherwise.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that the gateway serves over HTTPS.
-pub fn router(app: App) -> Router {
+#[must_use]
+pub fn router(app: App) -> impl Answers {
     let old_pages = compat::OldPages::new(&app);
-    Router::new()
+    let routes = Router::new()
         .merge(pages::routes(&app))
         .merge(launch::routes())
         .merge(api::routes(&app))
@@ -54,12 +56,8 @@ pub fn router(app: App) -> Router {
         .route("/static/{name}", get(page::static_files::serve))
         .fallback(move |request| old_pages.clone().answer(request))
         .method_not_allowed_fallback(pages::method_not_allowed)
-        // One layer for the router: it boxes the service of each route once for every layer.
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn_with_state(app.clone(), edge::pass))
-                .layer(CatchPanicLayer::custom(failure::panicked))
-                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
-        )
-        .with_state(app)
+        .with_state(app.clone());
+    // Around the router, not layers of it: those it boxes once for each route and request.
+    let limited = DefaultBodyLimit::max(BODY_BYTES_MAX).layer(routes);
+    Edge::new(app, limited)
 }

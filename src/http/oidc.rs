@@ -12,6 +12,7 @@ use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, From, is_prefetch};
 use super::failure::{Failure, with_return_to};
+use super::json::Json;
 use super::once::only;
 use super::pages::{add_cookie, enter, host_cookie, no_head};
 use super::session;
@@ -176,7 +177,7 @@ fn logout_refused(refused: &Refused) -> Response {
     let body = serde_json::json!({
         "error": "invalid_request", "error_description": refused.reason.code(),
     });
-    (status, axum::Json(body)).into_response()
+    (status, Json(body)).into_response()
 }
 
 /// `GET /oidc/{name}/frontchannel-logout`, in a frame of the provider's page.

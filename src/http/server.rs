@@ -12,14 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
+use axum::body::Body;
 use axum::response::Response;
-use axum::routing::future::RouteFuture;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,6 +27,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tower::Service;
 
 use super::proxy_protocol::take_header;
 use crate::config::Networks;
@@ -47,10 +46,33 @@ const PING_EVERY: Duration = Duration::from_mins(1);
 /// How long the accept loop waits where the system has no room for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Who opened the TCP connection of a request: the proxy, where there is one in front. Handlers find
-/// it among the extensions.
+/// Where a request comes from. Handlers find it among the extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpPeer(pub SocketAddr);
+pub struct Peer {
+    /// The client.
+    pub client: SocketAddr,
+    /// Who opened the TCP connection: the proxy, where there is one in front.
+    pub tcp: SocketAddr,
+}
+
+/// What answers requests: a router, or what stands around one. Each request has a clone.
+pub trait Answers:
+    Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<A> Answers for A where
+    A: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// How many connections there may be, and how long they may take.
 #[derive(Clone, Debug)]
@@ -87,7 +109,7 @@ impl Default for ServerLimits {
 /// Serves the router over TLS, HTTP/1.1 and HTTP/2, until `shutdown` ends and running requests
 /// are finished.
 ///
-/// Handlers find the address of the client in `ConnectInfo<SocketAddr>`.
+/// Handlers find the [`Peer`] among the extensions.
 ///
 /// # Errors
 ///
@@ -96,11 +118,11 @@ impl Default for ServerLimits {
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
-    router: Router,
+    answers: impl Answers,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    run(listener, Some(tls.into()), router, limits, shutdown).await
+    run(listener, Some(tls.into()), answers, limits, shutdown).await
 }
 
 /// Serves the router over plain HTTP/1.1, otherwise like [`serve`].
@@ -110,25 +132,24 @@ pub async fn serve(
 /// As for [`serve`].
 pub async fn serve_plain(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    run(listener, None, router, limits, shutdown).await
+    run(listener, None, answers, limits, shutdown).await
 }
 
 async fn run(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    answers: impl Answers,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let drain_timeout = limits.drain_timeout;
     let door = Arc::new(Door {
         tls,
-        // Builds the fallback once instead of for each request.
-        router: router.with_state(()),
+        answers,
         limits,
     });
     let mut connections = JoinSet::new();
@@ -140,9 +161,9 @@ async fn run(
 }
 
 /// What every connection of a listener shares.
-struct Door {
+struct Door<A> {
     tls: Option<TlsAcceptor>,
-    router: Router,
+    answers: A,
     limits: ServerLimits,
 }
 
@@ -150,7 +171,7 @@ struct Door {
 async fn accept_until(
     shutdown: impl Future<Output = ()>,
     listener: TcpListener,
-    door: &Arc<Door>,
+    door: &Arc<Door<impl Answers>>,
     connections: &mut JoinSet<()>,
     stopping: &watch::Receiver<()>,
 ) -> io::Result<()> {
@@ -274,10 +295,10 @@ fn log_panic(ended: Result<(), JoinError>) {
 async fn serve_connection(
     mut stream: TcpStream,
     mut peer: SocketAddr,
-    door: &Door,
+    door: &Door<impl Answers>,
     mut stopping: watch::Receiver<()>,
 ) {
-    let tcp_peer = TcpPeer(peer);
+    let tcp = peer;
     if door.limits.proxies.contains(peer.ip()) {
         let header = take_header(&mut stream);
         match timeout(door.limits.handshake_timeout, header).await {
@@ -286,10 +307,9 @@ async fn serve_connection(
             Err(_) => return tracing::debug!(%peer, "the PROXY header took too long"),
         }
     }
-    let service = PeerRouter {
-        router: door.router.clone(),
-        peer,
-        tcp_peer,
+    let service = FromPeer {
+        answers: door.answers.clone(),
+        peer: Peer { client: peer, tcp },
     };
     let Some(tls) = &door.tls else {
         return serve_http1(stream, service, &door.limits, stopping).await;
@@ -314,11 +334,11 @@ async fn serve_connection(
 
 async fn serve_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: PeerRouter,
+    service: FromPeer<impl Answers>,
     limits: &ServerLimits,
     stopping: watch::Receiver<()>,
 ) {
-    let peer = service.peer;
+    let peer = service.peer.client;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -336,17 +356,17 @@ async fn serve_http1(
 
 async fn serve_http2(
     stream: TlsStream<TcpStream>,
-    service: PeerRouter,
+    service: FromPeer<impl Answers>,
     limits: &ServerLimits,
     stopping: watch::Receiver<()>,
 ) {
-    let peer = service.peer;
+    let peer = service.peer.client;
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let asked = Arc::clone(&asked);
         service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
-            service.call(request)
+            hyper::service::Service::call(&service, request)
         })
     };
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -388,22 +408,21 @@ async fn finish_at_shutdown<C: Future>(
     connection.await
 }
 
-/// The router as hyper calls it, with the addresses of client and peer added to each request.
-struct PeerRouter {
-    router: Router,
-    peer: SocketAddr,
-    tcp_peer: TcpPeer,
+/// What answers, as hyper calls it for the requests of one connection.
+struct FromPeer<A> {
+    answers: A,
+    peer: Peer,
 }
 
-impl Service<Request<Incoming>> for PeerRouter {
+impl<A: Answers> hyper::service::Service<Request<Incoming>> for FromPeer<A> {
     type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = A::Future;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(ConnectInfo(self.peer));
-        request.extensions_mut().insert(self.tcp_peer);
-        tower::Service::call(&mut self.router.clone(), request)
+    fn call(&self, request: Request<Incoming>) -> A::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        self.answers.clone().call(request)
     }
 }
 
@@ -451,6 +470,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use axum::routing::get;
+    use axum::{Extension, Router};
     use rustls::client::{ClientSessionMemoryCache, Resumption};
     use rustls::pki_types::{ServerName, UnixTime};
     use rustls::time_provider::TimeProvider;
@@ -524,7 +544,7 @@ mod tests {
     }
 
     fn who() -> Router {
-        let answer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+        let answer = |Extension(peer): Extension<Peer>| async move { peer.client.to_string() };
         Router::new().route("/", get(answer))
     }
 

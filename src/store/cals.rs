@@ -208,7 +208,7 @@ pub(super) fn ended_quarantines(db: &Db, now: Timestamp) -> Result<u32, StoreErr
         .unwrap_or(0))
 }
 
-fn cal(row: &Row<'_>) -> Result<NamedCal, StoreError> {
+pub(super) fn cal(row: &Row<'_>) -> Result<NamedCal, StoreError> {
     let state = match (row.text(1)?.as_str(), row.maybe_at(4)?, row.maybe_at(5)?) {
         ("quarantined", Some(since), Some(until)) => CalState::Quarantined { since, until },
         _ => CalState::Assigned,

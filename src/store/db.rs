@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
 /// How long a connection waits for another process's lock.
@@ -138,12 +138,34 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// One row of an answer; columns count from 0.
-pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
+/// One row of an answer, or the part of it that one table gave; columns count from 0.
+pub(super) struct Row<'a> {
+    row: &'a rusqlite::Row<'a>,
+    first: usize,
+}
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    const fn whole(row: &'a rusqlite::Row<'a>) -> Self {
+        Self { row, first: 0 }
+    }
+
+    /// What a left join found, whose columns begin at `first`, the first of them never null.
+    pub(super) fn joined<T>(
+        &self,
+        first: usize,
+        read: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let (row, first) = (self.row, self.first + first);
+        let found = row.get_ref(first)? != ValueRef::Null;
+        found.then(|| read(&Self { row, first })).transpose()
+    }
+
+    fn get<T: FromSql>(&self, column: usize) -> Result<T, StoreError> {
+        Ok(self.row.get(self.first + column)?)
+    }
+
     pub(super) fn int(&self, column: usize) -> Result<i64, StoreError> {
-        Ok(self.0.get(column)?)
+        self.get(column)
     }
 
     pub(super) fn flag(&self, column: usize) -> Result<bool, StoreError> {
@@ -163,16 +185,16 @@ impl Row<'_> {
         &self,
         column: usize,
     ) -> Result<Option<crate::domain::time::Timestamp>, StoreError> {
-        let value: Option<i64> = self.0.get(column)?;
+        let value: Option<i64> = self.get(column)?;
         Ok(value.map(crate::domain::time::Timestamp))
     }
 
     pub(super) fn text(&self, column: usize) -> Result<String, StoreError> {
-        Ok(self.0.get(column)?)
+        self.get(column)
     }
 
     pub(super) fn maybe_text(&self, column: usize) -> Result<Option<String>, StoreError> {
-        Ok(self.0.get(column)?)
+        self.get(column)
     }
 }
 
@@ -217,7 +239,7 @@ impl Db {
         let mut rows = statement.query(params_from_iter(values))?;
         let mut answer = Vec::new();
         while let Some(row) = rows.next()? {
-            answer.push(read(&Row(row))?);
+            answer.push(read(&Row::whole(row))?);
         }
         Ok(answer)
     }
@@ -231,7 +253,7 @@ impl Db {
     ) -> Result<Option<T>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        rows.next()?.map(|row| read(&Row(row))).transpose()
+        rows.next()?.map(|row| read(&Row::whole(row))).transpose()
     }
 
     /// Begins a transaction that may write; waits for the write lock first, so that a read can

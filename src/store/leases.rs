@@ -153,21 +153,6 @@ fn by_id(db: &Db, id: &LeaseId) -> Result<Option<Lease>, StoreError> {
     db.query_one(SQL, values![id.as_str()], lease)
 }
 
-/// A person's leases that were granted or renewed after an instant.
-pub(super) fn leases_since(
-    db: &Db,
-    person: &PersonId,
-    since: Timestamp,
-) -> Result<Vec<Lease>, StoreError> {
-    const SQL: &str = "SELECT lease.id, lease.person_id, lease.workstation_id, \
-         workstation.name, lease.state, lease.granted_at, lease.renewed_at, \
-         lease.expires_at, lease.ended_at, lease.counts \
-         FROM lease JOIN workstation ON workstation.id = lease.workstation_id \
-         WHERE lease.person_id = $1 AND lease.renewed_at > $2 \
-         ORDER BY lease.renewed_at, lease.id";
-    db.query(SQL, values![person.as_str(), since], lease)
-}
-
 /// The leases of a workstation.
 pub(super) fn of_workstation(db: &Db, id: &WorkstationId) -> Result<Vec<Lease>, StoreError> {
     const SQL: &str = "SELECT lease.id, lease.person_id, lease.workstation_id, \
@@ -187,7 +172,7 @@ pub(super) fn all(db: &Db) -> Result<Vec<Lease>, StoreError> {
     db.query(SQL, &[], lease)
 }
 
-fn lease(row: &Row<'_>) -> Result<Lease, StoreError> {
+pub(super) fn lease(row: &Row<'_>) -> Result<Lease, StoreError> {
     let state = row.text(4)?;
     Ok(Lease {
         id: LeaseId(row.text(0)?),

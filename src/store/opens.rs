@@ -1,10 +1,9 @@
 //! Opens and launch tickets: the view that `decide_open` looks at, and what it decided, written.
 
 use super::Store;
-use super::db::{Db, StoreError, values};
-use super::leases::leases_since;
-use super::people;
+use super::db::{Db, Row, StoreError, values};
 use super::writer::{Actor, Batch};
+use super::{cals, leases, people};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::cal::NamedCal;
 use crate::domain::change::{Change, Event, EventKind};
@@ -12,6 +11,7 @@ use crate::domain::client::ClientKind;
 use crate::domain::lease::{Lease, LeaseId};
 use crate::domain::open::{
     Access, Finding, OpenAnswer, OpenView, Owner, RequestedDocument, decide_open, examine,
+    has_free_cal,
 };
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Policy;
@@ -122,16 +122,32 @@ pub struct WhatIf<'a> {
     pub client: ClientKind,
 }
 
-/// What is read from the ledger for one open.
-struct Loaded {
-    person: Person,
-    cal: Option<NamedCal>,
-    leases: Vec<Lease>,
-    /// Read only for somebody without a CAL, whom they may concern.
-    quarantine_ends: Vec<Timestamp>,
+impl<'a> WhatIf<'a> {
+    /// An open of any document that the person may see, with a client that leases.
+    #[must_use]
+    pub const fn of_any_document(person: &'a Person, workstation: &'a Workstation) -> Self {
+        static ANY: RequestedDocument = RequestedDocument {
+            id: String::new(),
+            name: Some(String::new()),
+        };
+        Self {
+            person,
+            workstation,
+            document: &ANY,
+            client: ClientKind::Plugin,
+        }
+    }
 }
 
-impl Loaded {
+/// What the ledger holds of a person that the rules ask about.
+#[derive(Default)]
+struct Holdings {
+    cal: Option<NamedCal>,
+    /// Those that are live or count in R13.
+    leases: Vec<Lease>,
+}
+
+impl Holdings {
     /// Whether no CAL is assigned to the person, so that R9 looks for one.
     fn has_no_cal(&self) -> bool {
         self.cal.as_ref().is_none_or(|cal| !cal.is_assigned())
@@ -155,8 +171,8 @@ impl Store {
     ///
     /// The database fails.
     pub fn explain(&self, what_if: WhatIf<'_>) -> Result<Explanation, StoreError> {
-        let (standing, answer) = self.look(what_if, |view, now| {
-            decide_open(view, what_if.client, now, LeaseId::from("")).answer
+        let (standing, answer) = self.look(what_if, |_, view, now| {
+            Ok(decide_open(view, what_if.client, now, LeaseId::from("")).answer)
         })?;
         Ok(Explanation { standing, answer })
     }
@@ -167,46 +183,63 @@ impl Store {
     ///
     /// The database fails.
     pub fn standing(&self, what_if: WhatIf<'_>) -> Result<Standing, StoreError> {
-        let (standing, ()) = self.look(what_if, |_, _| ())?;
+        let (standing, ()) = self.look(what_if, |_, _, _| Ok(()))?;
         Ok(standing)
+    }
+
+    /// The same, and the documents that the person marked.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn standing_and_favourites(
+        &self,
+        what_if: WhatIf<'_>,
+    ) -> Result<(Standing, Vec<String>), StoreError> {
+        self.look(what_if, |db, _, _| {
+            people::favourites(db, &what_if.person.id)
+        })
     }
 
     /// Reads what an open would be decided on, and what else is asked of that.
     fn look<T>(
         &self,
         what_if: WhatIf<'_>,
-        ask: impl FnOnce(&OpenView<'_>, Timestamp) -> T,
+        ask: impl FnOnce(&Db, &OpenView<'_>, Timestamp) -> Result<T, StoreError>,
     ) -> Result<(Standing, T), StoreError> {
         let policy = self.policy();
         self.read_gate(|db, gate, now| {
             let license = self.license_of(db, gate)?;
-            let mut loaded = load(db, policy, what_if.person.clone(), now)?;
+            // The person is given; they may have the groups of a web ticket.
+            let held = load(db, policy, &what_if.person.id, now, |_| Ok(()))?;
+            let ((), held) = held.unwrap_or_default();
             let mut taken = gate.cals_taken;
-            if loaded.has_no_cal() {
+            let mut quarantine_ends = Vec::new();
+            if held.has_no_cal() && !has_free_cal(license.as_deref(), taken, now) {
                 // A quarantine that ended is not taken any more, though it may still be counted.
-                taken = taken.saturating_sub(super::cals::ended_quarantines(db, now)?);
-                loaded.quarantine_ends = super::cals::quarantine_ends(db, now)?;
+                taken = taken.saturating_sub(cals::ended_quarantines(db, now)?);
+                quarantine_ends = cals::quarantine_ends(db, now)?;
             }
             let view = OpenView {
                 owner: Owner::Ledger,
                 license: license.as_deref(),
                 switches: gate.switches,
                 policy,
-                person: &loaded.person,
+                person: what_if.person,
                 document: what_if.document,
                 workstation: what_if.workstation,
-                cal: loaded.cal.as_ref(),
+                cal: held.cal.as_ref(),
                 taken,
-                quarantine_ends: &loaded.quarantine_ends,
-                leases: &loaded.leases,
+                quarantine_ends: &quarantine_ends,
+                leases: &held.leases,
             };
             let findings = examine(&view, what_if.client, now);
-            let answer = ask(&view, now);
+            let answer = ask(db, &view, now)?;
             let standing = Standing {
                 owner: Owner::Ledger,
                 here: what_if.workstation.id.clone(),
-                cal: loaded.cal.filter(|cal| cal.is_taken(now)),
-                leases: loaded.leases,
+                cal: held.cal.filter(|cal| cal.is_taken(now)),
+                leases: held.leases,
                 findings,
             };
             Ok((standing, answer))
@@ -225,30 +258,31 @@ impl Store {
 
 fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Opened, StoreError> {
     let license = batch.license()?;
-    let found = people::by_id(batch.db, &command.person)?;
-    let person = found
+    let (policy, now) = (&batch.options.policy, batch.now);
+    let found = load(batch.db, policy, &command.person, now, people::person)?;
+    let (person, held) = found
         .ok_or_else(|| StoreError::Corrupt(format!("the person {} is missing", command.person)))?;
-    let mut loaded = load(batch.db, &batch.options.policy, person, batch.now)?;
-    if loaded.has_no_cal() {
+    let mut quarantine_ends = Vec::new();
+    if held.has_no_cal() {
         batch.end_quarantines()?;
-        loaded.quarantine_ends = super::cals::quarantine_ends(batch.db, batch.now)?;
+        quarantine_ends = cals::quarantine_ends(batch.db, now)?;
     }
     let view = OpenView {
         owner: Owner::Ledger,
         license: license.as_deref(),
         switches: batch.gate.switches,
-        policy: &batch.options.policy,
-        person: &loaded.person,
+        policy,
+        person: &person,
         document: &command.document,
         workstation: &command.workstation,
-        cal: loaded.cal.as_ref(),
+        cal: held.cal.as_ref(),
         taken: batch.gate.cals_taken,
-        quarantine_ends: &loaded.quarantine_ends,
-        leases: &loaded.leases,
+        quarantine_ends: &quarantine_ends,
+        leases: &held.leases,
     };
     let fresh = LeaseId(batch.options.fresh.id());
-    let decision = decide_open(&view, command.client, batch.now, fresh);
-    let actor = Actor::person(&loaded.person.name);
+    let decision = decide_open(&view, command.client, now, fresh);
+    let actor = Actor::person(&person.name);
     batch.apply(&decision.changes)?;
     if let Some(event) = &decision.event {
         batch.record(event, &actor)?;
@@ -261,26 +295,49 @@ fn open(batch: &mut Batch<'_>, command: &OpenCommand, life: Millis) -> Result<Op
     Ok(Opened {
         lease_ended: decision.changes.iter().any(ended),
         answer: decision.answer,
-        user: loaded.person.name,
-        at: batch.now,
+        user: person.name,
+        at: now,
         launch,
     })
 }
 
-fn load(db: &Db, policy: &Policy, person: Person, now: Timestamp) -> Result<Loaded, StoreError> {
+/// Reads a person with what they hold, in one statement, for each costs more than its rows; none
+/// where there is no such person. `read` takes what it needs of the person's columns.
+fn load<P>(
+    db: &Db,
+    policy: &Policy,
+    person: &PersonId,
+    now: Timestamp,
+    read: impl Fn(&Row<'_>) -> Result<P, StoreError>,
+) -> Result<Option<(P, Holdings)>, StoreError> {
+    const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
+         person.roles, person.user_groups, person.automatic_cal, \
+         cal.person_id, cal.state, cal.assigned_at, cal.last_used_at, cal.quarantined_since, \
+         cal.quarantined_until, \
+         lease.id, lease.person_id, lease.workstation_id, workstation.name, lease.state, \
+         lease.granted_at, lease.renewed_at, lease.expires_at, lease.ended_at, lease.counts \
+         FROM person LEFT JOIN cal ON cal.person_id = person.id \
+         LEFT JOIN lease ON lease.person_id = person.id AND lease.renewed_at > $1 \
+         LEFT JOIN workstation ON workstation.id = lease.workstation_id \
+         WHERE person.id = $2";
+    const CAL: usize = 7;
+    const LEASE: usize = 13;
     // Every live lease and every event that counts was granted or renewed since then.
     let since = now - policy.lease_length.max(policy.lease_window);
-    let leases = leases_since(db, &person.id, since)?
-        .into_iter()
-        .filter(|lease| lease.is_live(now) || lease.counts_at(now, policy.lease_window))
-        .collect();
-    let cal = super::cals::of_person(db, &person.id)?;
-    Ok(Loaded {
-        person,
-        cal,
-        leases,
-        quarantine_ends: Vec::new(),
-    })
+    let mut holder = None;
+    let leases = db.query(SQL, values![since, person.as_str()], |row| {
+        if holder.is_none() {
+            holder = Some((read(row)?, row.joined(CAL, cals::cal)?));
+        }
+        row.joined(LEASE, leases::lease)
+    })?;
+    let Some((person, cal)) = holder else {
+        return Ok(None);
+    };
+    let counts = |lease: &Lease| lease.is_live(now) || lease.counts_at(now, policy.lease_window);
+    let mut leases: Vec<Lease> = leases.into_iter().flatten().filter(counts).collect();
+    leases.sort_by(|one, other| (one.renewed_at, &one.id).cmp(&(other.renewed_at, &other.id)));
+    Ok(Some((person, Holdings { cal, leases })))
 }
 
 impl Batch<'_> {
@@ -312,7 +369,7 @@ pub(super) fn issue_ticket(
     const SQL: &str = "INSERT INTO launch \
          (id, session_hash, person_id, workstation_id, document_id, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6)";
-    let secret = format!("{}{}", issued_at(batch.now), batch.options.fresh.token());
+    let secret = issued_at(batch.now) + &batch.options.fresh.token();
     let expires_at = batch.now + life;
     batch.db.execute(
         SQL,

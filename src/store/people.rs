@@ -228,9 +228,7 @@ impl Store {
     ///
     /// The database fails.
     pub fn favourites(&self, person: &PersonId) -> Result<Vec<String>, StoreError> {
-        const SQL: &str =
-            "SELECT document_id FROM favourite WHERE person_id = $1 ORDER BY document_id";
-        self.read(|db| db.query(SQL, values![person.as_str()], |row| row.text(0)))
+        self.read(|db| favourites(db, person))
     }
 
     /// Marks a document, or takes the mark away.
@@ -256,6 +254,11 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn favourites(db: &Db, person: &PersonId) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "SELECT document_id FROM favourite WHERE person_id = $1 ORDER BY document_id";
+    db.query(SQL, values![person.as_str()], |row| row.text(0))
 }
 
 fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, StoreError> {

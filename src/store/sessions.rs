@@ -179,7 +179,7 @@ impl Store {
     /// The database fails.
     pub fn session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
         let now = self.now();
-        let session = self.live_session(hash)?;
+        let session = self.live_session(hash, now)?;
         if let Some(session) = &session {
             self.saw(session, now);
         }
@@ -192,7 +192,7 @@ impl Store {
     ///
     /// The database fails.
     pub fn session_lives(&self, hash: &str) -> Result<bool, StoreError> {
-        Ok(self.live_session(hash)?.is_some())
+        Ok(self.live_session(hash, self.now())?.is_some())
     }
 
     /// Begins a session: its row and the sign-in's audit event together. False where its person has
@@ -333,10 +333,14 @@ impl Store {
         })
     }
 
-    fn live_session(&self, hash: &str) -> Result<Option<Arc<SessionInfo>>, StoreError> {
-        let glance = self.glance()?;
-        let now = self.now().max(glance.last_decision_at);
-        if let Some(session) = self.remembered().of(glance.session_epoch, hash)
+    fn live_session(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SessionInfo>>, StoreError> {
+        let (glance, remembered) = self.recall(hash)?;
+        let now = now.max(glance.last_decision_at);
+        if let Some(session) = remembered
             && !self.has_ended(&session, now)
         {
             return Ok(Some(session));
@@ -352,21 +356,31 @@ impl Store {
         }
     }
 
-    /// What the gate says: at most [`GLANCE_HOLDS`] ago, or newer where this process wrote since.
-    fn glance(&self) -> Result<Glance, StoreError> {
+    /// What the gate says, at most [`GLANCE_HOLDS`] ago or newer where this process wrote since, and
+    /// the session as it is remembered, if it is.
+    fn recall(&self, hash: &str) -> Result<(Glance, Option<Arc<SessionInfo>>), StoreError> {
         let asked_at = Instant::now();
-        let last = self.remembered().glance;
-        let fresh = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS);
-        let mut glance = if let Some(glance) = fresh {
-            glance
-        } else {
-            let glance = self.read(|db| Glance::read(db, asked_at))?;
-            self.remembered_mut().glance = Some(glance);
-            glance
-        };
+        let remembered = self.remembered();
+        let last = remembered.glance;
+        if let Some(glance) = last.filter(|glance| asked_at < glance.asked_at + GLANCE_HOLDS) {
+            return Ok(self.recall_by(glance, &remembered, hash));
+        }
+        drop(remembered);
+        let glance = self.read(|db| Glance::read(db, asked_at))?;
+        let mut remembered = self.remembered_mut();
+        remembered.glance = Some(glance);
+        Ok(self.recall_by(glance, &remembered, hash))
+    }
+
+    fn recall_by(
+        &self,
+        mut glance: Glance,
+        remembered: &Remembered,
+        hash: &str,
+    ) -> (Glance, Option<Arc<SessionInfo>>) {
         let written_here = self.0.writer.committed().session_epoch();
         glance.session_epoch = glance.session_epoch.max(written_here);
-        Ok(glance)
+        (glance, remembered.of(glance.session_epoch, hash))
     }
 
     fn remembered(&self) -> RwLockReadGuard<'_, Remembered> {

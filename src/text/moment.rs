@@ -25,9 +25,7 @@ pub struct Dates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     at: Timestamp,
-    /// The instant in the calendar.
-    exact: OffsetDateTime,
-    /// The same, rounded as the style wants.
+    /// The same in the calendar, rounded as the style wants.
     shown: OffsetDateTime,
     style: Style,
     language: Language,
@@ -51,7 +49,7 @@ impl Dates {
     /// Dates in this language, seen from `now`.
     #[must_use]
     pub fn new(language: Language, now: Timestamp) -> Self {
-        let year = calendar(now).year();
+        let year = now.calendar().year();
         Self {
             language,
             now,
@@ -90,14 +88,12 @@ impl Dates {
     }
 
     fn moment(self, at: Timestamp, style: Style) -> Moment {
-        let exact = calendar(at);
         let shown = match style {
-            Style::Earliest => calendar(next_full_minute(at)),
-            Style::Minute | Style::Day | Style::LongDay => exact,
+            Style::Earliest => next_full_minute(at).calendar(),
+            Style::Minute | Style::Day | Style::LongDay => at.calendar(),
         };
         Moment {
             at,
-            exact,
             shown,
             style,
             language: self.language,
@@ -130,13 +126,6 @@ impl Moment {
     pub const fn is_earliest(&self) -> bool {
         matches!(self.style, Style::Earliest)
     }
-
-    /// The exact instant for machines, as [`Timestamp`] writes it, without its allocation: pages
-    /// write one per document.
-    #[must_use]
-    pub fn exact(&self) -> impl fmt::Display + use<'_> {
-        Exact(self)
-    }
 }
 
 fn next_full_minute(at: Timestamp) -> Timestamp {
@@ -168,46 +157,6 @@ impl fmt::Display for Moment {
             write_two(f, at.minute())?;
         }
         Ok(())
-    }
-}
-
-/// An instant as `2026-11-22T09:14:00.000Z`.
-struct Exact<'a>(&'a Moment);
-
-impl fmt::Display for Exact<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.0.exact;
-        let Some(year @ 0..=9999) = u16::try_from(at.year()).ok() else {
-            return self.0.at.fmt(f);
-        };
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        put_digits(&mut text[0..4], year);
-        put_digits(&mut text[5..7], u8::from(at.month()).into());
-        put_digits(&mut text[8..10], at.day().into());
-        put_digits(&mut text[11..13], at.hour().into());
-        put_digits(&mut text[14..16], at.minute().into());
-        put_digits(&mut text[17..19], at.second().into());
-        put_digits(&mut text[20..23], at.millisecond());
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
-    }
-}
-
-/// As [`Timestamp::calendar`], but without its 128-bit division, since pages show a date per
-/// document.
-fn calendar(at: Timestamp) -> OffsetDateTime {
-    let seconds = at.0.div_euclid(SECOND_MS);
-    let millis = at.0.rem_euclid(SECOND_MS);
-    let millisecond = u16::try_from(millis).unwrap_or_default();
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .and_then(|second| second.replace_millisecond(millisecond))
-        .unwrap_or_else(|_| at.calendar())
-}
-
-/// Fills the place with the last digits of the number.
-fn put_digits(place: &mut [u8], mut number: u16) {
-    for digit in place.iter_mut().rev() {
-        *digit = b"0123456789"[usize::from(number % 10)];
-        number /= 10;
     }
 }
 
@@ -380,7 +329,6 @@ mod tests {
         assert_eq!(de.day(instant).to_string(), "22. Nov.");
         assert_eq!(en.long_day(instant).to_string(), "22 November");
         assert_eq!(de.long_day(instant).to_string(), "22. November");
-        assert_eq!(en.day(instant).exact().to_string(), instant.to_string());
     }
 
     #[test]
@@ -428,8 +376,7 @@ mod tests {
         for extreme in [i64::MIN, -62_167_219_200_001, -1, 0, 999, i64::MAX] {
             let moment = dates(Language::German).earliest(Timestamp(extreme));
             assert!(!moment.to_string().is_empty());
-            assert_eq!(moment.exact().to_string(), moment.at().to_string());
-            assert!(!moment.exact().to_string().is_empty());
+            assert!(!moment.at().to_string().is_empty());
         }
     }
 

@@ -643,6 +643,20 @@ async fn h_06_h_12_and_h_13_hosts_methods_and_origins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_the_length_of_a_failure_and_not_its_body() {
+    let gateway = Gateway::with_cals(1).await;
+    let client = gateway.client();
+    for path in ["/nothing", "/api/v1/nothing", "/api/v1/session"] {
+        let get = client.get(path).await;
+        let head = client.send(client.request(Method::HEAD, path)).await;
+        assert_eq!(head.status, get.status, "{path}");
+        assert!(!get.bytes.is_empty() && head.bytes.is_empty(), "{path}");
+        let length = get.bytes.len().to_string();
+        assert_eq!(head.headers["content-length"], length.as_str(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_13_safe_requests_take_no_licence() {
     let gateway = Gateway::with_cals(1).await;
     gateway.add("ann", &[]).await;

@@ -1,8 +1,7 @@
 //! An open in front of an estate: the rules predict what its server will do.
 
 use super::{Estate, EstateError};
-use crate::domain::client::ClientKind;
-use crate::domain::open::{Owner, RequestedDocument};
+use crate::domain::open::Owner;
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
 use crate::store::{
@@ -56,15 +55,7 @@ impl Estate {
         person: &Person,
         workstation: &Workstation,
     ) -> Result<Standing, StoreError> {
-        let explained = self.explain(WhatIf {
-            person,
-            workstation,
-            document: &RequestedDocument {
-                id: String::new(),
-                name: Some(String::new()),
-            },
-            client: ClientKind::Plugin,
-        })?;
+        let explained = self.explain(WhatIf::of_any_document(person, workstation))?;
         Ok(explained.map_or_else(
             || Standing {
                 owner: Owner::Estate { other_cals: true },

@@ -1,10 +1,10 @@
 //! Documents: listed, opened, explained, marked; and the leases that opens make.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
 use crate::http::extract::{ApiPerson, Asked, From};
 use crate::http::failure::{Failure, refusal_members};
+use crate::http::json::Json;
 use crate::http::told::{self, Reader};
 use crate::store;
 use crate::text::{Language, Problem};
@@ -166,19 +167,19 @@ fn open_body(app: &App, asked: &Asked, opened: &DocumentOpened) -> Response {
             expires_at: lease.map(|lease| lease.expires_at),
             token: opened.lease_token.as_deref(),
             refusal,
-            note: note(asked.language(), opened.prediction),
+            note: note(asked, opened.prediction),
         },
         launch: LaunchBody {
-            url: format!("{}{path}", app.config().public_url.origin()),
+            url: format!("{}{path}", app.origin()),
             expires_at: launch.expires_at,
         },
     };
     Json(body).into_response()
 }
 
-fn note(language: Language, prediction: Option<Prediction>) -> Option<&'static str> {
+fn note(asked: &Asked, prediction: Option<Prediction>) -> Option<&'static str> {
     let reason = prediction?.unpredicted?;
-    Some(told::unpredicted(reason, language))
+    Some(told::unpredicted(reason, asked.language()))
 }
 
 async fn mark(
@@ -240,11 +241,10 @@ async fn leases(
 
 fn lease_item(app: &App, lease: Lease, user: &str) -> Result<LeaseItem, Failure> {
     let now = app.now();
-    let issuer = app.config().public_url.origin();
     let live = lease.is_live(now);
     // A lease of the estate's server is nothing that we sign.
     let token = (live && app.estate().is_none())
-        .then(|| app.keys().sign(&lease, user, &issuer, now))
+        .then(|| app.keys().sign(&lease, user, app.origin(), now))
         .transpose()?;
     Ok(LeaseItem {
         state: lease.state_at(now),

@@ -1,12 +1,12 @@
 //! Lists by pages: `{items, next_cursor}`, `cursor`, `limit`.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 
 /// Rows of a page where nothing else is asked for.
 const LIMIT: u32 = 50;

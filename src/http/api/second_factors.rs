@@ -1,10 +1,10 @@
 //! The caller's second factors. Passkeys are enrolled and used on pages alone, where a browser is.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use crate::app::factors::{Enrolment, factor_name};
 use crate::domain::time::Timestamp;
 use crate::http::extract::{ApiPerson, EnrollingPerson, From, Signed};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::http::pages::{add_cookie, host_cookie};
 use crate::http::session::{self, SESSION_COOKIE};
 use crate::store::{Factor, FactorKind, FactorRemoved};

@@ -1,10 +1,10 @@
 //! Signing in and out by JSON.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
 use crate::http::extract::{EnrollingPerson, From, Signed, may_be_foreign};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::http::pages::with_workstation;
 use crate::http::session;
 use crate::text::Problem;

@@ -21,14 +21,14 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use super::BODY_BYTES_MAX;
-use super::edge::{self, see_other};
+use super::edge::{Edge, see_other};
 use super::failure::Failure;
+use super::server::Answers;
 use super::{pages, session, web_server};
 use crate::app::App;
 use crate::app::estate::Estate;
@@ -152,7 +152,8 @@ fn opening_pages(router: Router<App>) -> Router<App> {
 }
 
 /// The plain listener on loopback: web tickets, and nothing else.
-pub fn web_ticket_router(app: App) -> Router {
+#[must_use]
+pub fn web_ticket_router(app: App) -> impl Answers {
     let tickets = Router::new()
         .route(GET_WEB_TICKET, post(web_ticket::get_web_ticket))
         .method_not_allowed_fallback(pages::method_not_allowed)
@@ -161,10 +162,12 @@ pub fn web_ticket_router(app: App) -> Router {
         router: tickets.fallback(pages::not_found),
         estate: None,
     };
-    Router::new()
+    let routes = Router::new()
         .fallback(move |request| tickets.clone().answer(request))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(app, edge::pass_for_any_host))
+        // Makes its handler ready once, instead of for each request.
+        .with_state(());
+    let limited = DefaultBodyLimit::max(BODY_BYTES_MAX).layer(routes);
+    Edge::for_any_host(app, limited)
 }
 
 /// The spelling of this file for a path that old clients call.

@@ -29,7 +29,7 @@ pub(super) async fn follow(
     From(from): From,
     request: Request,
 ) -> Result<Response, Failure> {
-    let query = visitor.asked.uri.query().unwrap_or_default();
+    let query = visitor.asked.uri().query().unwrap_or_default();
     if !OpenLink::is_named_in(query) {
         return without_document(&app, visitor, request).await;
     }
@@ -71,7 +71,7 @@ async fn without_document(
     if app.estate().is_some() {
         return web_server::pass(app, visitor.signed, request).await;
     }
-    let query = Query::read(visitor.asked.uri.query().unwrap_or_default());
+    let query = Query::read(visitor.asked.uri().query().unwrap_or_default());
     if query.only("datamode") == Some("binary") {
         return picture(app, &visitor, query.only("name").unwrap_or_default());
     }

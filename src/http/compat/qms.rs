@@ -107,7 +107,7 @@ impl IntoResponse for NoAnswer {
 pub(super) async fn description(State(app): State<App>, headers: HeaderMap) -> Response {
     match caller(&app, &headers) {
         Ok(_) => {
-            let address = format!("{}/QMS/Service", app.config().public_url.origin());
+            let address = format!("{}/QMS/Service", app.origin());
             let kind = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
             (kind, DESCRIPTION.replace(ADDRESS, &address)).into_response()
         }

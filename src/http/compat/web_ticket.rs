@@ -13,9 +13,8 @@ use axum::response::{IntoResponse, Response};
 use super::xml::{self, Element, Writer};
 use crate::app::App;
 use crate::app::web_ticket::{WebTicketAsked, WebTicketIssued};
-use crate::http::extract::bearer_token;
+use crate::http::extract::{Asked, bearer_token};
 use crate::http::failure::Failure;
-use crate::http::server::TcpPeer;
 use crate::store::{Actor, Scope};
 use crate::text::Problem;
 
@@ -27,13 +26,11 @@ const XML: &str = "text/xml; charset=utf-8";
 /// `POST GetWebTicket.aspx`.
 pub(super) async fn get_web_ticket(
     State(app): State<App>,
+    asked: Asked,
     request: Request,
 ) -> Result<Response, Failure> {
-    let peer = request
-        .extensions()
-        .get::<TcpPeer>()
-        .map(|peer| peer.0.ip());
-    let from = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let peer = asked.peer();
+    let from = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.tcp.ip());
     let Some(actor) = trusted(&app, from, request.headers())? else {
         tracing::info!(peer = %from, "a web ticket was refused: neither trusted nor with a token");
         return Err(Problem::Forbidden.into());

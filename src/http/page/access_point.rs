@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::Frame;
 use super::mark::{CalLine, Mark};
-use super::tile::Tile;
+use super::tile::TileEnd;
 use crate::domain::client::ClientKind;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::{WorkstationId, WorkstationUse};
@@ -24,8 +24,10 @@ pub struct AccessPointPage<'a> {
     pub category: Option<&'a str>,
     /// Every category that has documents for me.
     pub categories: &'a [CategoryLink<'a>],
-    /// The documents to show, favourites first.
-    pub documents: &'a [DocumentTile<'a>],
+    /// The documents to show that the person marked.
+    pub marked: &'a [DocumentTile<'a>],
+    /// The others.
+    pub unmarked: &'a [DocumentTile<'a>],
     /// The kinds of client that open a document; the first is that of the *Open* button.
     pub clients: &'a [ClientKind],
     /// How many documents there are for me, shown or not.
@@ -80,18 +82,35 @@ pub struct CategoryLink<'a> {
 /// A document, as one person sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentTile<'a> {
-    /// What is the same for everybody.
-    pub tile: &'a Tile,
-    /// Whether the person marked it.
-    pub favourite: bool,
+    /// What is the same for everybody, as [`DocumentFacts::tile`] renders it.
+    ///
+    /// [`DocumentFacts::tile`]: super::DocumentFacts::tile
+    pub tile: &'a str,
     /// How it opens, where that is not as every other document does.
     pub clients: Option<&'a [ClientKind]>,
 }
 
 impl AccessPointPage<'_> {
+    fn shown(&self) -> usize {
+        self.marked.len() + self.unmarked.len()
+    }
+
     fn count(&self) -> String {
         let text = &self.frame.language.text().access_point;
-        (text.document_count)(self.documents.len())
+        (text.document_count)(self.shown())
+    }
+
+    /// What ends a tile on this page. It is the same for all that open in the same ways, and rendered,
+    /// and so escaped, once for them.
+    fn tile_end(&self, marked: bool, clients: &[ClientKind]) -> askama::Result<String> {
+        let end = TileEnd {
+            frame: self.frame,
+            marked,
+            search: self.search,
+            category: self.category,
+            clients,
+        };
+        end.render()
     }
 }
 

@@ -13,6 +13,7 @@ mod lease_outcome;
 mod leaving;
 mod mark;
 mod refused;
+mod room;
 mod second_factor;
 mod sign_in;
 pub mod static_files;
@@ -33,11 +34,14 @@ pub use second_factor::{
     TotpPage,
 };
 pub use sign_in::{PasskeyAlone, SignInPage, SignInWay};
-pub use tile::{DocumentFacts, Tile};
+pub use tile::DocumentFacts;
 
 use askama::Template;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+
+use room::Room;
 
 use crate::domain::refusal::WayOut;
 use crate::domain::time::Timestamp;
@@ -133,15 +137,12 @@ pub const fn way_out_address(way: WayOut, help: Option<&str>) -> Option<&str> {
     }
 }
 
-/// Room for a page of the usual size, so that rendering does not move it while it grows.
-const PAGE_BYTES: usize = 40 * 1024;
-
 /// The response that shows a page.
 #[must_use]
 pub fn respond(status: StatusCode, page: &impl Template) -> Response {
-    let mut html = String::with_capacity(PAGE_BYTES);
-    match page.render_into(&mut html) {
-        Ok(()) => (status, Html(html)).into_response(),
+    let mut room = Room::take();
+    match page.render_into(&mut room.0) {
+        Ok(()) => (status, Html(Bytes::from_owner(room))).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -132,21 +132,22 @@ impl Library {
     }
 }
 
-pub(super) fn tiles(documents: &[DocumentFacts<'_>], dates: Dates) -> Vec<Tile> {
-    let tile = |document| Tile::render(document, dates).unwrap();
+pub(super) fn tiles(documents: &[DocumentFacts<'_>], dates: Dates) -> Vec<String> {
+    let tile = |document: &DocumentFacts<'_>| document.tile(dates).unwrap();
     documents.iter().map(tile).collect()
 }
 
 /// The first three are marked.
-pub(super) fn marked(tiles: &[Tile]) -> Vec<DocumentTile<'_>> {
+pub(super) fn by_mark(tiles: &[String]) -> (Vec<DocumentTile<'_>>, Vec<DocumentTile<'_>>) {
     let numbered = tiles.iter().enumerate();
-    numbered
+    let mut marked: Vec<DocumentTile<'_>> = numbered
         .map(|(number, tile)| DocumentTile {
             tile,
-            favourite: number < 3,
             clients: (number == 4).then_some(&[ClientKind::Ajax][..]),
         })
-        .collect()
+        .collect();
+    let unmarked = marked.split_off(marked.len().min(3));
+    (marked, unmarked)
 }
 
 pub(super) fn categories() -> Vec<CategoryLink<'static>> {
@@ -275,7 +276,7 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
     documents[1].title = name;
     documents[1].category = name;
     let tiles = tiles(&documents, frame(language).dates());
-    let tiles = marked(&tiles);
+    let (marked, unmarked) = by_mark(&tiles);
     let mut used = used();
     used.truncate(1);
     used[0].workstation.name = name.to_owned();
@@ -288,7 +289,8 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         search: "",
         category: None,
         categories: &categories,
-        documents: &tiles,
+        marked: &marked,
+        unmarked: &unmarked,
         clients: CLIENTS,
         total: 8,
         notice: None,
@@ -313,7 +315,8 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
     };
     let nothing_found = AccessPointPage {
         search: name,
-        documents: &[],
+        marked: &[],
+        unmarked: &[],
         license: MyLicense {
             cal: CalLine::AssignedByOpening,
             lease: LeaseHere::ByOpening,
@@ -323,7 +326,8 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         ..full
     };
     let nothing_there = AccessPointPage {
-        documents: &[],
+        marked: &[],
+        unmarked: &[],
         categories: &[],
         total: 0,
         license: MyLicense {

@@ -151,7 +151,7 @@ fn page_with_documents(language: Language, count: usize) -> String {
     let library = samples::Library::new(count);
     let documents = library.documents();
     let tiles = samples::tiles(&documents, frame(language).dates());
-    let tiles = samples::marked(&tiles);
+    let (marked, unmarked) = samples::by_mark(&tiles);
     let used = samples::used();
     let this_workstation = WorkstationId::from("LAPTOP-7");
     let categories = samples::categories();
@@ -161,7 +161,8 @@ fn page_with_documents(language: Language, count: usize) -> String {
         search: "",
         category: None,
         categories: &categories,
-        documents: &tiles,
+        marked: &marked,
+        unmarked: &unmarked,
         clients: samples::CLIENTS,
         total: count,
         notice: None,
@@ -176,6 +177,18 @@ fn fifty_documents_fit_into_40_kilobytes() {
         assert_eq!(html.matches("<li><form ").count(), 50);
         assert!(html.len() <= 40_000, "{} bytes", html.len());
     }
+}
+
+#[test]
+fn a_star_says_what_it_changes() {
+    let html = page_with_documents(Language::English, 8);
+    let star = |value, label| format!("name=\"on\" value=\"{value}\" aria-label=\"{label}\">");
+    let text = &Language::English.text().access_point;
+    let marked = star("false", text.remove_favourite);
+    let unmarked = star("true", text.add_favourite);
+    assert_eq!(html.matches(&format!("{marked}★</button>")).count(), 3);
+    assert_eq!(html.matches(&format!("{unmarked}☆</button>")).count(), 5);
+    assert!(html.rfind(&marked) < html.find(&unmarked));
 }
 
 #[test]

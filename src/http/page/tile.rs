@@ -3,6 +3,8 @@
 
 use askama::Template;
 
+use super::Frame;
+use crate::domain::client::ClientKind;
 use crate::domain::time::Timestamp;
 use crate::text::{Dates, FileSize};
 
@@ -21,53 +23,39 @@ pub struct DocumentFacts<'a> {
     pub modified_at: Timestamp,
 }
 
-/// The markup of a tile, apart where each person's own comes between: their token behind `form`,
-/// their mark behind `title`, their ways to open behind `facts`.
-#[derive(Debug)]
-pub struct Tile {
-    pub(super) form: String,
-    pub(super) title: String,
-    pub(super) facts: String,
-}
-
+/// A tile up to the value of its star.
 #[derive(Template)]
 #[template(path = "tile.html")]
-struct TilePart<'a> {
-    part: Part,
+struct TileBegin<'a> {
     document: &'a DocumentFacts<'a>,
     dates: Dates,
 }
 
-enum Part {
-    Form,
-    Title,
-    Facts,
+/// What ends a tile of a page: whether the document is marked, the person's token, the list that it
+/// stands in, their ways to open it.
+#[derive(Template)]
+#[template(path = "tile_end.html")]
+pub(super) struct TileEnd<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) marked: bool,
+    pub(super) search: &'a str,
+    pub(super) category: Option<&'a str>,
+    pub(super) clients: &'a [ClientKind],
 }
 
-impl Tile {
-    /// Renders what a tile says.
+impl DocumentFacts<'_> {
+    /// Renders the part of the tile that is the same for everybody.
     ///
     /// # Errors
     ///
     /// The template fails.
-    pub fn render(document: &DocumentFacts<'_>, dates: Dates) -> askama::Result<Self> {
-        let render = |part| {
-            TilePart {
-                part,
-                document,
-                dates,
-            }
-            .render()
-        };
-        Ok(Self {
-            form: render(Part::Form)?,
-            title: render(Part::Title)?,
-            facts: render(Part::Facts)?,
-        })
+    pub fn tile(&self, dates: Dates) -> askama::Result<String> {
+        let document = self;
+        TileBegin { document, dates }.render()
     }
 }
 
-impl TilePart<'_> {
+impl TileBegin<'_> {
     fn size(&self) -> FileSize {
         FileSize {
             bytes: self.document.size_bytes,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,7 +20,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::WorkstationUse;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, Params, Signed, Visitor};
+use crate::http::extract::{CheckedForm, Signed, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{
     AccessPointPage, CalLine, CategoryLink, DocumentTile, LeaseHere, MyLicense, respond,
@@ -49,22 +49,22 @@ pub(super) struct AccessPointQuery {
 
 /// `GET /`.
 pub(super) async fn show(
-    State(app): State<App>,
-    Extension(tiles): Extension<Tiles>,
+    app: &App,
+    tiles: &Tiles,
     visitor: Visitor,
-    Params(query): Params<AccessPointQuery>,
+    query: AccessPointQuery,
 ) -> Result<Response, Failure> {
     let Visitor { asked, signed } = visitor;
     let search: String = query.q.chars().take(SEARCH_CHARACTERS_MAX).collect();
     let category = query.category.filter(|category| !category.is_empty());
     let wanted = DocumentQuery { search, category };
-    let person = &signed.info.person;
-    let (snapshot, unlisted) = listed(&app, &signed).await?;
-    let list = app.documents(snapshot, person, &wanted)?;
-    let standing = app.standing(person, &signed.info.workstation)?;
-    let used = used(&app, &standing);
-    let token = signed.csrf_token(&app);
-    let frame = frame(&app, &asked, Some(&signed), &token);
+    let info = &signed.info;
+    let (snapshot, unlisted) = listed(app, &signed).await?;
+    let (list, standing) =
+        app.documents_and_standing(snapshot, &info.person, &wanted, &info.workstation)?;
+    let used = used(app, &standing);
+    let token = signed.csrf_token(app);
+    let frame = frame(app, &asked, Some(&signed), &token);
     let clients: &[ClientKind] = if frame.in_desktop {
         &IN_DESKTOP
     } else {
@@ -73,17 +73,21 @@ pub(super) async fn show(
     let rendered = tiles
         .of(&list.snapshot, frame.dates())
         .map_err(|error| Failure::fault(&error))?;
-    let tiles: Vec<DocumentTile<'_>> = list
-        .found
-        .iter()
-        .filter_map(|place| {
+    let own = |place: usize| {
+        // Only the documents of an estate open each in its own ways.
+        app.estate()?;
+        own_clients(list.snapshot.documents().get(place)?, clients)
+    };
+    let tiles = |places: &[usize]| -> Vec<DocumentTile<'_>> {
+        let tile = |place: &usize| {
             Some(DocumentTile {
                 tile: rendered.tile(*place)?,
-                favourite: list.is_favourite(*place),
-                clients: own_clients(list.snapshot.documents().get(*place)?, clients),
+                clients: own(*place),
             })
-        })
-        .collect();
+        };
+        places.iter().filter_map(tile).collect()
+    };
+    let (marked, unmarked) = list.by_mark();
     let named = list.categories.iter().filter(|(name, _)| !name.is_empty());
     let categories: Vec<CategoryLink<'_>> = named
         .map(|(name, count)| CategoryLink {
@@ -97,7 +101,8 @@ pub(super) async fn show(
         search: &wanted.search,
         category: wanted.category.as_deref(),
         categories: &categories,
-        documents: &tiles,
+        marked: &tiles(marked),
+        unmarked: &tiles(unmarked),
         clients,
         total: list.visible,
         notice: unlisted.then_some(asked.language().text().access_point.unlisted),

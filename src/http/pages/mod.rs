@@ -14,14 +14,14 @@ pub(super) use sign_in::{BrowserSecret, enter, with_workstation};
 
 use std::future::{Ready, ready};
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::cookie::{Cookie, SameSite};
 
-use super::extract::{Asked, LANGUAGE_COOKIE, Signed, Visitor};
+use super::extract::{Asked, LANGUAGE_COOKIE, Params, Signed, Visitor};
 use super::failure::Failure;
 use super::page::{DesktopPage, Frame, Help, Person, respond, way_out_address};
 use super::session;
@@ -42,10 +42,15 @@ const LANGUAGE_KEPT: Millis = Millis::days(400);
 /// Routes of pages.
 pub(super) fn routes(app: &App) -> Router<App> {
     let session = session::layer(app);
+    let tiles = tiles::Tiles::default();
     Router::new()
         .route(
             "/",
-            get(access_point::show).layer(Extension(tiles::Tiles::default())),
+            get(
+                async move |State(app): State<App>, visitor, Params(query)| {
+                    access_point::show(&app, &tiles, visitor, query).await
+                },
+            ),
         )
         .route(
             "/login",
@@ -118,7 +123,7 @@ pub(super) fn frame<'a>(
             is_administrator: false,
         }),
         csrf_token,
-        request_id: &asked.request_id,
+        request_id: asked.request_id(),
         version: VERSION,
         help: app.config().help.as_ref().map(|help| Help {
             text: &help.text,
@@ -133,7 +138,7 @@ pub(super) fn way_out_url(app: &App, way: WayOut) -> Option<String> {
     let help = app.config().help.as_ref();
     let address = way_out_address(way, help.and_then(|help| help.address.as_deref()))?;
     Some(if address.starts_with('/') {
-        format!("{}{address}", app.config().public_url.origin())
+        format!("{}{address}", app.origin())
     } else {
         address.to_owned()
     })
@@ -185,7 +190,7 @@ pub(super) fn keep_language(app: &App, language: Language) -> HeaderValue {
 /// `GET /desktop`.
 async fn desktop(State(app): State<App>, visitor: Visitor) -> Response {
     let token = visitor.signed.csrf_token(&app);
-    let address = format!("{}/", app.config().public_url.origin());
+    let address = format!("{}/", app.origin());
     let frame = frame(&app, &visitor.asked, Some(&visitor.signed), &token);
     respond(
         StatusCode::OK,

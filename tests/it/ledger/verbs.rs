@@ -5,11 +5,12 @@ use accesspoint::domain::client::ClientKind;
 use accesspoint::domain::lease::LeaseState;
 use accesspoint::domain::open::{Access, CalStep, LeaseOutcome, Rule};
 use accesspoint::domain::person::Role;
+use accesspoint::domain::refusal::Refusal;
 use accesspoint::domain::throttle::ThrottleKey;
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{
     Actor, Added, Explanation, LeaseFilter, NewPerson, NewToken, OpenCommand, PersonFilter,
-    Renamed, Scope, Setting, Store, StoreError, Unassigned,
+    Renamed, Scope, Setting, Store, StoreError, Unassigned, WhatIf,
 };
 
 use super::harness::{
@@ -290,6 +291,56 @@ async fn a_used_cal_rests_and_an_unused_one_is_free_at_once() {
     assert!(granted(&ledger.opens("bob", "pc-2").await));
     assert_eq!(ledger.cal_holders(), ["bob"]);
     ledger.is_sound();
+}
+
+#[tokio::test]
+async fn an_explanation_waits_for_a_quarantine_only_where_no_cal_is_free() {
+    let ledger = Ledger::with_cals(1).await;
+    for name in ["alice", "bob"] {
+        ledger.person(name).await;
+    }
+    ledger.opens("alice", "pc-1").await;
+    ledger.unassigns("alice").await;
+    let until = ledger.now() + Millis::days(7);
+    let command = ledger.command("bob", "pc-2").await;
+    let explained = || explain(ledger.store(), &command).answer;
+    let refused = explained();
+    let retry_at = refused.refusal().and_then(Refusal::retry_at);
+    assert_eq!(retry_at, Some(until));
+    let assigned = Access::Granted(CalStep::Assigned);
+    ledger.loads(2).await;
+    assert_eq!(explained().access, assigned);
+    ledger.loads(1).await;
+    assert_eq!(explained(), refused);
+    // Nothing has been written since it ended, so it still counts as taken there.
+    ledger.at(until);
+    assert_eq!(explained().access, assigned);
+}
+
+#[tokio::test]
+async fn an_open_sees_every_lease_of_its_person_and_nobody_elses() {
+    let ledger = Ledger::with_cals(2).await;
+    ledger.person("alice").await;
+    ledger.person("bob").await;
+    for (who, workstation) in [("alice", "pc-1"), ("bob", "pc-3"), ("alice", "pc-2")] {
+        assert!(granted(&ledger.opens(who, workstation).await));
+        ledger.after(MS);
+    }
+    let command = ledger.command("alice", "pc-1").await;
+    let standing = explain(ledger.store(), &command).standing;
+    let names = standing.leases.iter().map(|lease| &lease.workstation.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["pc-1", "pc-2"]);
+    assert!(
+        standing
+            .leases
+            .iter()
+            .all(|lease| lease.person == command.person)
+    );
+    let cal = standing.cal.unwrap();
+    assert_eq!(
+        (cal.person, cal.last_used_at),
+        (command.person, Some(ledger.now() - MS))
+    );
 }
 
 #[tokio::test]
@@ -753,6 +804,11 @@ async fn favourites_are_marked_once_and_taken_away() {
     let unmark = store.set_favourite(alice.clone(), "a".to_owned(), false);
     unmark.await.unwrap();
     assert_eq!(store.favourites(&alice).unwrap(), ["b"]);
+    let (person, here) = (ledger.who("alice"), ledger.workstation("pc-1").await);
+    let what_if = WhatIf::of_any_document(&person, &here);
+    let (standing, favourites) = store.standing_and_favourites(what_if).unwrap();
+    assert_eq!(favourites, ["b"]);
+    assert!(standing.cal.is_none() && standing.leases.is_empty());
 }
 
 #[tokio::test]

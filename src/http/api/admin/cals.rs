@@ -1,10 +1,10 @@
 //! CALs, leases and workstations.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
 use crate::http::extract::{MayManageCals, MayRead};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::http::told::Reader;
 use crate::store::{CalRow, LeaseFilter, LeaseRow};
 use crate::text::Problem;

@@ -1,10 +1,10 @@
 //! The identities of users: listed, linked, unlinked; by people alone, never with a token.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
 use crate::http::extract::{MayManagePeople, MayRead};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::store::IdentityRow;
 
 pub(super) fn routes() -> Router<App> {

@@ -1,10 +1,10 @@
 //! The licence and its two switches.
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
 use crate::http::extract::{MayManageSite, MayRead};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::store::Setting;
 
 pub(super) fn routes() -> Router<App> {

@@ -1,10 +1,10 @@
 //! Sessions, audit, tokens, reports, explanations.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
 use crate::http::extract::{Asked, MayManagePeople, MayManageSite, MayRead};
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::http::told::Reader;
 use crate::store::{ApiToken, AuditFilter, AuditRow, Scope};
 use crate::text::Problem;

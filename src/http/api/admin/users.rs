@@ -1,6 +1,5 @@
 //! Users: listed, added, changed, given a password.
 
-use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,6 +18,7 @@ use crate::http::extract::{
     ApiPerson, Caller, MayManagePeople, MayManageSite, MayRead, Permission,
 };
 use crate::http::failure::Failure;
+use crate::http::json::Json;
 use crate::store::{PersonChange, PersonFilter, PersonRow};
 use crate::text::Problem;
 
