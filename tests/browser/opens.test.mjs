@@ -78,7 +78,7 @@ journey('a sign-in form whose cookie is gone keeps the name, and works the secon
     const response = await fillSignIn(page, 'anna', site.password('anna'));
     assert.equal(response.status(), 403);
     assert.equal(await page.inputValue('[name=username]'), 'anna');
-    assert.match(await page.getByRole('alert').innerText(), /form/);
+    assert.match(await page.getByRole('alert').innerText(), /cookies/);
     await fillSignIn(page, 'anna', site.password('anna'));
     assert.equal(path(page), '/desktop');
   });
