@@ -666,7 +666,7 @@ async fn an_app_is_enrolled_named_and_removed_on_pages() {
     let fields = [("csrf_token", &*token), ("end_others", "yes")];
     let removed = submit(&browser, &remove, &fields).await;
     assert_eq!(removed.location(), "/account/second-factors?done=removed");
-    assert!(browser.get(list).await.text().contains("None."));
+    assert!(browser.get(list).await.text().contains("None yet."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
