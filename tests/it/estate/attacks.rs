@@ -451,7 +451,7 @@ async fn pages_of_others_send_nothing_and_get_nothing() {
     let read = ann.send(read).await;
     assert!(!read.headers.contains_key("access-control-allow-origin"));
     // A websocket of another page.
-    let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    let more = "Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://evil.example\r\n\r\n";
     let socket = sends(&front, &ann, &format!("GET {VIEW}"), more).await;
     assert_eq!(status(&socket), "403");
