@@ -48,7 +48,7 @@ async function siteWith(...names) {
 /** A site that browsers call by a name, whose provider signs people out at another host of its own. */
 async function signingOutElsewhere() {
   const providers = await startProviders('corp');
-  const site = await startServed(providers.map(settingsOf).join(''), 'localhost');
+  const site = await startServed(providers.map(settingsOf).join(''), { host: 'localhost' });
   const elsewhere = providers[0].at.issuer.replace('127.0.0.1', 'localhost');
   const serves = serving(site, providers, 'localhost');
   serves.providers.push(elsewhere);
