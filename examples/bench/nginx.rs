@@ -58,6 +58,7 @@ http {{
   server_tokens off;
   tcp_nodelay on;
   keepalive_requests 1000000000;
+  client_max_body_size 0;
   upstream estate {{ server {host}; keepalive 64; keepalive_requests 1000000000; }}
   server {{
     listen {address} ssl;

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use accesspoint::clock::Clock;
 use accesspoint::http::tls::{CertificateSource, ServerTls};
@@ -15,7 +16,7 @@ use crate::site::{Server, Site};
 use crate::stand_in::web::SESSION_COOKIE;
 use crate::stand_in::{NEVER, StandIn};
 use crate::table::{Row, per_second};
-use crate::{Bench, Load, MANY, ROUNDS, SOME, cookie, faster, get, milliseconds, nginx, runtime};
+use crate::{Bench, MANY, ROUNDS, SOME, cookie, faster, get, milliseconds, nginx, runtime};
 
 /// A script in which the address of the inside stands.
 const SCRIPT: &str = "/qlikview/access_point.js";
@@ -57,14 +58,15 @@ pub(crate) fn serve_estate(folder: &Path) {
 }
 
 impl InFront {
-    fn start(bench: &Bench) -> Self {
+    /// Starts them; the gateway's site stands in the folder of that name.
+    fn start(bench: &Bench, name: &str) -> Self {
         let (bare, told) = Server::telling("estate", &bench.folder_for("estate"), 0);
         let (web_server, service) = (&told[0], &told[1]);
         let settings = format!(
             "[license]\nserver = \"qlikview\"\n[qlikview]\nweb_server = \"{web_server}\"\n\
              management_service = \"{service}\"\ntunnel = true\ntunnel_open_to = [\"127.0.0.1\"]\n"
         );
-        let site = runtime().block_on(Site::new(&bench.folder_for("in-front"), &settings));
+        let site = runtime().block_on(Site::new(&bench.folder_for(name), &settings));
         let gateway = Server::gateway(&site);
         let sessions = site.sessions.iter().map(|(secret, _)| cookie(secret));
         let nginx = nginx::is_installed().then(|| {
@@ -80,22 +82,32 @@ impl InFront {
     }
 
     /// The same request of each: of the web server itself, the gateway, and nginx where it is.
-    fn loads(self, path: &str) -> Vec<Load> {
-        let one = |(server, cookie): (Server, String)| Load {
-            requests: vec![get(server.address, path, &cookie)],
-            server,
+    fn targets(&self, path: &str) -> Vec<Target> {
+        let one = |(server, cookie): &(Server, String)| Target {
+            address: server.address,
+            requests: vec![get(server.address, path, cookie)],
         };
-        let (server, cookies) = self.gateway;
-        let requests: Vec<Vec<u8>> = cookies
-            .iter()
-            .map(|cookie| get(server.address, path, cookie))
-            .collect();
+        let (server, cookies) = &self.gateway;
+        let address = server.address;
+        let requests = cookies.iter().map(|cookie| get(address, path, cookie));
+        let requests: Vec<Vec<u8>> = requests.collect();
         // Everybody is signed in there before anything is measured.
-        load::each_once(server.address, &requests);
-        let gateway = Load { server, requests };
-        let mut loads = vec![one(self.bare), gateway];
-        loads.extend(self.nginx.map(one));
-        loads
+        load::each_once(address, &requests);
+        let mut targets = vec![one(&self.bare), Target { address, requests }];
+        targets.extend(self.nginx.as_ref().map(one));
+        targets
+    }
+}
+
+/// Where a load goes, and what it asks there.
+struct Target {
+    address: SocketAddr,
+    requests: Vec<Vec<u8>>,
+}
+
+impl Target {
+    fn one_round(&self, connections: usize, time: Duration) -> Measured {
+        load::run(self.address, &self.requests, connections, time)
     }
 }
 
@@ -130,18 +142,19 @@ fn signed_in(web_server: &str) -> String {
 
 /// Pages that are rewritten, and files that are not.
 pub(crate) fn pages(bench: &Bench, print: &mut dyn FnMut(Row)) {
-    let loads = InFront::start(bench).loads(SCRIPT);
+    let front = InFront::start(bench, "proxy");
+    let targets = front.targets(SCRIPT);
     for (connections, what) in [
         (MANY, "proxied scripts, rewritten, 64 connections"),
         (1, "proxied scripts, rewritten, 1 connection"),
     ] {
-        let best = in_turn(loads.len(), |at| bench.one_round(&loads[at], connections));
+        let best = in_turn(targets.len(), |at| {
+            targets[at].one_round(connections, bench.time)
+        });
         tell(what, &best, |measured| per_second(measured.rate), print);
-        print(added("... added latency, p50", &best[1], &best[0]));
     }
-    drop(loads);
-    let loads = InFront::start(bench).loads(FILE);
-    let best = in_turn(loads.len(), |at| bench.one_round(&loads[at], SOME));
+    let targets = front.targets(FILE);
+    let best = in_turn(targets.len(), |at| targets[at].one_round(SOME, bench.time));
     let volume = |measured: &Measured| format!("{:.0} MiB/s", measured.rate * FILE_MIB);
     tell(
         "proxied files of 1 MiB, 16 connections",
@@ -153,7 +166,7 @@ pub(crate) fn pages(bench: &Bench, print: &mut dyn FnMut(Row)) {
 
 /// Bytes up and down the tunnel.
 pub(crate) fn tunnel(bench: &Bench, print: &mut dyn FnMut(Row)) {
-    let front = InFront::start(bench);
+    let front = InFront::start(bench, "tunnel");
     let mut addresses = vec![front.bare.0.address, front.gateway.0.address];
     addresses.extend(front.nginx.iter().map(|(server, _)| server.address));
     let best = in_turn(addresses.len(), |at| {
@@ -193,6 +206,7 @@ fn tell(
         row.limit(unit(&best[0]), ratio)
     };
     print(row(what, &best[1]));
+    print(added("... added latency, p50", &best[1], &best[0]));
     if let Some(by_nginx) = best.get(2) {
         print(row("... nginx in its place", by_nginx));
         print(added("... nginx: added latency, p50", by_nginx, &best[0]));

@@ -17,7 +17,9 @@ use accesspoint::fresh::Fresh;
 use accesspoint::store::{Actor, WorkstationSeen};
 
 /// People who open, each with a session of their own.
-pub(crate) const PEOPLE: usize = 64;
+pub(crate) const PEOPLE: usize = 128;
+/// How many sessions each may have, so that none that is measured ends for a newer one.
+const SESSIONS_OF_ONE: usize = 1_000;
 /// Documents on the page.
 pub(crate) const DOCUMENTS: usize = 50;
 /// The password of everybody.
@@ -152,7 +154,9 @@ impl Site {
         }
         let config = folder.join("accesspoint.toml");
         let address = free_address();
-        let text = format!("[listen]\nhttps = \"{address}\"\n{more}");
+        let text = format!(
+            "[listen]\nhttps = \"{address}\"\n[session]\nmax_per_user = {SESSIONS_OF_ONE}\n{more}"
+        );
         fs::write(&config, text).expect("a configuration");
         let app = open(&config);
         // In front of an estate the licence is its server's.
