@@ -556,6 +556,52 @@ async fn s_11_ending_all_while_sign_ins_arrive_leaves_nothing_half_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_end_all_but_this_one_and_administrators_all_of_somebody() {
+    let gateway = gateway_with("").await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let here = gateway.signed_in("ann").await;
+    let elsewhere = gateway.signed_in("ann").await;
+    let ben = gateway.signed_in("ben").await;
+    let listed = here.get("/api/v1/sessions").await.body;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    let ended = here.delete("/api/v1/sessions").await;
+    assert_eq!(
+        (ended.status.as_u16(), &ended.body["ended"]),
+        (200, &json!(1))
+    );
+    elsewhere
+        .get(SESSION)
+        .await
+        .problem(401, "SIGN_IN_REQUIRED");
+    assert_eq!(here.get(SESSION).await.status, 200);
+    assert_eq!(
+        gateway.audited("sessions_ended")[0].1.as_deref(),
+        Some("ann")
+    );
+    // Without its token nothing ends, and nobody ends another's who is no administrator.
+    let forged = here.with_csrf_token("").delete("/api/v1/sessions").await;
+    forged.problem(403, "CSRF_TOKEN_INVALID");
+    let path = |user: &str| format!("/api/v1/admin/sessions?user={user}");
+    here.delete(&path("ben")).await.problem(403, "FORBIDDEN");
+    root.delete(&path("nobody")).await.problem(404, "NOT_FOUND");
+    root.delete("/api/v1/admin/sessions")
+        .await
+        .problem(422, "BODY_INVALID");
+    gateway.signed_in("ann").await;
+    let ended = root.delete(&path("ANN")).await;
+    assert_eq!(
+        (ended.status.as_u16(), &ended.body["ended"]),
+        (200, &json!(2))
+    );
+    here.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+    for other in [&ben, &root] {
+        assert_eq!(other.get(SESSION).await.status, 200);
+    }
+    assert_eq!(count_of(&gateway, "ann"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_12_a_new_signing_key_ends_no_session() {
     let gateway = gateway_with("").await;
     let ann = gateway.signed_in("ann").await;

@@ -1,10 +1,10 @@
 //! What belongs to the caller beside leases: workstations, sessions, password.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{delete, get, patch, put};
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::list::{self, PageParams};
@@ -23,7 +23,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/v1/workstations", get(workstations))
         .route("/api/v1/workstations/{id}", patch(rename))
-        .route("/api/v1/sessions", get(sessions))
+        .route("/api/v1/sessions", get(sessions).delete(end_other_sessions))
         .route("/api/v1/sessions/{id}", delete(end_session))
         .route("/api/v1/password", put(change_password))
 }
@@ -146,6 +146,26 @@ async fn sessions(
         .sessions(person, &wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(SessionItem::from).collect();
     Ok(list::answer(items, &wanted, SessionItem::key))
+}
+
+/// How many sessions ended.
+#[derive(Serialize)]
+pub(super) struct Ended {
+    pub(super) ended: usize,
+}
+
+async fn end_other_sessions(
+    State(app): State<App>,
+    ApiPerson(signed): ApiPerson,
+) -> Result<Json<Ended>, Failure> {
+    signed.may_change_account()?;
+    let person = signed.info.person.id.clone();
+    let keep = Some(signed.info.hash.clone());
+    let ended = app
+        .ledger()
+        .end_sessions_of(person, keep, signed.actor())
+        .await?;
+    Ok(Json(Ended { ended }))
 }
 
 async fn end_session(

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::app::tokens::TOKEN_DAYS_MAX;
 use crate::domain::client::ClientKind;
-use crate::http::api::account::SessionItem;
+use crate::http::api::account::{Ended, SessionItem};
 use crate::http::api::documents::{desktop, explanation};
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
@@ -27,7 +27,10 @@ const TOKEN_DAYS: u32 = 90;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/api/v1/admin/sessions", get(sessions))
+        .route(
+            "/api/v1/admin/sessions",
+            get(sessions).delete(end_sessions_of),
+        )
         .route("/api/v1/admin/sessions/{id}", delete(end_session))
         .route("/api/v1/admin/audit", get(audit))
         .route("/api/v1/admin/tokens", get(tokens).post(create_token))
@@ -45,6 +48,22 @@ async fn sessions(
     let rows = app.ledger().sessions(None, &wanted.after, wanted.rows())?;
     let items = rows.into_iter().map(SessionItem::from).collect();
     Ok(list::answer(items, &wanted, SessionItem::key))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhoseParams {
+    user: String,
+}
+
+async fn end_sessions_of(
+    State(app): State<App>,
+    MayManageSite(actor): MayManageSite,
+    Params(whose): Params<WhoseParams>,
+) -> Result<Json<Ended>, Failure> {
+    let person = app.user(&whose.user)?.id;
+    let ended = app.ledger().end_sessions_of(person, None, actor).await?;
+    Ok(Json(Ended { ended }))
 }
 
 async fn end_session(
