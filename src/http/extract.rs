@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Form;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -21,6 +23,8 @@ use crate::domain::person::Role;
 use crate::store::{Actor, ApiToken, Scope, SessionInfo, Side};
 use crate::text::{Language, Problem};
 
+/// How long a body that is read whole may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// The cookie of a workstation.
 pub(super) const WORKSTATION_COOKIE: &str = "__Host-workstation";
 /// The cookie that a sign-in form belongs to.
@@ -323,9 +327,32 @@ pub(super) async fn read_form<T: DeserializeOwned>(
     request: Request,
 ) -> Result<(String, T), Failure> {
     announces_no_more_than_is_read(&request)?;
-    let form = Form::<WithToken<T>>::from_request(request, &()).await;
+    let form = in_time(
+        BODY_TIME_MAX,
+        Form::<WithToken<T>>::from_request(request, &()),
+    )
+    .await?;
     let Form(form) = form.map_err(|rejection| Failure::form(&rejection))?;
     Ok((form.csrf_token, form.fields))
+}
+
+/// A body as it came, read whole.
+pub(super) struct WholeBody(pub(super) Bytes);
+
+impl FromRequest<App> for WholeBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let body = in_time(BODY_TIME_MAX, Bytes::from_request(request, app)).await?;
+        let body = body.map_err(|rejection| Failure::status(rejection.status()))?;
+        Ok(Self(body))
+    }
+}
+
+/// Waits for a body, but not for ever: one that drips holds a place that others need (H-04).
+async fn in_time<T>(most: Duration, reading: impl Future<Output = T>) -> Result<T, Failure> {
+    let read = tokio::time::timeout(most, reading).await;
+    read.map_err(|_| Problem::TooSlow.into())
 }
 
 /// Refuses a body by the length that it announces, before any of it is waited for. Bodies of forms
@@ -641,6 +668,15 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+
+    #[tokio::test]
+    async fn h_04_a_body_that_never_ends_is_not_waited_for() {
+        let dripping = in_time(Duration::from_millis(1), std::future::pending::<Bytes>());
+        let failure = dripping.await.unwrap_err();
+        assert!(format!("{failure:?}").contains("TooSlow"));
+        let whole = in_time(BODY_TIME_MAX, std::future::ready(1)).await;
+        assert_eq!(whole.unwrap(), 1);
+    }
 
     #[test]
     fn cookies_are_told_apart_by_their_whole_names() {

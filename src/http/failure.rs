@@ -315,7 +315,9 @@ impl Failure {
                 &detail,
                 asked,
             ),
-            Reason::TooSmall { held, taken, users } => too_small_json(held, taken, &users, asked),
+            Reason::TooSmall { held, taken, users } => {
+                too_small_json(held, taken, &users, app, asked)
+            }
         }
     }
 }
@@ -357,6 +359,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,
         Problem::NotFound => StatusCode::NOT_FOUND,
         Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Problem::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::WrongHost => StatusCode::MISDIRECTED_REQUEST,
@@ -478,7 +481,7 @@ fn ends_and_ways_out(refusal: &Refusal, language: Language, app: &App) -> Map<St
     members
 }
 
-fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Response {
+fn too_small_json(held: u32, taken: u32, users: &[String], app: &App, asked: &Asked) -> Response {
     let detail = format!(
         "The licence holds {held} named CALs, but {taken} are taken, by: {}. Nothing was changed. \
          Unassign some of them, or load it with force; then nobody new gets one until it fits.",
@@ -487,6 +490,16 @@ fn too_small_json(held: u32, taken: u32, users: &[String], asked: &Asked) -> Res
     let status = StatusCode::CONFLICT;
     let mut body = members(status, "NO_FREE_CAL", "Too few named CALs", &detail, asked);
     body.insert("users".to_owned(), json!(users));
+    // No instant is known: it fits when CALs are given back, or with a licence that holds more.
+    body.insert("retry_at".to_owned(), Value::Null);
+    body.insert("ends_by".to_owned(), json!("administrator"));
+    body.insert("workstations".to_owned(), json!([]));
+    let url = |path: &str| format!("{}{path}", app.origin());
+    let ways = json!([
+        { "text": "See who holds CALs, and unassign some", "url": url("/api/v1/admin/cals") },
+        { "text": "Load it all the same", "url": url("/api/v1/admin/license?force=true") },
+    ]);
+    body.insert("way_out".to_owned(), ways);
     json_response(status, &body)
 }
 

@@ -1,7 +1,6 @@
 //! What providers and the browsers between us and them call.
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +9,7 @@ use tower_sessions::Session;
 
 use super::deep_link;
 use super::edge::see_other;
-use super::extract::{Asked, From, is_prefetch};
+use super::extract::{Asked, From, WholeBody, is_prefetch};
 use super::failure::{Failure, with_return_to};
 use super::json::Json;
 use super::once::only;
@@ -139,7 +138,7 @@ async fn backchannel_logout(
     Path(name): Path<String>,
     From(client): From,
     headers: HeaderMap,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {
         return Err(Problem::NotFound.into());

@@ -1160,6 +1160,11 @@ fn request_problem(problem: &Problem) -> Words {
             "Diese Adresse antwortet nicht auf eine solche Anfrage.".into(),
             "Beginnen Sie bei den Dokumenten.".into(),
         ),
+        Problem::TooSlow => (
+            "Zu langsam",
+            "Was geschickt wurde, kam nicht rechtzeitig an; darauf wird nicht länger gewartet.".into(),
+            "Schicken Sie es noch einmal; hilft das nicht, sehen Sie nach der Verbindung.".into(),
+        ),
         Problem::TooLarge => (
             "Zu groß",
             "Was geschickt wurde, ist größer, als hier angenommen wird.".into(),

@@ -1116,6 +1116,11 @@ fn request_problem(problem: &Problem) -> Words {
             "This address does not answer to that kind of request.".into(),
             "Start from the documents.".into(),
         ),
+        Problem::TooSlow => (
+            "Too slow",
+            "What was sent did not arrive in time, so it was not waited for any longer.".into(),
+            "Send it again; where that does not help, look at the connection.".into(),
+        ),
         Problem::TooLarge => (
             "Too large",
             "What was sent is larger than is taken here.".into(),

@@ -91,6 +91,8 @@ pub enum Problem {
     NotFound,
     /// 405: the page does not answer to this method.
     MethodNotAllowed,
+    /// 408: what was sent did not arrive in time (H-04).
+    TooSlow,
     /// 413: what was sent is too large.
     TooLarge,
     /// 415: what was sent is of a kind that is not understood.
@@ -176,6 +178,7 @@ impl Problem {
             Self::LaunchTicketUsed => "LAUNCH_TICKET_USED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::TooSlow => "TOO_SLOW",
             Self::TooLarge => "TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::WrongHost => "WRONG_HOST",

@@ -314,6 +314,7 @@ fn problems() -> Vec<Problem> {
         Problem::LaunchTicketUsed,
         Problem::NotFound,
         Problem::MethodNotAllowed,
+        Problem::TooSlow,
         Problem::TooLarge,
         Problem::UnsupportedMediaType,
         Problem::WrongHost,

@@ -430,6 +430,10 @@ async fn a_licence_that_is_too_small_is_refused_with_the_people_concerned() {
     let small = root.send(put("/api/v1/admin/license")).await;
     small.problem(409, "NO_FREE_CAL");
     assert_eq!(small.body["users"], json!(["ann", "ben"]));
+    assert_eq!(small.body["ends_by"], "administrator");
+    assert_eq!(small.body["retry_at"], json!(null));
+    let forced = small.body["way_out"][1]["url"].as_str().unwrap();
+    assert!(forced.ends_with("/api/v1/admin/license?force=true"));
     assert_eq!(
         root.get("/api/v1/admin/license").await.body["named_cals"],
         2

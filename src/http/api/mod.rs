@@ -9,7 +9,6 @@ mod list;
 mod second_factors;
 mod session;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::extract::{Params, announces_no_more_than_is_read};
+use super::extract::{Params, WholeBody, announces_no_more_than_is_read};
 use super::failure::Failure;
 use crate::app::App;
 use crate::causes;
@@ -51,8 +50,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Problem::UnsupportedMediaType.into());
         }
-        let body = Bytes::from_request(request, app).await;
-        let body = body.map_err(|rejection| Failure::status(rejection.status()))?;
+        let WholeBody(body) = WholeBody::from_request(request, app).await?;
         read(&body).map(Self)
     }
 }

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ use crate::app::qms_service::{SERVER_NAME, guid};
 use crate::documents::{Document, Snapshot};
 use crate::domain::name::with_prefix;
 use crate::domain::time::Timestamp;
-use crate::http::extract::{Asked, Signed, Visitor, may_be_foreign};
+use crate::http::extract::{Asked, Signed, Visitor, WholeBody, may_be_foreign};
 use crate::http::failure::Failure;
 use crate::http::web_server;
 use crate::qlikview::open_link::OpenLink;
@@ -49,8 +49,8 @@ pub(super) async fn update_there(
         return Err(Problem::MethodNotAllowed.into());
     }
     let (parts, body) = request.into_parts();
-    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &app).await;
-    let body = body.map_err(|rejection| Failure::status(rejection.status()))?;
+    let whole = Request::from_parts(parts.clone(), body);
+    let WholeBody(body) = WholeBody::from_request(whole, &app).await?;
     let signs_out = xml::parse(&body).is_ok_and(|update| {
         let wishes = ListView::default().change(&update);
         wishes.sign_out
@@ -74,7 +74,7 @@ pub(super) async fn update(
     session: Session,
     visitor: Visitor,
     headers: HeaderMap,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Response, Failure> {
     // No token of ours speaks for these clients, so no other page may speak in their place.
     if may_be_foreign(&app, &headers) {

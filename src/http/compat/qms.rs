@@ -4,7 +4,6 @@
 //! Programs sign in with an API token as the password of HTTP Basic. All but the first call carry a
 //! service key, as QMS wants it against calls that a browser is talked into (CONFIRMED).
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +16,7 @@ use super::xml::Element;
 use crate::app::App;
 use crate::app::administer::AdministerError;
 use crate::app::qms_service::CalsToSave;
+use crate::http::extract::WholeBody;
 use crate::http::failure::Failure;
 use crate::store::{Actor, ApiToken, Scope, StoreError};
 
@@ -127,9 +127,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, NoAnswer> {
     // Nothing of the body is read before that is clear; it may be large.
     let token = caller(app, request.headers())?;
     let headers = request.headers().clone();
-    let body = Bytes::from_request(request, app)
+    let WholeBody(body) = WholeBody::from_request(request, app)
         .await
-        .map_err(|rejection| NoAnswer::Failure(Failure::status(rejection.status())))?;
+        .map_err(NoAnswer::Failure)?;
     let call = Call::read(&headers, &body)?;
     if call.0.name == "GetTimeLimitedServiceKey" {
         return Ok(answers::service_key(&app.qms_service_key(&token.id)));

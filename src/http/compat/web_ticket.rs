@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::xml::{self, Element, Writer};
 use crate::app::App;
 use crate::app::web_ticket::{WebTicketAsked, WebTicketIssued};
-use crate::http::extract::{Asked, bearer_token};
+use crate::http::extract::{Asked, WholeBody, bearer_token};
 use crate::http::failure::Failure;
 use crate::store::{Actor, Scope};
 use crate::text::Problem;
@@ -35,9 +34,7 @@ pub(super) async fn get_web_ticket(
         tracing::info!(peer = %from, "a web ticket was refused: neither trusted nor with a token");
         return Err(Problem::Forbidden.into());
     };
-    let body = Bytes::from_request(request, &app)
-        .await
-        .map_err(|rejection| Failure::status(rejection.status()))?;
+    let WholeBody(body) = WholeBody::from_request(request, &app).await?;
     let asked = match read(&body) {
         Ok(asked) => asked,
         Err(why) => return Ok(invalid_call(&why)),

@@ -1,7 +1,6 @@
 //! The licence and its two switches.
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,7 +13,7 @@ use crate::domain::lef::{LEF_BYTES_MAX, License};
 use crate::domain::open::Switches;
 use crate::domain::time::Timestamp;
 use crate::http::api::{Body, Params};
-use crate::http::extract::{MayManageSite, MayRead};
+use crate::http::extract::{MayManageSite, MayRead, WholeBody};
 use crate::http::failure::Failure;
 use crate::http::json::Json;
 use crate::store::Setting;
@@ -71,7 +70,7 @@ async fn load(
     State(app): State<App>,
     MayManageSite(actor): MayManageSite,
     Params(params): Params<LoadParams>,
-    lef: Bytes,
+    WholeBody(lef): WholeBody,
 ) -> Result<Response, Failure> {
     let lef = License::text_of(&lef);
     let force = if params.force { Force::Yes } else { Force::No };
