@@ -321,7 +321,7 @@ impl Place {
         self.pragmas(
             &db,
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 0;",
+             PRAGMA cache_size = -4000; PRAGMA wal_autocheckpoint = 0;",
         )?;
         migrate(&db)?;
         Ok(db)
