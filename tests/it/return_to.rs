@@ -96,12 +96,11 @@ async fn r_50_no_header_names_the_host_of_a_redirect() {
 
 /// Collections of other people, one spelling a line: `testdata/openredirects.txt` of oauth2-proxy and
 /// `Open Redirect/Intruder` of `PayloadsAllTheThings`, say. They are not part of this repository;
-/// without the folder in `ACCESSPOINT_OPEN_REDIRECTS` there is nothing to read.
+/// `tests/run` runs this where `ACCESSPOINT_OPEN_REDIRECTS` names a folder of them.
 #[test]
+#[ignore = "reads the folder that ACCESSPOINT_OPEN_REDIRECTS names"]
 fn r_01_to_r_55_public_collections_lead_to_the_start_page() {
-    let Some(folder) = std::env::var_os("ACCESSPOINT_OPEN_REDIRECTS") else {
-        return;
-    };
+    let folder = std::env::var_os("ACCESSPOINT_OPEN_REDIRECTS").expect("a folder of collections");
     let mut read = 0;
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read(file.unwrap().path()).unwrap();
