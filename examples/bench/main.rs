@@ -275,19 +275,21 @@ impl Bench {
         let site = runtime.block_on(Site::new(&self.folder_for("timing"), trusting));
         runtime.block_on(site.more_people("known", timing::KNOWN));
         let gateway = Server::gateway(&site);
-        let compared = timing::compare(gateway.address);
         let what = format!("a refused sign-in, {} known names' tries", timing::TRIES);
-        let ratio = compared.known_ms / compared.unknown_ms;
-        print(
-            Row::number(&what, milliseconds(compared.known_ms))
-                .limit(milliseconds(compared.unknown_ms), ratio),
-        );
-        let row = Row::number(
+        told_apart(
+            &what,
             "... against as many unknown ones",
-            format!("z = {:.2}", compared.z),
+            &timing::names(gateway.address),
+            print,
         );
-        let bar = format!("|z| at most {} (Mann-Whitney)", timing::Z_MAX);
-        print(row.bar(bar, compared.z.abs() <= timing::Z_MAX));
+        let (secret, _) = &site.sessions[0];
+        let what = format!("a guess like a session's id, of {}", timing::GUESSES);
+        told_apart(
+            &what,
+            "... against guesses at random",
+            &timing::session_ids(gateway.address, secret),
+            print,
+        );
     }
 
     fn flood(&self, print: &mut dyn FnMut(Row)) {
@@ -421,6 +423,16 @@ impl Bench {
     fn one_round(&self, load: &Load, connections: usize) -> Measured {
         load::run(load.server.address, &load.requests, connections, self.time)
     }
+}
+
+/// Whether the times of two kinds of tries tell them apart.
+fn told_apart(what: &str, against: &str, compared: &timing::Compared, print: &mut dyn FnMut(Row)) {
+    let ratio = compared.one_ms / compared.other_ms;
+    let row = Row::number(what, milliseconds(compared.one_ms));
+    print(row.limit(milliseconds(compared.other_ms), ratio));
+    let row = Row::number(against, format!("z = {:.2}", compared.z));
+    let bar = format!("|z| at most {} (Mann-Whitney)", timing::Z_MAX);
+    print(row.bar(bar, compared.z.abs() <= timing::Z_MAX));
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -1,58 +1,94 @@
-//! Whether the time of a refused sign-in tells a known name from an unknown one.
+//! Whether the time of a refusal tells a known name from an unknown one, or a guess that is nearly a
+//! session's id from any other.
 //!
-//! Tries with known and unknown names take turns on one connection, in pairs of either order: where
-//! every other one were known, what alternates in the server (threads, cores) would pass for a
-//! difference. Two samples are compared by the
-//! ranks of their times (Mann-Whitney): where both come from one distribution, `z` is normal with
-//! variance 1, so that a large one tells them apart.
+//! Tries of both kinds take turns on one connection, in pairs of either order: where every other one
+//! were of one kind, what alternates in the server (threads, cores) would pass for a difference. Two
+//! samples are compared by the ranks of their times (Mann-Whitney): where both come from one
+//! distribution, `z` is normal with variance 1, so that a large one tells them apart.
 
 use std::net::SocketAddr;
 
-use crate::load;
-use crate::post;
+use accesspoint::fresh::Fresh;
 
-/// Tries of each kind.
+use crate::load;
+use crate::{cookie, get, post};
+
+/// Tries with names, of each kind.
 pub(crate) const TRIES: usize = 1_000;
 /// One of a thousand comparisons of equal samples gives more than this.
 pub(crate) const Z_MAX: f64 = 3.29;
 /// People who are known; each is tried five times, less than an account may within a minute.
 pub(crate) const KNOWN: usize = TRIES / 5;
+/// Guesses of session ids, of both kinds together.
+pub(crate) const GUESSES: usize = 1_000_000;
+/// What an id of a session is written with.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// What two samples of times show.
 pub(crate) struct Compared {
-    /// The median for known names, in milliseconds.
-    pub(crate) known_ms: f64,
-    /// The median for unknown names, in milliseconds.
-    pub(crate) unknown_ms: f64,
-    /// How far the ranks lie apart, in standard deviations; positive where known ones take longer.
+    /// The median of the one kind, in milliseconds.
+    pub(crate) one_ms: f64,
+    /// The median of the other, in milliseconds.
+    pub(crate) other_ms: f64,
+    /// How far the ranks lie apart, in standard deviations; positive where the one takes longer.
     pub(crate) z: f64,
 }
 
 /// Tries known and unknown names, each with a wrong password. The people `known-0` and on must be
 /// there, and this machine a trusted proxy: every try says that it comes from somewhere else.
-pub(crate) fn compare(address: SocketAddr) -> Compared {
-    let requests: Vec<Vec<u8>> = (0..TRIES * 2)
-        .map(|number| {
-            let kind = if is_known(number) { "known" } else { "unknown" };
-            refused(address, &format!("{kind}-{}", number / 2 % KNOWN), number)
-        })
-        .collect();
-    let micros = load::refused_micros(address, &requests);
-    let sample = |known| {
+pub(crate) fn names(address: SocketAddr) -> Compared {
+    compare(address, TRIES * 2, |number, is_known| {
+        let kind = if is_known { "known" } else { "unknown" };
+        refused(address, &format!("{kind}-{}", number / 2 % KNOWN), number)
+    })
+}
+
+/// Guesses the id of a session: half of the guesses differ from `secret` in one character, half are
+/// ids of which nothing is known (S-05).
+pub(crate) fn session_ids(address: SocketAddr, secret: &str) -> Compared {
+    let fresh = Fresh::system();
+    compare(address, GUESSES, |number, is_near| {
+        let guess = if is_near {
+            near(secret, number / 2)
+        } else {
+            fresh.id()
+        };
+        get(address, "/api/v1/session", &cookie(&guess))
+    })
+}
+
+/// Another id that differs in one character, though not in the last, where not every one can stand.
+fn near(secret: &str, number: usize) -> String {
+    let mut guess = secret.as_bytes().to_vec();
+    let at = number % (guess.len() - 1);
+    let others = ALPHABET.iter().filter(|other| **other != guess[at]);
+    guess[at] = *others.cycle().nth(number / secret.len() % 63).expect("one");
+    String::from_utf8(guess).expect("an id")
+}
+
+/// Tries both kinds; every answer must be a refusal.
+fn compare(
+    address: SocketAddr,
+    tries: usize,
+    request: impl Fn(usize, bool) -> Vec<u8>,
+) -> Compared {
+    let requests = (0..tries).map(|number| request(number, is_the_one(number)));
+    let micros = load::refused_micros(address, &requests.collect::<Vec<_>>());
+    let sample = |the_one| {
         let tries = micros.iter().enumerate();
-        let tries = tries.filter(|(number, _)| is_known(*number) == known);
+        let tries = tries.filter(|(number, _)| is_the_one(*number) == the_one);
         tries.map(|(_, micros)| *micros).collect::<Vec<u32>>()
     };
-    let (known, unknown) = (sample(true), sample(false));
+    let (one, other) = (sample(true), sample(false));
     Compared {
-        known_ms: median_ms(&known),
-        unknown_ms: median_ms(&unknown),
-        z: z(&known, &unknown),
+        one_ms: median_ms(&one),
+        other_ms: median_ms(&other),
+        z: z(&one, &other),
     }
 }
 
-/// Whether a try is with a known name: one of each pair, the first or the second without a pattern.
-const fn is_known(number: usize) -> bool {
+/// Whether a try is of the one kind: one of each pair, the first or the second without a pattern.
+const fn is_the_one(number: usize) -> bool {
     let mixed = (number as u64 / 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     number.is_multiple_of(2) == (mixed >> 63 == 0)
