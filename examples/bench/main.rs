@@ -406,18 +406,10 @@ impl Bench {
         post(self.site.address, &path, &headers, OPEN)
     }
 
-    /// The best round of each load. The loads take turns, so that a slow moment of the machine
-    /// meets all of them.
+    /// The best round of each load.
     fn best<const N: usize>(&self, loads: [&Load; N], connections: usize) -> [Measured; N] {
-        let mut best = loads.map(|_| Measured::default());
-        for _ in 0..ROUNDS {
-            for (load, best) in loads.iter().zip(&mut best) {
-                let round = self.one_round(load, connections);
-                assert_eq!(round.refused, 0, "every answer is a success");
-                *best = faster(std::mem::take(best), round);
-            }
-        }
-        best
+        let mut best = in_turn(N, |at| self.one_round(loads[at], connections));
+        std::array::from_fn(|at| std::mem::take(&mut best[at]))
     }
 
     fn one_round(&self, load: &Load, connections: usize) -> Measured {
@@ -437,6 +429,19 @@ fn told_apart(what: &str, against: &str, compared: &timing::Compared, print: &mu
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().expect("a runtime")
+}
+
+/// The best round of each. They take turns, so that a slow moment of the machine meets all of them.
+fn in_turn(count: usize, round: impl Fn(usize) -> Measured) -> Vec<Measured> {
+    let mut best = vec![Measured::default(); count];
+    for _ in 0..ROUNDS {
+        for (at, best) in best.iter_mut().enumerate() {
+            let measured = round(at);
+            assert_eq!(measured.refused, 0, "every answer is a success");
+            *best = faster(std::mem::take(best), measured);
+        }
+    }
+    best
 }
 
 fn faster(one: Measured, other: Measured) -> Measured {

@@ -16,7 +16,7 @@ use crate::site::{Server, Site};
 use crate::stand_in::web::SESSION_COOKIE;
 use crate::stand_in::{NEVER, StandIn};
 use crate::table::{Row, per_second};
-use crate::{Bench, MANY, ROUNDS, SOME, cookie, faster, get, milliseconds, nginx, runtime};
+use crate::{Bench, MANY, SOME, cookie, get, in_turn, milliseconds, nginx, runtime};
 
 /// A script in which the address of the inside stands.
 const SCRIPT: &str = "/qlikview/access_point.js";
@@ -178,19 +178,6 @@ pub(crate) fn tunnel(bench: &Bench, print: &mut dyn FnMut(Row)) {
     let what = format!("tunnel, {ECHO_BYTES} bytes there and back");
     let rate = |measured: &Measured| per_second(measured.rate);
     tell(&what, &best, rate, Some(TUNNEL_ADDED_MS), print);
-}
-
-/// The best round of each. They take turns, so that a slow moment of the machine meets all of them.
-fn in_turn(count: usize, round: impl Fn(usize) -> Measured) -> Vec<Measured> {
-    let mut best = vec![Measured::default(); count];
-    for _ in 0..ROUNDS {
-        for (at, best) in best.iter_mut().enumerate() {
-            let measured = round(at);
-            assert_eq!(measured.refused, 0, "every answer is a success");
-            *best = faster(std::mem::take(best), measured);
-        }
-    }
-    best
 }
 
 /// The gateway against the web server itself, and nginx in the gateway's place; the gateway may add

@@ -488,13 +488,18 @@ fn too_small_json(held: u32, taken: u32, users: &[String], app: &App, asked: &As
         users.join(", ")
     );
     let status = StatusCode::CONFLICT;
-    let mut body = members(status, "NO_FREE_CAL", "Too few named CALs", &detail, asked);
-    body.insert("users".to_owned(), json!(users));
     // No instant is known: it fits when CALs are given back, or with a licence that holds more.
-    body.insert("retry_at".to_owned(), Value::Null);
-    body.insert("ends_by".to_owned(), json!("administrator"));
-    body.insert("workstations".to_owned(), json!([]));
+    let refusal = Refusal::NoFreeCal {
+        held,
+        taken,
+        retry_at: None,
+    };
+    let code = refusal.code().as_str();
+    let mut body = members(status, code, "Too few named CALs", &detail, asked);
+    body.insert("users".to_owned(), json!(users));
+    body.extend(ends_and_ways_out(&refusal, asked.language(), app));
     let url = |path: &str| format!("{}{path}", app.origin());
+    // Those of a refusal are for the person who opens; this is for the administrator who loads.
     let ways = json!([
         { "text": "See who holds CALs, and unassign some", "url": url("/api/v1/admin/cals") },
         { "text": "Load it all the same", "url": url("/api/v1/admin/license?force=true") },
