@@ -7,13 +7,12 @@ use super::App;
 use super::administer::{AdministerError, GROUP_CHARACTERS_MAX};
 use super::sign_in::{Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
+use crate::config::WEB_TICKET_SOURCE;
 use crate::domain::person::Person;
 use crate::store::{
-    Actor, NewWebTicket, StoreError, TicketSession, WebTicketRefusal, WebTicketTaken,
+    Actor, BroughtWebTicket, NewWebTicket, StoreError, TicketSession, WebTicketRefusal,
+    WebTicketTaken,
 };
-
-/// What the session of a web ticket tells as its source, in lists and in the audit.
-pub const WEB_TICKET_SOURCE: &str = "web ticket";
 
 /// Random bytes of a ticket: 40 hex characters, and clients refuse any other length (CONFIRMED).
 const TICKET_BYTES: usize = 20;
@@ -85,18 +84,26 @@ impl App {
         Ok(WebTicketIssued::Ticket(secret))
     }
 
-    /// Whose ticket this is, while it could be redeemed; redeems nothing.
+    /// Whose ticket this is, while this client could redeem it; redeems nothing.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub fn web_ticket_holder(&self, secret: &str) -> Result<Option<Person>, StoreError> {
+    pub fn web_ticket_holder(
+        &self,
+        secret: &str,
+        client: &Client,
+    ) -> Result<Option<Person>, StoreError> {
+        if self.web_ticket_needs_factor(client) {
+            return Ok(None);
+        }
         self.ledger()
             .web_ticket_holder(&hash_secret(SecretKind::WebTicket, secret))
     }
 
     /// Redeems a ticket for a browser. The session that it opens has no role and satisfies no second
-    /// factor, whoever its person is: the gateway itself has checked nothing of them.
+    /// factor, whoever its person is: the gateway itself has checked nothing of them. So where a
+    /// second factor is asked for, there is none.
     ///
     /// # Errors
     ///
@@ -106,9 +113,12 @@ impl App {
         secret: &str,
         client: &Client,
     ) -> Result<ByWebTicket, StoreError> {
-        let hash = hash_secret(SecretKind::WebTicket, secret);
-        let address = client.address.to_string();
-        let (person, groups) = match self.ledger().redeem_web_ticket(hash, address).await? {
+        let brought = BroughtWebTicket {
+            hash: hash_secret(SecretKind::WebTicket, secret),
+            address: client.address.to_string(),
+            factor_required: self.web_ticket_needs_factor(client),
+        };
+        let (person, groups) = match self.ledger().redeem_web_ticket(brought).await? {
             WebTicketTaken::Granted { person, groups } => (person, groups),
             WebTicketTaken::Refused(refusal) => return Ok(ByWebTicket::Refused(refusal)),
         };
@@ -121,6 +131,13 @@ impl App {
             provider: None,
             ticket: Some(TicketSession { groups }),
         })))
+    }
+
+    /// Whether a rule asks for a second factor where this client brings a ticket. A rule for a role
+    /// does not, for the session would have none.
+    fn web_ticket_needs_factor(&self, client: &Client) -> bool {
+        let needs = &self.config().second_factor;
+        needs.is_required(&[], WEB_TICKET_SOURCE, client.address)
     }
 }
 

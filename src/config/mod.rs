@@ -35,7 +35,7 @@ pub use site::{
 };
 pub use sources::{
     ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,
-    SignInSource, SourceKind, Webhook,
+    SignInSource, SourceKind, WEB_TICKET_SOURCE, Webhook,
 };
 
 use error::Mistakes;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::network::Networks;
 use super::section::{Section, one_of};
+use super::sources::WEB_TICKET_SOURCE;
 use crate::domain::person::Role;
 
 /// Who needs a second factor: the first rule that matches decides, and nobody does without one.
@@ -19,7 +20,7 @@ pub struct SecondFactor {
 pub struct SecondFactorRule {
     /// A role of the person.
     pub role: Option<Role>,
-    /// The name of the source that they signed in with.
+    /// The name of the source that they signed in with, or [`WEB_TICKET_SOURCE`].
     pub source: Option<String>,
     /// Where they come from.
     pub address: Option<Networks>,
@@ -57,6 +58,7 @@ impl SecondFactorRule {
         let role = section.parsed("role", one_of(&roles));
         let source = section.text("source");
         if let Some(source) = &source
+            && source != WEB_TICKET_SOURCE
             && !sources.contains(&source.as_str())
         {
             section.mistake(

@@ -480,6 +480,10 @@ fn read_sources(mut section: Section<'_>, settings: &BTreeSet<SignInSource>) -> 
 /// What sessions say they came from that began with a passkey alone.
 pub const PASSKEY_SOURCE: &str = "passkey";
 
+/// What sessions say they came from that a web ticket opened; no source can have the name, for it
+/// holds a space.
+pub const WEB_TICKET_SOURCE: &str = "web ticket";
+
 fn read_source(
     mut section: Section<'_>,
     settings: &BTreeSet<SignInSource>,

@@ -415,7 +415,8 @@ pub(super) enum Permission {
     ManageCals,
     /// Change licence, settings, users' state, sessions.
     ManageSite,
-    /// Change roles, passwords, tokens: for people alone.
+    /// Change roles, passwords, second factors, identities, tokens: for people alone, who proved
+    /// lately who they are.
     ManagePeople,
 }
 
@@ -429,9 +430,12 @@ impl Caller {
     }
 
     /// Who causes a change, where they may.
-    pub(super) fn may(&self, permission: Permission) -> Result<Actor, Failure> {
+    pub(super) fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
         match self {
             Self::Person(signed) if person_may(&signed.info.person.roles, permission) => {
+                if permission == Permission::ManagePeople && !app.is_confirmed(&signed.info) {
+                    return Err(Problem::SignInAgain.into());
+                }
                 Ok(signed.actor())
             }
             Self::Token(token) if token_may(&token.scopes, permission) => {
@@ -499,7 +503,8 @@ impl FromRequestParts<App> for MayManageSite {
     }
 }
 
-/// A person who may change roles, passwords, tokens.
+/// A person who may change roles, passwords, second factors, identities, tokens, and who proved
+/// lately who they are.
 pub(super) struct MayManagePeople(pub(super) Actor);
 
 impl FromRequestParts<App> for MayManagePeople {
@@ -517,7 +522,7 @@ async fn permitted(parts: &mut Parts, app: &App, permission: Permission) -> Resu
     if let Caller::Person(signed) = &caller {
         signed.keeps_to_gateway()?;
     }
-    caller.may(permission)
+    caller.may(app, permission)
 }
 
 impl FromRequestParts<App> for Caller {

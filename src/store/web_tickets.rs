@@ -26,6 +26,17 @@ pub struct NewWebTicket {
     pub address: String,
 }
 
+/// A ticket that a browser brought.
+#[derive(Clone, Debug)]
+pub struct BroughtWebTicket {
+    /// The hash of its secret.
+    pub hash: String,
+    /// Where the browser is.
+    pub address: String,
+    /// Whether a second factor is asked for there, which no ticket proves.
+    pub factor_required: bool,
+}
+
 /// What became of a ticket that was brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebTicketTaken {
@@ -51,6 +62,8 @@ pub enum WebTicketRefusal {
     Expired,
     /// Its person is disabled.
     UserDisabled,
+    /// A second factor is asked for.
+    SecondFactorRequired,
 }
 
 impl WebTicketRefusal {
@@ -61,6 +74,7 @@ impl WebTicketRefusal {
             Self::Used => Some("WEB_TICKET_USED"),
             Self::Expired => Some("WEB_TICKET_EXPIRED"),
             Self::UserDisabled => Some("USER_DISABLED"),
+            Self::SecondFactorRequired => Some("SECOND_FACTOR_REQUIRED"),
         }
     }
 }
@@ -79,19 +93,16 @@ impl Store {
         self.write(move |batch| issue(batch, &new, &actor)).await
     }
 
-    /// Redeems a ticket for the client at this address. Of two that bring the same one, one gets
-    /// it.
+    /// Redeems a ticket. Of two browsers that bring the same one, one gets it.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn redeem_web_ticket(
         &self,
-        hash: String,
-        address: String,
+        brought: BroughtWebTicket,
     ) -> Result<WebTicketTaken, StoreError> {
-        self.write(move |batch| redeem(batch, &hash, &address))
-            .await
+        self.write(move |batch| redeem(batch, &brought)).await
     }
 
     /// Whose ticket this is, while it could be redeemed; redeems nothing.
@@ -171,18 +182,23 @@ fn issue(batch: &mut Batch<'_>, new: &NewWebTicket, actor: &Actor) -> Result<(),
     batch.record(&event, actor)
 }
 
-fn redeem(batch: &mut Batch<'_>, hash: &str, address: &str) -> Result<WebTicketTaken, StoreError> {
+fn redeem(batch: &mut Batch<'_>, brought: &BroughtWebTicket) -> Result<WebTicketTaken, StoreError> {
     const REDEEM: &str = "UPDATE web_ticket SET redeemed_at = $1 WHERE hash = $2";
-    let Some(ticket) = batch.db.query_one(FIND, values![hash], stored)? else {
+    let Some(ticket) = batch.db.query_one(FIND, values![&brought.hash], stored)? else {
         return Ok(WebTicketTaken::Refused(WebTicketRefusal::Unknown));
     };
     let person = people::by_id(batch.db, &ticket.person)?
         .ok_or_else(|| StoreError::Corrupt(format!("the person {} is missing", ticket.person)))?;
-    if let Some(refusal) = judge(&ticket, &person, batch.now) {
-        record_refusal(batch, &person, refusal, address)?;
+    let unproven = brought
+        .factor_required
+        .then_some(WebTicketRefusal::SecondFactorRequired);
+    if let Some(refusal) = judge(&ticket, &person, batch.now).or(unproven) {
+        record_refusal(batch, &person, refusal, &brought.address)?;
         return Ok(WebTicketTaken::Refused(refusal));
     }
-    batch.db.change_one(REDEEM, values![batch.now, hash])?;
+    batch
+        .db
+        .change_one(REDEEM, values![batch.now, &brought.hash])?;
     Ok(WebTicketTaken::Granted {
         person: Box::new(person),
         groups: ticket.groups.as_deref().map(people::groups_of),

@@ -344,6 +344,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_common: "Das Passwort wurde nicht geändert: das neue gehört zu den verbreitetsten.",
     language_set: "Dieser Arbeitsplatz spricht jetzt Deutsch mit Ihnen.",
     web_ticket_invalid: "Das Ticket, das Sie anmelden sollte, gilt nicht: Es wurde schon benutzt oder ist älter als eine Minute. Melden Sie sich hier an, oder beginnen Sie dort noch einmal, wo Sie herkamen.",
+    web_ticket_alone: "Hier wird ein zweiter Faktor verlangt, und ein Ticket allein weist keinen nach. Melden Sie sich hier an; Sie werden danach gefragt und kommen dann zu dem, was Sie wollten.",
 };
 
 const RULES: [&str; 25] = [

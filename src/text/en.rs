@@ -337,6 +337,7 @@ const NOTICE: NoticeText = NoticeText {
     password_too_common: "The password was not changed: the new one is among the most common ones.",
     language_set: "This workstation now speaks English with you.",
     web_ticket_invalid: "The ticket that was to sign you in does not count: it was used already, or is older than a minute. Sign in here, or start again where you came from.",
+    web_ticket_alone: "A second factor is asked for here, and a ticket alone does not prove one. Sign in here; you are asked for it, and then come to what you wanted.",
 };
 
 const RULES: [&str; 25] = [

@@ -358,6 +358,7 @@ pub struct NoticeText {
     pub password_too_common: &'static str,
     pub language_set: &'static str,
     pub web_ticket_invalid: &'static str,
+    pub web_ticket_alone: &'static str,
 }
 
 /// The words for refusals, and the rules by name.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use accesspoint::clock::Clock;
 use accesspoint::domain::person::Role;
+use accesspoint::domain::time::Millis;
 use accesspoint::http::tls::CERTIFICATE_FILE;
 use accesspoint::store::{Actor, AuditFilter, Scope};
 use reqwest::Method;
@@ -224,6 +225,102 @@ async fn a_04_nobody_raises_their_own_rights_or_removes_the_last_administrator()
         .iter()
         .filter(|row| row.code.as_deref() == Some("LAST_ADMINISTRATOR"));
     assert!(refused.count() >= 3);
+}
+
+/// What opens an account or gives a power to somebody, as calls on `ann`.
+fn sensitive_calls() -> Vec<(Method, &'static str, Value)> {
+    let identity = json!({ "source": "corp", "subject": "s" });
+    vec![
+        (
+            Method::POST,
+            "/users",
+            json!({ "user": "new", "password": PASSWORD }),
+        ),
+        (
+            Method::PATCH,
+            "/users/ann",
+            json!({ "roles": ["administrator"] }),
+        ),
+        (Method::PATCH, "/users/ann", json!({ "groups": ["sales"] })),
+        (
+            Method::PUT,
+            "/users/ann/password",
+            json!({ "password": "another long one" }),
+        ),
+        (Method::DELETE, "/users/ann/second-factors", Value::Null),
+        (Method::POST, "/users/ann/identities", identity),
+        (
+            Method::DELETE,
+            "/users/ann/identities?source=corp&subject=s",
+            Value::Null,
+        ),
+        (
+            Method::POST,
+            "/tokens",
+            json!({ "name": "t", "scopes": ["admin:write"] }),
+        ),
+        (Method::DELETE, "/tokens/none", Value::Null),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_05_a_session_left_open_changes_neither_rights_nor_secrets() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    gateway.add("oper", &[Role::Operator]).await;
+    gateway.add("ann", &[]).await;
+    let mut root = gateway.signed_in("root").await;
+    let oper = gateway.signed_in("oper").await;
+    let calls = async |client: &Client| {
+        let mut codes = Vec::new();
+        for (method, path, body) in sensitive_calls() {
+            let mut call = client.request(method, &format!("/api/v1/admin{path}"));
+            if body != Value::Null {
+                call = call.json(&body);
+            }
+            let answer = client.send(call).await;
+            codes.push((answer.status.as_u16(), answer.code().to_owned()));
+        }
+        codes
+    };
+    gateway.clock.advance(Millis::minutes(10));
+    let written = || gateway.app.ledger().audit_from(1, 500).unwrap().len();
+    let before = written();
+    let again = (403, "SIGN_IN_AGAIN".to_owned());
+    for (call, answer) in sensitive_calls().iter().zip(calls(&root).await) {
+        assert_eq!(answer, again, "{call:?}");
+    }
+    // Whoever may not in any case is told that.
+    let forbidden = (403, "FORBIDDEN".to_owned());
+    for (call, answer) in sensitive_calls().iter().zip(calls(&oper).await) {
+        assert_eq!(answer, forbidden, "{call:?}");
+    }
+    assert_eq!(written(), before, "nothing was done");
+    // Daily work goes on.
+    assert_eq!(root.get("/api/v1/admin/users").await.status, 200);
+    let for_ann = json!({ "user": "ann" });
+    let cal = root.post("/api/v1/admin/cals", &for_ann).await;
+    assert_eq!(cal.status, 201);
+    assert_eq!(
+        patch(&root, "ann", json!({ "active": true })).await.status,
+        204
+    );
+    // The password again, and it is as after signing in.
+    let confirm = "/api/v1/account/second-factors/confirm";
+    let wrong = root.post(confirm, &json!({ "password": "wrong" })).await;
+    wrong.problem(401, "SIGN_IN_FAILED");
+    let confirmed = root.post(confirm, &json!({ "password": PASSWORD })).await;
+    assert_eq!(confirmed.status, 200);
+    let token = confirmed.body["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut root.csrf_token);
+    for (call, (status, code)) in sensitive_calls().iter().zip(calls(&root).await) {
+        assert!(
+            (200..300).contains(&status) || matches!(status, 404 | 422),
+            "{call:?}: {status} {code}"
+        );
+    }
+    let ann = gateway.app.user("ann").unwrap();
+    assert_eq!(ann.roles, [Role::Administrator]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ use crate::http::page::{AskPage, Frame, respond};
 use crate::http::pages::{frame, with_workstation};
 use crate::http::return_to::ReturnTo;
 use crate::http::session;
+use crate::store::WebTicketRefusal;
 use crate::text::Problem;
 
 /// Where the form leads that asks before somebody else's session ends.
@@ -42,7 +43,7 @@ pub(super) async fn authenticate(
     }
     let brought = Brought::of(&query);
     if let Some(signed) = signed
-        && let Some(holder) = app.web_ticket_holder(&brought.ticket)?
+        && let Some(holder) = app.web_ticket_holder(&brought.ticket, &client)?
         && holder.id != signed.info.person.id
     {
         return Ok(ask_first(&app, &asked, &signed, &brought, &holder.name));
@@ -146,7 +147,11 @@ async fn redeem(
             Ok(see_other(&brought.back.clone().unwrap_or_else(|| {
                 let sign_in = with_return_to("/login", &brought.wanted);
                 let separator = if sign_in.contains('?') { '&' } else { '?' };
-                format!("{sign_in}{separator}notice=web-ticket")
+                let notice = match refusal {
+                    WebTicketRefusal::SecondFactorRequired => "web-ticket-alone",
+                    _ => "web-ticket",
+                };
+                format!("{sign_in}{separator}notice={notice}")
             })))
         }
     }

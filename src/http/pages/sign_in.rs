@@ -49,6 +49,7 @@ pub(super) async fn show(
         Some("signed-out") => Some(notices.signed_out),
         Some("session-ended") => Some(notices.session_ended),
         Some("web-ticket") => Some(notices.web_ticket_invalid),
+        Some("web-ticket-alone") => Some(notices.web_ticket_alone),
         _ => None,
     };
     let shown = Shown {

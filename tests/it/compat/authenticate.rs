@@ -131,6 +131,65 @@ async fn its_session_has_no_role_and_changes_nothing_of_the_account() {
     gateway.signed_in("root").await;
 }
 
+/// The rule under test: a second factor is asked for from these addresses.
+fn factor_from(addresses: &str, more: &str) -> String {
+    let rule = format!("[[second_factor.rule]]\naddress = ['{addresses}']\nrequired = true\n");
+    format!("{TRUSTED}{more}{rule}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_second_factor_is_asked_for_a_ticket_opens_nothing() {
+    let gateway = with(&factor_from("127.0.0.0/8", "")).await;
+    let held = ticket(&gateway, "alice", &[]).await;
+    let browser = gateway.client();
+    let wanted = "/account";
+    let answer = brings(&browser, &held, &format!("&try={wanted}&back=")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let sign_in = answer.location();
+    assert_eq!(
+        sign_in,
+        "/login?return_to=%2Faccount&notice=web-ticket-alone"
+    );
+    let page = browser.get(&sign_in).await.text();
+    assert!(page.contains("A second factor is asked for here"), "{page}");
+    assert_eq!(field(&page, "return_to"), wanted);
+    assert_eq!(who(&browser).await, None);
+    gateway.gave_nothing();
+    let refused = gateway.audited("sign_in_refused");
+    let expected = (
+        Some("SECOND_FACTOR_REQUIRED".to_owned()),
+        Some("alice".to_owned()),
+    );
+    assert_eq!(refused, [expected]);
+    // It asks nobody to give up their session for nothing; theirs goes on.
+    let enrols = gateway.signed_in("bob").await;
+    let answer = brings(&enrols, &held, "").await;
+    assert_eq!(answer.location(), "/login?notice=web-ticket-alone");
+    assert_eq!(who(&enrols).await.as_deref(), Some("bob"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_rule_asks_for_a_second_factor_a_ticket_counts() {
+    let role = "[[second_factor.rule]]\nrole = 'administrator'\nrequired = true\n";
+    let tickets = "[[second_factor.rule]]\nsource = 'web ticket'\nrequired = false\n";
+    for settings in [
+        factor_from("192.0.2.0/24", ""),
+        factor_from("0.0.0.0/0", tickets),
+        // A session without a role is not what such a rule is for.
+        format!("{TRUSTED}{role}"),
+    ] {
+        let gateway = with(&settings).await;
+        gateway.add("root", &[Role::Administrator]).await;
+        let browser = by_ticket(&gateway, "root", &[]).await;
+        let session = browser.get("/api/v1/session").await;
+        assert_eq!(session.body["roles"], json!([]), "{settings}");
+        browser
+            .get("/api/v1/admin/users")
+            .await
+            .problem(403, "FORBIDDEN");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_holds_once_and_for_a_minute() {
     let gateway = with(TRUSTED).await;

@@ -29,24 +29,6 @@ use crate::gateway::{Answer, Client, Gateway};
 const TRUSTED: &str = "[compat]\nweb_ticket_trusted = ['127.0.0.1']\n";
 const TICKETS: &str = "/QvAJAXZfc/GetWebTicket.aspx";
 
-/// Addresses of another site in every spelling, with the ids of the attacks.
-#[rustfmt::skip]
-pub(crate) const OTHER_SITES: [(&str, &str); 30] = [
-    ("R-01", "//evil.example"), ("R-02", "///evil.example"), ("R-03", "////evil.example/%2e%2e"),
-    ("R-04", "/\\evil.example"), ("R-05", "\\/evil.example"), ("R-07", "/%5cevil.example"),
-    ("R-08", "/%2fevil.example"), ("R-09", "/%252fevil.example"), ("R-10", "/\t/evil.example"),
-    ("R-12", "/\n/evil.example"), ("R-17", "/.//evil.example"), ("R-20", "http:evil.example"),
-    ("R-22", "http:///evil.example"), ("R-24", "https://ap.example@evil.example"),
-    ("R-26", "https://evil.example#ap.example"), ("R-33", "/\u{FF0F}evil\u{FF0E}example"),
-    ("R-37", "javascript:alert(1)"), ("R-39", "data:text/html,x"), ("R-41", "file:///etc/passwd"),
-    ("R-42", "\u{A0}/account"), ("R-43", "/account\0"), ("R-44", "%68ttps://evil.example"),
-    ("R-46", "/account%26try=//evil.example"), ("R-47", "/account#try=//evil.example"),
-    ("R-49", "/account\r\nLocation: https://evil.example"), ("R-52", "/logout"),
-    ("R-53", "/api/v1/session"), ("R-54", "/QvAJAXZfc/opendoc.htm?document=https://evil.example"),
-    ("R-54", "/QvAJAXZfc/AccessPoint.aspx?open=&id=%5c%5cevil.example%5cx"),
-    ("R-55", "/qlikview/../admin"),
-];
-
 /// A gateway with settings, and alice and bob.
 async fn with(settings: &str) -> Gateway {
     let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::front::Front;
 use crate::api_attacks::raw;
-use crate::compat::OTHER_SITES;
 use crate::gateway::{Client, PASSWORD};
+use crate::other_sites::other_sites;
 use crate::stand_in::web::WebWrong;
 
 const PAGE: &str = "/qlikview/";
@@ -483,7 +483,6 @@ async fn r_no_redirect_of_the_web_server_leads_away() {
     let front = Front::new("").await;
     let ann = front.gateway.signed_in("ann").await;
     assert_eq!(ann.get(PAGE).await.status, 200);
-    let spelt = OTHER_SITES.map(|(id, address)| (id, address.to_owned()));
     let inside = front.estate.web_server().to_owned();
     let more = [
         (
@@ -500,7 +499,7 @@ async fn r_no_redirect_of_the_web_server_leads_away() {
         ("the console", format!("{inside}/admin/users")),
         ("above", "/qlikview/../admin".to_owned()),
     ];
-    for (id, address) in spelt.into_iter().chain(more) {
+    for (id, address) in other_sites().into_iter().chain(more) {
         if address.contains(char::is_control) {
             continue;
         }
@@ -588,7 +587,7 @@ async fn tickets_of_the_gateway_are_good_once_for_their_person_and_lead_nowhere_
             .contains("Sign in as ben")
     );
     assert_eq!(who(&browser).await.as_deref(), Some("ann"));
-    for (id, address) in OTHER_SITES {
+    for (id, address) in other_sites() {
         let target: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
         let more = format!("&try={target}&back={target}");
         let failed = brings(&front.gateway.client(), &"0".repeat(40), &more).await;
