@@ -221,10 +221,14 @@ pub enum Span {
 }
 
 impl Span {
-    /// What a person still has: whole units of the largest that fits, rounded down.
+    /// What a person still has: hours and less rounded down, days to the nearest, so that a lease of
+    /// 30 days does not have 29 a moment later.
     #[must_use]
     pub fn left(length: Millis) -> Self {
-        Self::in_largest_unit(length, |length, unit| length / unit)
+        Self::in_largest_unit(length, |length, unit| match unit {
+            DAY_MS => (length + DAY_MS / 2) / DAY_MS,
+            _ => length / unit,
+        })
     }
 
     /// What a person waits for: whole units of the largest that fits, rounded up; at least one
@@ -381,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_rounded_down_and_waits_are_rounded_up() {
+    fn what_is_left_has_the_nearest_days_and_waits_are_rounded_up() {
         let table = [
             (Millis(0), Span::Seconds(0), Span::Seconds(1)),
             (Millis(-5), Span::Seconds(0), Span::Seconds(1)),
@@ -392,7 +396,9 @@ mod tests {
             (Millis::hours(23), Span::Hours(23), Span::Hours(23)),
             (Millis::hours(25), Span::Days(1), Span::Days(2)),
             (Millis::days(30), Span::Days(30), Span::Days(30)),
-            (Millis(30 * DAY_MS - 1), Span::Days(29), Span::Days(30)),
+            (Millis(30 * DAY_MS - 1), Span::Days(30), Span::Days(30)),
+            (Millis::hours(36), Span::Days(2), Span::Days(2)),
+            (Millis(36 * HOUR_MS - 1), Span::Days(1), Span::Days(2)),
         ];
         for (length, left, wait) in table {
             assert_eq!(Span::left(length), left, "{length:?}");

@@ -236,14 +236,14 @@ fn spans_have_the_right_plural() {
 }
 
 #[test]
-fn a_lease_is_said_with_the_whole_days_that_are_left() {
+fn a_lease_is_said_with_the_days_that_are_left() {
     let dates = Dates::new(Language::English, now());
     let text = Language::English.text();
     let until = now() + Millis::days(30);
     let granted = (text.hand_over.granted)(dates, until).to_string();
     assert_eq!(granted, "Granted until 24 Dec, 12:00 UTC (30 days).");
-    let earlier = (text.hand_over.renewed)(dates, until - Millis(1)).to_string();
-    assert_eq!(earlier, "Renewed until 24 Dec, 11:59 UTC (29 days).");
+    let earlier = (text.hand_over.renewed)(dates, until - Millis::hours(13)).to_string();
+    assert_eq!(earlier, "Renewed until 23 Dec, 23:00 UTC (29 days).");
     let lease = (text.access_point.lease_live)(dates, until).to_string();
     assert_eq!(
         lease,
