@@ -8,10 +8,11 @@ use super::second_factor::{read_waiting, totp_purpose, write_waiting};
 use super::sign_in::{Client, workstation_name};
 use crate::auth::passkey::Asking;
 use crate::auth::{recovery, totp};
-use crate::domain::person::Person;
+use crate::config::PASSKEY_SOURCE;
+use crate::domain::person::{Person, PersonId};
 use crate::store::{
-    Actor, ChallengePurpose, Enrolled, Factor, FactorKind, FactorRemoved, NewChallenge, NewFactor,
-    SessionInfo, StoreError,
+    Actor, ChallengePurpose, Enrolled, Factor, FactorKind, FactorRemoved, LOCAL_SOURCE,
+    NewChallenge, NewFactor, SessionInfo, StoreError,
 };
 
 /// The name that its person gives a factor, where it can be one; the same as for a workstation.
@@ -29,8 +30,8 @@ pub struct MyFactors {
     pub codes_left: u32,
     /// Whether the site asks this person for one.
     pub required: bool,
-    /// Whether the gateway keeps a password of theirs.
-    pub has_password: bool,
+    /// Whether their password proves again who they are.
+    pub password_confirms: bool,
 }
 
 /// An app that waits for its first code.
@@ -103,8 +104,18 @@ impl App {
             factors: self.ledger().factors(person)?,
             codes_left: self.ledger().recovery_codes_left(person)?,
             required: self.needs_factor(session, client),
-            has_password: self.ledger().has_password(person)?,
+            password_confirms: self.password_confirms(person)?,
         })
+    }
+
+    /// Whether a password proves again who this person is: the gateway keeps one, and they have no
+    /// second factor, which whoever learned the password could take away.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn password_confirms(&self, person: &PersonId) -> Result<bool, StoreError> {
+        Ok(self.ledger().has_password(person)? && self.ledger().factors(person)?.is_empty())
     }
 
     /// Begins to enrol an app.
@@ -335,7 +346,12 @@ impl App {
 
     fn needs_factor(&self, session: &SessionInfo, client: &Client) -> bool {
         let needs = &self.config().second_factor;
-        needs.is_required(&session.person.roles, &session.source, client.address)
+        // A passkey stands in place of a password of the gateway's own.
+        let source = match session.source.as_str() {
+            PASSKEY_SOURCE => LOCAL_SOURCE,
+            source => source,
+        };
+        needs.is_required(&session.person.roles, source, client.address)
     }
 
     async fn begin_enrolment(

@@ -42,9 +42,8 @@ impl IdentityGate {
         let may_try: MayTry = Arc::new(move |subject| {
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             match app.admit_identity(&source, subject, &client) {
-                Ok(Admitted::Counted(tried)) => held.tried = Some(tried),
-                Ok(Admitted::Uncounted) => {}
-                Ok(Admitted::Not) => {
+                Ok(Some(tried)) => held.tried = Some(tried),
+                Ok(None) => {
                     tracing::warn!(source, "a password is not tried: too many wrong ones were");
                     return false;
                 }
@@ -68,34 +67,27 @@ impl IdentityGate {
     }
 }
 
-enum Admitted {
-    /// It may be tried, and counts.
-    Counted(IdentityTry),
-    /// It may be tried, and counts by the workstation alone.
-    Uncounted,
-    /// It may not.
-    Not,
-}
-
 impl App {
+    /// The try of whom a source found, where it may be tried now.
     fn admit_identity(
         &self,
         source: &str,
         subject: &str,
         client: &Client,
-    ) -> Result<Admitted, StoreError> {
+    ) -> Result<Option<IdentityTry>, StoreError> {
+        let (whose, subject_there) = (source.to_owned(), subject.to_owned());
         // A stranger cannot lock the owner out of a workstation on which they signed in (P-04).
-        if let Some(here) = self.workstation_here(client)?
-            && self
-                .ledger()
-                .identity_signed_in_lately(source, subject, &here)?
-        {
-            return Ok(Admitted::Uncounted);
-        }
-        let key = ThrottleKey::Identity(source.to_owned(), subject.to_owned());
-        Ok(match self.admit(std::slice::from_ref(&key))? {
-            Ok(begun) => Admitted::Counted(IdentityTry { key, _begun: begun }),
-            Err(_) => Admitted::Not,
-        })
+        let key = match self.workstation_here(client)? {
+            Some(here)
+                if self
+                    .ledger()
+                    .identity_signed_in_lately(source, subject, &here)? =>
+            {
+                ThrottleKey::IdentityThere(whose, subject_there, here)
+            }
+            _ => ThrottleKey::Identity(whose, subject_there),
+        };
+        let begun = self.admit(std::slice::from_ref(&key))?.ok();
+        Ok(begun.map(|begun| IdentityTry { key, _begun: begun }))
     }
 }

@@ -28,7 +28,7 @@ use crate::store::{
 const DOCUMENT_ID_BYTES_MAX: usize = 64;
 
 /// How soon a download notices that its session has ended.
-const SESSION_END_SEEN_WITHIN: Duration = Duration::from_millis(500);
+const END_SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// An open that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -252,21 +252,8 @@ impl App {
     /// Turns true when a session has ended, so that a long download ends with it (S-17).
     #[must_use]
     pub fn session_end(&self, session: &SessionInfo) -> watch::Receiver<bool> {
-        let (ended, end) = watch::channel(false);
         let (ledger, hash) = (self.ledger().clone(), session.hash.clone());
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = ended.closed() => return,
-                    () = tokio::time::sleep(SESSION_END_SEEN_WITHIN) => {}
-                }
-                if !ledger.session_lives(&hash).unwrap_or(false) {
-                    ended.send_replace(true);
-                    return;
-                }
-            }
-        });
-        end
+        end_of(move || ledger.session_lives(&hash).unwrap_or(false))
     }
 
     /// Redeems a launch ticket and opens the document's content, or says where in the estate it leads
@@ -350,4 +337,22 @@ fn onward(
         address: wanted.address.to_string(),
         path: path.unwrap_or_default(),
     }
+}
+
+/// Turns true when this goes on no longer; looked at for as long as somebody waits for it.
+pub(super) fn end_of(goes_on: impl Fn() -> bool + Send + 'static) -> watch::Receiver<bool> {
+    let (ended, end) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = ended.closed() => return,
+                () = tokio::time::sleep(END_SEEN_WITHIN) => {}
+            }
+            if !goes_on() {
+                ended.send_replace(true);
+                return;
+            }
+        }
+    });
+    end
 }

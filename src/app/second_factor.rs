@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::arrive::ProviderSession;
-use super::sign_in::{Client, Confirmed, SignedIn};
+use super::sign_in::{Client, Confirmed, NotNow, SignedIn};
 use crate::auth::passkey::{Asking, Passkeys};
 use crate::auth::recovery;
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -79,11 +79,8 @@ pub enum Finished {
     Wrong,
     /// The challenge has ended, or never was.
     Ended,
-    /// Too many wrong tries; the next one is admitted from this instant on.
-    TooMany {
-        /// When.
-        retry_at: Timestamp,
-    },
+    /// It was not tried.
+    NotNow(NotNow),
 }
 
 /// What the browser is asked on the sign-in page, for a passkey that is used alone.
@@ -126,9 +123,7 @@ impl Finished {
             Self::Done(signed_in) => Ok(signed_in),
             Self::Wrong => Err(Problem::SecondFactorFailed),
             Self::Ended => Err(Problem::ChallengeEnded),
-            Self::TooMany { retry_at } => Err(Problem::TooManyAttempts {
-                wait: retry_at - now,
-            }),
+            Self::NotNow(why) => Err(why.problem(now)),
         }
     }
 }
@@ -214,7 +209,11 @@ impl App {
         let keys = self.factor_throttle_keys(&person, client)?;
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
-            Err(retry_at) => return Ok(Finished::TooMany { retry_at }),
+            Err(why) => {
+                let user = Some(person.name);
+                self.note_not_tried(why, user, client).await?;
+                return Ok(Finished::NotNow(why));
+            }
         };
         let waiting: Waiting = read_waiting(&found.data)?;
         let factors = self.ledger().factors(&person.id)?;
@@ -270,7 +269,11 @@ impl App {
         let keys = self.factor_throttle_keys(person, client)?;
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
-            Err(retry_at) => return Ok(Confirmed::TooMany { retry_at }),
+            Err(why) => {
+                let user = Some(person.name.clone());
+                self.note_not_tried(why, user, client).await?;
+                return Ok(Confirmed::NotNow(why));
+            }
         };
         let factors = self.ledger().factors(&person.id)?;
         let right = match self.code_use(person, &factors, code) {
@@ -326,9 +329,9 @@ impl App {
         let keys = vec![ThrottleKey::Address(address_key(client.address))];
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
-            Err(retry_at) => {
-                let wait = retry_at - self.now();
-                return Ok(Err(Problem::TooManyAttempts { wait }));
+            Err(why) => {
+                self.note_not_tried(why, None, client).await?;
+                return Ok(Err(why.problem(self.now())));
             }
         };
         let Some((person, used, until)) = self.passkey_alone(form, state, answer)? else {

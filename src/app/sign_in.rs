@@ -18,7 +18,9 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::store::{LOCAL_SOURCE, NewSession, Side, StoreError, TicketSession, WorkstationSeen};
+use crate::store::{
+    LOCAL_SOURCE, NewSession, SessionBegun, Side, StoreError, TicketSession, WorkstationSeen,
+};
 use crate::text::Problem;
 
 /// How long the workstation cookie is kept, renewed at each sign-in.
@@ -28,6 +30,9 @@ pub const WORKSTATION_COOKIE_LIFE: Millis = Millis::days(400);
 const AGENT_CHARACTERS_MAX: usize = 200;
 /// Characters of a workstation's name.
 const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
+
+/// Tries that may wait at once for others to be decided; beyond that they are told to come again.
+const WAITING_MAX: usize = 256;
 
 /// Where others than the gateway check passwords, a wrong one is not answered sooner.
 const FAILED_NOT_BEFORE: Duration = Duration::from_millis(300);
@@ -63,6 +68,21 @@ pub struct Client {
     pub workstation_header: Option<String>,
 }
 
+/// Why a try has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// Too many wrong ones; the next one is admitted from this instant on.
+    TooMany {
+        /// When.
+        retry_at: Timestamp,
+    },
+    /// Too many at once.
+    Busy {
+        /// Seconds to wait.
+        retry_after_s: u32,
+    },
+}
+
 /// What became of an attempt.
 #[derive(Debug)]
 pub enum SignIn {
@@ -83,16 +103,8 @@ pub enum SignIn {
         /// The sources that do not answer, as people call them.
         sources: Vec<String>,
     },
-    /// Too many wrong tries; the next one is admitted from this instant on.
-    TooMany {
-        /// When.
-        retry_at: Timestamp,
-    },
-    /// Too many sign-ins at once.
-    Busy {
-        /// Seconds to wait.
-        retry_after_s: u64,
-    },
+    /// It was not tried.
+    NotNow(NotNow),
 }
 
 /// How a session begins.
@@ -128,16 +140,8 @@ pub enum Confirmed {
     Right,
     /// The password or the code is not right.
     Wrong,
-    /// Too many wrong tries; the next one is admitted from this instant on.
-    TooMany {
-        /// When.
-        retry_at: Timestamp,
-    },
-    /// Too many sign-ins at once.
-    Busy {
-        /// Seconds to wait.
-        retry_after_s: u64,
-    },
+    /// It was not tried.
+    NotNow(NotNow),
 }
 
 impl Confirmed {
@@ -150,8 +154,7 @@ impl Confirmed {
         match self {
             Self::Right => Ok(()),
             Self::Wrong => Err(wrong),
-            Self::TooMany { retry_at } => Err(too_many(retry_at, now)),
-            Self::Busy { retry_after_s } => Err(busy(retry_after_s)),
+            Self::NotNow(why) => Err(why.problem(now)),
         }
     }
 }
@@ -182,21 +185,23 @@ impl SignIn {
             Self::SourceSilent { sources } => Err(Problem::SourceSilent {
                 name: sources.join(", "),
             }),
-            Self::TooMany { retry_at } => Err(too_many(retry_at, now)),
-            Self::Busy { retry_after_s } => Err(busy(retry_after_s)),
+            Self::NotNow(why) => Err(why.problem(now)),
         }
     }
 }
 
-fn too_many(retry_at: Timestamp, now: Timestamp) -> Problem {
-    Problem::TooManyAttempts {
-        wait: retry_at - now,
-    }
-}
-
-fn busy(retry_after_s: u64) -> Problem {
-    Problem::Busy {
-        wait: Millis::seconds(i64::try_from(retry_after_s).unwrap_or(1)),
+impl NotNow {
+    /// The problem, with its code and sentences.
+    #[must_use]
+    pub fn problem(self, now: Timestamp) -> Problem {
+        match self {
+            Self::TooMany { retry_at } => Problem::TooManyAttempts {
+                wait: retry_at - now,
+            },
+            Self::Busy { retry_after_s } => Problem::Busy {
+                wait: Millis::seconds(retry_after_s.into()),
+            },
+        }
     }
 }
 
@@ -231,16 +236,24 @@ impl App {
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
         let mut keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
+        let user = name.as_ref().map(|name| name.folded().to_owned());
         let begun = match self.place(&keys).await? {
             Ok(begun) => begun,
-            Err(retry_at) => return Ok(Tried::Other(SignIn::TooMany { retry_at })),
+            Err(why) => {
+                self.note_not_tried(why, user, &attempt.client).await?;
+                return Ok(Tried::Other(SignIn::NotNow(why)));
+            }
         };
         let asked = match ask {
             Ask::AllSources => self.ask_sources(name.as_ref(), attempt).await?,
             Ask::Local => self.ask_local(name.as_ref(), attempt).await?,
         };
+        if let Some(retry_at) = self.filled_meanwhile(&keys)? {
+            let why = NotNow::TooMany { retry_at };
+            self.note_not_tried(why, user, &attempt.client).await?;
+            return Ok(Tried::Other(SignIn::NotNow(why)));
+        }
         let address = attempt.client.address.to_string();
-        let user = name.map(|name| name.folded().to_owned());
         let outcome = match asked {
             Asked::Local { person, outdated } => return Ok(Tried::Local { person, outdated }),
             Asked::Arrived(Arrived::Done(signed_in)) => SignIn::Done(signed_in),
@@ -268,33 +281,53 @@ impl App {
                 }
             }
             Asked::Down { source } => {
+                // Counted like a wrong password, so that the names of a silent source are not told
+                // from those of nobody.
+                self.ledger().count_wrong_try(keys).await?;
                 let code = "UPSTREAM_SIGN_IN_SILENT";
                 self.note_refused(code, &source, user, &attempt.client)
                     .await?;
                 SignIn::Failed
             }
-            Asked::Busy(busy) => SignIn::Busy {
-                retry_after_s: busy.retry_after_s.into(),
-            },
+            Asked::Busy(busy) => SignIn::NotNow(NotNow::Busy {
+                retry_after_s: busy.retry_after_s,
+            }),
         };
         drop(begun);
         Ok(Tried::Other(outcome))
     }
 
-    /// Waits for a place among the tries that these keys allow; the instant from which there is one
-    /// again where wrong ones fill them.
+    /// Waits for a place among the tries that these keys allow.
     pub(super) async fn place(
         &self,
         keys: &[ThrottleKey],
-    ) -> Result<Result<Begun, Timestamp>, StoreError> {
+    ) -> Result<Result<Begun, NotNow>, StoreError> {
+        let mut waiting = None;
         loop {
             let decided = self.0.under_way.next_decision();
             match self.admit(keys)? {
                 Ok(begun) => return Ok(Ok(begun)),
-                Err(Admission::Wait { until }) => return Ok(Err(until)),
-                Err(_) => decided.await,
+                Err(Admission::Wait { until }) => {
+                    return Ok(Err(NotNow::TooMany { retry_at: until }));
+                }
+                Err(_) => {
+                    waiting = waiting.or_else(|| self.0.under_way.wait(WAITING_MAX));
+                    if waiting.is_none() {
+                        return Ok(Err(NotNow::Busy { retry_after_s: 1 }));
+                    }
+                    decided.await;
+                }
             }
         }
+    }
+
+    /// Whether wrong tries alone fill a limit of these keys by now: until when. A try that began in
+    /// time may find so only where other nodes let tries begin as well (P-05).
+    fn filled_meanwhile(&self, keys: &[ThrottleKey]) -> Result<Option<Timestamp>, StoreError> {
+        Ok(match admit(&self.tries(keys, &[])?, self.now()) {
+            Admission::Wait { until } => Some(until),
+            Admission::Admit | Admission::AwaitOthers => None,
+        })
     }
 
     /// Lets somebody in whose local password is right.
@@ -318,6 +351,24 @@ impl App {
         })))
     }
 
+    /// Remembers that a password or a factor was not tried, because too many were wrong; that there
+    /// were too many at once tells nothing of anybody.
+    pub(super) async fn note_not_tried(
+        &self,
+        why: NotNow,
+        user: Option<String>,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        let NotNow::TooMany { .. } = why else {
+            return Ok(());
+        };
+        let mut event =
+            Event::new(EventKind::SignInRefused).with("address", client.address.to_string());
+        event.user = user;
+        event.code = Some("TOO_MANY_ATTEMPTS".to_owned());
+        self.note_stranger(event, client.address).await.map(drop)
+    }
+
     /// Remembers a sign-in that was refused though no password was wrong.
     async fn note_refused(
         &self,
@@ -334,8 +385,7 @@ impl App {
         self.note_stranger(event, client.address).await.map(drop)
     }
 
-    /// Begins the session of somebody who signed in; `secret` is the value of its cookie. False where
-    /// they have as many sessions as they may.
+    /// Begins the session of somebody who signed in; `secret` is the value of its cookie.
     ///
     /// # Errors
     ///
@@ -346,11 +396,12 @@ impl App {
         secret: &str,
         client: &Client,
         begins: Begins<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<SessionBegun, StoreError> {
         let session = &self.config().session;
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
+            sign_in_epoch: signed_in.person.sign_in_epoch,
             workstation: signed_in.workstation.id.clone(),
             source: signed_in.source.clone(),
             provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
@@ -385,8 +436,7 @@ impl App {
         };
         Ok(match self.attempt(&attempt, Ask::Local).await? {
             Tried::Local { .. } | Tried::Other(SignIn::Done(_)) => Confirmed::Right,
-            Tried::Other(SignIn::TooMany { retry_at }) => Confirmed::TooMany { retry_at },
-            Tried::Other(SignIn::Busy { retry_after_s }) => Confirmed::Busy { retry_after_s },
+            Tried::Other(SignIn::NotNow(why)) => Confirmed::NotNow(why),
             Tried::Other(_) => Confirmed::Wrong,
         })
     }
@@ -395,25 +445,41 @@ impl App {
         &self,
         keys: &[ThrottleKey],
     ) -> Result<Result<Begun, Admission>, StoreError> {
-        let mut wrong = Vec::with_capacity(keys.len());
-        for key in keys {
-            wrong.push(self.ledger().wrong_tries(key)?);
-        }
-        let now = self.now();
-        Ok(self.0.under_way.begin(keys, |under_way| {
-            let tries = keys.iter().zip(wrong).zip(under_way);
-            let tries: Vec<Tries> = tries
-                .map(|((key, wrong_at), under_way)| Tries {
-                    key: key.clone(),
-                    wrong_at,
-                    under_way: *under_way,
-                })
-                .collect();
-            match admit(&tries, now) {
-                Admission::Admit => Ok(()),
-                other => Err(other),
+        let mut failed = None;
+        let begun = self.0.under_way.begin(keys, |under_way| {
+            // Nobody waits for the database where memory knows the answer.
+            let fills = |(key, &count): (&ThrottleKey, &usize)| count >= key.limit().tries;
+            if keys.iter().zip(under_way).any(fills) {
+                return Err(Admission::AwaitOthers);
             }
-        }))
+            match self.tries(keys, under_way) {
+                Ok(tries) => match admit(&tries, self.now()) {
+                    Admission::Admit => Ok(()),
+                    other => Err(other),
+                },
+                Err(error) => {
+                    failed = Some(error);
+                    Err(Admission::AwaitOthers)
+                }
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(begun),
+        }
+    }
+
+    /// What is known of these keys; `under_way` may be shorter than they are.
+    fn tries(&self, keys: &[ThrottleKey], under_way: &[usize]) -> Result<Vec<Tries>, StoreError> {
+        let counts = under_way.iter().copied().chain(std::iter::repeat(0));
+        let known = keys.iter().zip(counts).map(|(key, under_way)| {
+            Ok(Tries {
+                key: key.clone(),
+                wrong_at: self.ledger().wrong_tries(key)?,
+                under_way,
+            })
+        });
+        known.collect()
     }
 
     /// What a wrong try of this name from here counts for.

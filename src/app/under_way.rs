@@ -1,6 +1,10 @@
 //! Sign-ins under way: parallel tries cannot slip under a limit, and right ones never count.
+//!
+//! What is asked while a try begins is asked under the lock: a try that was counted as wrong stops
+//! being under way only afterwards, so that it counts in one of both at any time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,7 +16,11 @@ use crate::domain::throttle::ThrottleKey;
 pub(super) struct UnderWay {
     counts: Mutex<HashMap<String, usize>>,
     decided: Notify,
+    waiting: AtomicUsize,
 }
+
+/// A place among those who wait for others to be decided, until this is dropped.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 /// A try that has begun; it stops counting when this is dropped.
 pub(super) struct Begun {
@@ -43,6 +51,14 @@ impl UnderWay {
         })
     }
 
+    /// A place among at most so many who wait; none where all are taken.
+    pub(super) fn wait(&self, most: usize) -> Option<Waiting<'_>> {
+        let take = |waiting| (waiting < most).then_some(waiting + 1);
+        let order = Ordering::Relaxed;
+        let taken = self.waiting.fetch_update(order, order, take);
+        taken.is_ok().then_some(Waiting(&self.waiting))
+    }
+
     /// How many keys have tries under way.
     pub(super) fn len(&self) -> usize {
         self.counts
@@ -54,6 +70,12 @@ impl UnderWay {
     /// Comes back when a try was decided after this was called.
     pub(super) fn next_decision(&self) -> tokio::sync::futures::Notified<'_> {
         self.decided.notified()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -278,6 +278,7 @@ mod tests {
             roles: Vec::new(),
             groups: Vec::new(),
             automatic_cal: crate::domain::person::AutomaticCal::Dynamic,
+            sign_in_epoch: 0,
         }
     }
 

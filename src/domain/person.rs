@@ -92,6 +92,9 @@ pub struct Person {
     pub groups: Vec<String>,
     /// The CAL policy of the person's mapping.
     pub automatic_cal: AutomaticCal,
+    /// How often everything that goes on in the person's name was ended: a sign-in that was proved
+    /// before the last time comes to no session.
+    pub sign_in_epoch: i64,
 }
 
 impl Person {
@@ -122,6 +125,7 @@ mod tests {
             roles: roles.to_vec(),
             groups: Vec::new(),
             automatic_cal: AutomaticCal::Dynamic,
+            sign_in_epoch: 0,
         }
     }
 

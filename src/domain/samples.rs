@@ -53,6 +53,7 @@ pub(super) fn person(name: &str) -> Person {
         roles: Vec::new(),
         groups: Vec::new(),
         automatic_cal: AutomaticCal::Dynamic,
+        sign_in_epoch: 0,
     }
 }
 

@@ -36,6 +36,8 @@ pub enum ThrottleKey {
     /// Whom a source found, by its name and their subject there: 10 a minute, by whatever names it
     /// finds them.
     Identity(String, String),
+    /// The same on a workstation on which they signed in lately: 10 a minute, in place of the other.
+    IdentityThere(String, String, WorkstationId),
     /// Wrong second factors of an account: 100 a day.
     Factor(UserName),
 }
@@ -45,7 +47,10 @@ impl ThrottleKey {
     #[must_use]
     pub const fn limit(&self) -> Limit {
         match self {
-            Self::Account(_) | Self::Workstation(..) | Self::Identity(..) => Limit {
+            Self::Account(_)
+            | Self::Workstation(..)
+            | Self::Identity(..)
+            | Self::IdentityThere(..) => Limit {
                 tries: 10,
                 within: Millis::minutes(1),
             },
@@ -70,6 +75,9 @@ impl fmt::Display for ThrottleKey {
             Self::Workstation(name, id) => write!(f, "workstation:{}:{id}", name.folded()),
             // The name of a source holds no ':'.
             Self::Identity(source, subject) => write!(f, "identity:{source}:{subject}"),
+            Self::IdentityThere(source, subject, id) => {
+                write!(f, "identity-there:{source}:{subject}:{id}")
+            }
             Self::Factor(name) => write!(f, "factor:{}", name.folded()),
         }
     }

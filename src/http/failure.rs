@@ -99,6 +99,7 @@ impl From<BeginError> for Failure {
         match error {
             BeginError::Store(error) => error.into(),
             BeginError::TooMany { most } => Problem::TooManySessions { most }.into(),
+            BeginError::Overtaken => Problem::SignInOvertaken.into(),
             error @ BeginError::Layer(_) => Self::fault(&error),
         }
     }
@@ -265,6 +266,9 @@ impl Failure {
                 Problem::TooManySessions { most },
                 with_return_to("/login", wanted),
             ),
+            BeginError::Overtaken => {
+                Self::start_again(Problem::SignInOvertaken, with_return_to("/login", wanted))
+            }
             error => error.into(),
         }
     }
@@ -340,6 +344,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
         Problem::SignInRequired
         | Problem::SignInFailed
+        | Problem::SignInOvertaken
         | Problem::SecondFactorRequired
         | Problem::SecondFactorFailed
         | Problem::ChallengeEnded

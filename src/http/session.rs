@@ -15,7 +15,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use crate::app::App;
 use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
-use crate::store::{Side, StoreError};
+use crate::store::{SessionBegun, Side, StoreError};
 
 /// The cookie of a session.
 pub(super) const SESSION_COOKIE: &str = "__Host-session";
@@ -67,10 +67,14 @@ pub(super) async fn begin(
     let begun = app
         .begin_session(signed_in, &secret, client, begins)
         .await?;
-    if !begun {
-        return Err(BeginError::TooMany {
-            most: app.config().session.max_per_user,
-        });
+    match begun {
+        SessionBegun::Done => {}
+        SessionBegun::TooMany => {
+            return Err(BeginError::TooMany {
+                most: app.config().session.max_per_user,
+            });
+        }
+        SessionBegun::Overtaken => return Err(BeginError::Overtaken),
     }
     session.insert(SIGN_IN, &secret).await?;
     session.save().await?;
@@ -102,6 +106,9 @@ pub(super) enum BeginError {
         /// How many.
         most: u32,
     },
+    /// What the sign-in proved counts no longer.
+    #[error("the sign-in was overtaken")]
+    Overtaken,
     /// The session layer.
     #[error("the session layer failed")]
     Layer(#[from] tower_sessions::session::Error),

@@ -118,7 +118,8 @@ pub(super) async fn tunnel(
     }
     let place = estate.tunnel_place(client.address);
     let place = place.ok_or_else(Failure::busy)?;
-    let answer = pass_tunnel(estate.web(), request).await?;
+    let ended = estate.tunnel_end(client.address);
+    let answer = pass_tunnel(estate.web(), request, ended).await?;
     Ok(passed(answer.map(|body| held(body, place))))
 }
 

@@ -1,9 +1,10 @@
 //! The tunnel: what the plug-in and Desktop say to `QlikView` Server over HTTP. Its bytes are nobody's
-//! affair here; they pass both ways as they come, for as long as they come.
+//! affair here; they pass both ways as they come, for as long as they come and their address may.
 
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
+use tokio::sync::watch;
 
 use super::proxy::{
     Down, PassError, ProxyBody, down_through_tunnel, is_challenge, up_through_tunnel,
@@ -14,8 +15,7 @@ use super::web::{BoxError, Lent, WebError, WebServers};
 const PATH: &str = "/scripts/QVSTunnel.dll";
 
 /// Passes a request of a tunnel up and its answer down, to the first web server that is well and takes a
-/// connection. Bodies
-/// stream both ways at once, without a limit of time.
+/// connection. Bodies stream both ways at once, until `ended` turns true.
 ///
 /// # Errors
 ///
@@ -23,6 +23,7 @@ const PATH: &str = "/scripts/QVSTunnel.dll";
 pub async fn pass_tunnel<B>(
     servers: &WebServers,
     request: Request<B>,
+    ended: watch::Receiver<bool>,
 ) -> Result<Response<ProxyBody>, PassError>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -53,7 +54,7 @@ where
             why: "it asks the tunnel who it is, or sends it elsewhere".to_owned(),
         });
     }
-    let mut down = Response::new(Down::plain(body).boxed_unsync());
+    let mut down = Response::new(Down::until(body, ended).boxed_unsync());
     *down.status_mut() = head.status;
     *down.headers_mut() = down_through_tunnel(&head.headers);
     Ok(down)

@@ -136,10 +136,11 @@ fn store(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
     batch.db.change_one(SQL, row)
 }
 
-/// How many other people may administer.
+/// How many other people may administer, and have a way to sign in.
 pub(super) fn other_administrators(db: &Db, person: &PersonId) -> Result<u32, StoreError> {
     const SQL: &str = "SELECT COUNT(*) FROM person \
-         WHERE active = 1 AND id <> $1 AND roles LIKE $2";
+         WHERE active = 1 AND id <> $1 AND roles LIKE $2 \
+         AND EXISTS (SELECT 1 FROM identity WHERE identity.person_id = person.id)";
     // No word of a role is part of another one.
     let pattern = format!("%{}%", Role::Administrator.word());
     let count = db.query_one(SQL, values![person.as_str(), &pattern], |row| row.count(0))?;

@@ -153,8 +153,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<KnownClaims>, StoreError> {
         const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-             person.roles, person.user_groups, person.automatic_cal, identity.subject, \
-             identity.claims FROM identity JOIN person ON person.id = identity.person_id \
+             person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
+             identity.subject, identity.claims FROM identity JOIN person ON person.id = identity.person_id \
              WHERE identity.source = $1 AND identity.subject > $2 \
              ORDER BY identity.subject LIMIT $3";
         let values = values![source, after, i64::from(limit)];
@@ -163,8 +163,8 @@ impl Store {
                 Ok(KnownClaims {
                     source: source.to_owned(),
                     person: people::person(row)?,
-                    subject: row.text(7)?,
-                    claims: row.maybe_text(8)?,
+                    subject: row.text(8)?,
+                    claims: row.maybe_text(9)?,
                 })
             })
         })
@@ -304,8 +304,15 @@ fn update(batch: &mut Batch<'_>, before: &Person, mapped: &Mapped) -> Result<Per
         after.id.as_str(),
     ];
     batch.db.change_one(SQL, row)?;
+    let mut event = changed(before, &after);
+    if after.roles.iter().any(|role| !before.roles.contains(role)) {
+        // Other sessions may have begun with less proof than the new role asks for (S-02).
+        let ended = batch.end_sessions_of(&after.id, None)?;
+        event = event.with("sessions_ended", ended.to_string());
+        after.sign_in_epoch += 1;
+    }
     batch.forget_sessions();
-    batch.record(&changed(before, &after), &Actor::gateway())?;
+    batch.record(&event, &Actor::gateway())?;
     Ok(after)
 }
 
@@ -432,8 +439,8 @@ fn insert(
 
 fn person_of(db: &Db, source: &str, subject: &str) -> Result<Option<Person>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-         person.roles, person.user_groups, person.automatic_cal FROM identity \
-         JOIN person ON person.id = identity.person_id \
+         person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch \
+         FROM identity JOIN person ON person.id = identity.person_id \
          WHERE identity.source = $1 AND identity.subject = $2";
     db.query_one(SQL, values![source, subject], people::person)
 }
@@ -443,9 +450,16 @@ fn told(subject: &str) -> String {
 }
 
 impl Batch<'_> {
-    /// Ends the sessions that a person began by one source, and counts them.
+    /// Ends the sessions that a person began by one source, and counts them; sign-ins that are under
+    /// way come to none. A passkey alone signs in by the gateway's own source.
     fn end_sessions_from(&mut self, person: &PersonId, source: &str) -> Result<usize, StoreError> {
-        const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND source = $2";
+        const SQL: &str = "DELETE FROM session WHERE person_id = $1 \
+             AND (source = $2 OR ($2 = 'local' AND source = 'passkey'))";
+        const CHALLENGES: &str = "DELETE FROM challenge WHERE person_id = $1 AND source = $2 \
+             AND purpose = 'sign-in'";
+        self.end_sign_ins_of(person)?;
+        self.db
+            .execute(CHALLENGES, values![person.as_str(), source])?;
         let ended = self.db.execute(SQL, values![person.as_str(), source])?;
         self.forget_sessions();
         Ok(ended)

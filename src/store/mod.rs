@@ -57,7 +57,7 @@ pub use opens::{
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
 pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
-pub use sessions::{NewSession, SessionInfo, SessionRow, Side, TicketSession};
+pub use sessions::{NewSession, SessionBegun, SessionInfo, SessionRow, Side, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
 pub use web_tickets::{BroughtWebTicket, NewWebTicket, WebTicketRefusal, WebTicketTaken};

@@ -311,7 +311,7 @@ fn load<P>(
     read: impl Fn(&Row<'_>) -> Result<P, StoreError>,
 ) -> Result<Option<(P, Holdings)>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-         person.roles, person.user_groups, person.automatic_cal, \
+         person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
          cal.person_id, cal.state, cal.assigned_at, cal.last_used_at, cal.quarantined_since, \
          cal.quarantined_until, \
          lease.id, lease.person_id, lease.workstation_id, workstation.name, lease.state, \
@@ -320,8 +320,8 @@ fn load<P>(
          LEFT JOIN lease ON lease.person_id = person.id AND lease.renewed_at > $1 \
          LEFT JOIN workstation ON workstation.id = lease.workstation_id \
          WHERE person.id = $2";
-    const CAL: usize = 7;
-    const LEASE: usize = 13;
+    const CAL: usize = 8;
+    const LEASE: usize = 14;
     // Every live lease and every event that counts was granted or renewed since then.
     let since = now - policy.lease_length.max(policy.lease_window);
     let mut holder = None;

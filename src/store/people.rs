@@ -94,11 +94,11 @@ impl Store {
     /// The database fails.
     pub fn password(&self, name: &UserName) -> Result<Option<(Person, String)>, StoreError> {
         const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-             person.roles, person.user_groups, person.automatic_cal, password.hash \
-             FROM person JOIN password ON password.person_id = person.id WHERE person.name = $1";
+             person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
+             password.hash FROM person JOIN password ON password.person_id = person.id WHERE person.name = $1";
         self.read(|db| {
             db.query_one(SQL, values![name.folded()], |row| {
-                Ok((person(row)?, row.text(7)?))
+                Ok((person(row)?, row.text(8)?))
             })
         })
     }
@@ -119,8 +119,8 @@ impl Store {
     /// The database fails.
     pub fn people(&self, filter: &PersonFilter) -> Result<Vec<PersonRow>, StoreError> {
         const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-             person.roles, person.user_groups, person.automatic_cal, person.created_at, \
-             person.last_sign_in_at FROM person WHERE person.name > $1 \
+             person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
+             person.created_at, person.last_sign_in_at FROM person WHERE person.name > $1 \
              ORDER BY person.name LIMIT $2";
         const SOURCES: &str = "SELECT source FROM identity WHERE person_id = $1 ORDER BY source";
         self.read(|db| {
@@ -130,8 +130,8 @@ impl Store {
                 |row| {
                     Ok(PersonRow {
                         person: person(row)?,
-                        created_at: row.at(7)?,
-                        last_sign_in_at: row.maybe_at(8)?,
+                        created_at: row.at(8)?,
+                        last_sign_in_at: row.maybe_at(9)?,
                         sources: Vec::new(),
                     })
                 },
@@ -303,6 +303,7 @@ pub(super) fn unseen(batch: &Batch<'_>, name: &UserName) -> Person {
         roles: Vec::new(),
         groups: Vec::new(),
         automatic_cal: AutomaticCal::Dynamic,
+        sign_in_epoch: 0,
     }
 }
 
@@ -445,18 +446,18 @@ fn name_taken(mut event: Event) -> Event {
 }
 
 pub(super) fn by_name(db: &Db, folded: &str) -> Result<Option<Person>, StoreError> {
-    const SQL: &str = "SELECT id, name, display_name, active, roles, user_groups, automatic_cal \
-         FROM person WHERE name = $1";
+    const SQL: &str = "SELECT id, name, display_name, active, roles, user_groups, automatic_cal, \
+         sign_in_epoch FROM person WHERE name = $1";
     db.query_one(SQL, values![folded], person)
 }
 
 pub(super) fn by_id(db: &Db, id: &PersonId) -> Result<Option<Person>, StoreError> {
-    const SQL: &str = "SELECT id, name, display_name, active, roles, user_groups, automatic_cal \
-         FROM person WHERE id = $1";
+    const SQL: &str = "SELECT id, name, display_name, active, roles, user_groups, automatic_cal, \
+         sign_in_epoch FROM person WHERE id = $1";
     db.query_one(SQL, values![id.as_str()], person)
 }
 
-/// Reads the first seven columns of a row.
+/// Reads the first eight columns of a row.
 pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
     let (roles, groups, cal) = (row.text(4)?, row.text(5)?, row.text(6)?);
     Ok(Person {
@@ -471,6 +472,7 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
         groups: groups_of(&groups),
         automatic_cal: AutomaticCal::from_word(&cal)
             .ok_or_else(|| StoreError::Corrupt(format!("the CAL policy {cal}")))?,
+        sign_in_epoch: row.int(7)?,
     })
 }
 

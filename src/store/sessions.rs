@@ -25,6 +25,8 @@ const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
 
 /// The code of a session that was one too many, or for which others ended.
 const TOO_MANY_SESSIONS: &str = "TOO_MANY_SESSIONS";
+/// The code of a session that was not begun, because what its sign-in proved counts no longer.
+const OVERTAKEN: &str = "SIGN_IN_OVERTAKEN";
 
 /// How long a process may go on without looking at the gate again.
 pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);
@@ -36,6 +38,8 @@ pub struct NewSession {
     pub hash: String,
     /// Whose.
     pub person: PersonId,
+    /// The person's [`Person::sign_in_epoch`] when the sign-in was proved.
+    pub sign_in_epoch: i64,
     /// Where.
     pub workstation: WorkstationId,
     /// By which source.
@@ -106,6 +110,18 @@ pub struct TicketSession {
     /// The groups that came with the ticket; none where it told nothing of groups, so that those
     /// of the person count.
     pub groups: Option<Vec<String>>,
+}
+
+/// What became of a sign-in that was to begin a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionBegun {
+    /// There is one.
+    Done,
+    /// Its person has as many as they may, and none was to end for it.
+    TooMany,
+    /// What goes on in its person's name was ended since the sign-in was proved: another password,
+    /// another role, all sessions ended.
+    Overtaken,
 }
 
 /// A live session.
@@ -195,13 +211,12 @@ impl Store {
         Ok(self.live_session(hash, self.now())?.is_some())
     }
 
-    /// Begins a session: its row and the sign-in's audit event together. False where its person has
-    /// as many as they may, and it was not to begin then.
+    /// Begins a session: its row and the sign-in's audit event together.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn begin_session(&self, new: NewSession) -> Result<bool, StoreError> {
+    pub async fn begin_session(&self, new: NewSession) -> Result<SessionBegun, StoreError> {
         self.write(move |batch| begin(batch, &new)).await
     }
 
@@ -501,41 +516,41 @@ impl Glance {
 
 fn load(db: &Db, hash: &str) -> Result<Option<SessionInfo>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
-         person.roles, person.user_groups, person.automatic_cal, session.id, \
-         session.workstation_id, workstation.name, session.source, session.created_at, \
-         session.last_seen_at, session.ends_at, session.confirmed_at, session.enrol_for, \
-         session.by_ticket, session.ticket_groups, session.side \
+         person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
+         session.id, session.workstation_id, workstation.name, session.source, \
+         session.created_at, session.last_seen_at, session.ends_at, session.confirmed_at, \
+         session.enrol_for, session.by_ticket, session.ticket_groups, session.side \
          FROM session JOIN person ON person.id = session.person_id \
          JOIN workstation ON workstation.id = session.workstation_id \
          WHERE session.hash = $1 AND person.active = 1";
     db.query_one(SQL, values![hash], |row| {
-        let last_seen_at = row.int(12)?;
-        let by_ticket = row.flag(16)?;
+        let last_seen_at = row.int(13)?;
+        let by_ticket = row.flag(17)?;
         let mut person = people::person(row)?;
         if by_ticket {
             person.roles.clear();
         }
-        if let Some(groups) = row.maybe_text(17)? {
+        if let Some(groups) = row.maybe_text(18)? {
             person.groups = people::groups_of(&groups);
         }
         Ok(SessionInfo {
             hash: hash.to_owned(),
-            id: row.text(7)?,
+            id: row.text(8)?,
             person,
             workstation: Workstation {
-                id: WorkstationId(row.text(8)?),
-                name: row.text(9)?,
+                id: WorkstationId(row.text(9)?),
+                name: row.text(10)?,
             },
-            source: row.text(10)?,
+            source: row.text(11)?,
             by_ticket,
-            created_at: row.at(11)?,
-            ends_at: row.at(13)?,
-            confirmed_at: match row.maybe_at(14)? {
+            created_at: row.at(12)?,
+            ends_at: row.at(14)?,
+            confirmed_at: match row.maybe_at(15)? {
                 Some(at) => at,
-                None => row.at(11)?,
+                None => row.at(12)?,
             },
-            enrol_for: row.maybe_text(15)?,
-            side: Side::from_word(&row.text(18)?)?,
+            enrol_for: row.maybe_text(16)?,
+            side: Side::from_word(&row.text(19)?)?,
             last_seen_at: AtomicI64::new(last_seen_at),
             seen_written_at: AtomicI64::new(last_seen_at),
         })
@@ -560,7 +575,7 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     })
 }
 
-fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
+fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
          address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
          by_ticket, ticket_groups, side) \
@@ -569,18 +584,15 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
          ON CONFLICT (person_id, workstation_id) DO UPDATE SET last_sign_in_at = $3";
-    let found = people::by_id(batch.db, &new.person)?;
-    let Some(person) = found.filter(|person| person.active) else {
-        return Err(StoreError::Corrupt("a session for nobody".to_owned()));
-    };
+    let person = people::by_id(batch.db, &new.person)?
+        .ok_or_else(|| StoreError::Corrupt("a session for nobody".to_owned()))?;
+    if !person.active || person.sign_in_epoch != new.sign_in_epoch {
+        refuse(batch, new, &person, OVERTAKEN)?;
+        return Ok(SessionBegun::Overtaken);
+    }
     if new.refused_beyond && live_sessions(batch, &person, new.most)? >= new.most {
-        let mut event = Event::new(EventKind::SignInRefused)
-            .about(&person.id, &person.name)
-            .with("source", new.source.clone())
-            .with("address", new.address.clone());
-        event.code = Some(TOO_MANY_SESSIONS.to_owned());
-        batch.record(&event, &Actor::gateway())?;
-        return Ok(false);
+        refuse(batch, new, &person, TOO_MANY_SESSIONS)?;
+        return Ok(SessionBegun::TooMany);
     }
     let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
@@ -627,7 +639,21 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<bool, StoreError> {
     if batch.options.owns_cals && person.automatic_cal == AutomaticCal::Assign {
         cals::assign_to(batch, &person, &Actor::gateway())?;
     }
-    Ok(true)
+    Ok(SessionBegun::Done)
+}
+
+fn refuse(
+    batch: &mut Batch<'_>,
+    new: &NewSession,
+    person: &Person,
+    code: &str,
+) -> Result<(), StoreError> {
+    let mut event = Event::new(EventKind::SignInRefused)
+        .about(&person.id, &person.name)
+        .with("source", new.source.clone())
+        .with("address", new.address.clone());
+    event.code = Some(code.to_owned());
+    batch.record(&event, &Actor::gateway())
 }
 
 /// How many sessions somebody has. Those that are over take nobody's place where there would be more
@@ -721,18 +747,26 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Ends a person's sessions but `keep`, and counts them.
+    /// Ends a person's sessions but `keep`, and counts them; sign-ins that are under way come to
+    /// none.
     pub(super) fn end_sessions_of(
         &mut self,
         person: &PersonId,
         keep: Option<&str>,
     ) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2";
+        self.end_sign_ins_of(person)?;
         self.end_challenges_of(person, keep)?;
         let ended = self
             .db
             .execute(SQL, values![person.as_str(), keep.unwrap_or_default()])?;
         self.forget_sessions();
         Ok(ended)
+    }
+
+    /// Lets no sign-in of a person that was proved so far come to a session.
+    pub(super) fn end_sign_ins_of(&self, person: &PersonId) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE person SET sign_in_epoch = sign_in_epoch + 1 WHERE id = $1";
+        self.db.change_one(SQL, values![person.as_str()])
     }
 }

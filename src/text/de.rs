@@ -872,6 +872,7 @@ fn problem(problem: &Problem) -> ProblemText {
     let (title, happened, next) = match problem {
         Problem::SignInRequired
         | Problem::SignInFailed
+        | Problem::SignInOvertaken
         | Problem::SecondFactorRequired
         | Problem::SecondFactorFailed
         | Problem::ChallengeEnded
@@ -919,7 +920,7 @@ fn factor_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SecondFactorRequired => (
             "Noch ein Schritt",
-            "Das Passwort stimmt. Dieses Konto hat auch einen zweiten Faktor.".into(),
+            "Das Passwort allein genügt nicht: Dieses Konto hat einen zweiten Faktor.".into(),
             "Geben Sie den Code ein, den Ihr zweiter Faktor zeigt.".into(),
         ),
         Problem::ChallengeEnded => (
@@ -984,6 +985,12 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled => provider_problem(problem),
+        Problem::SignInOvertaken => (
+            "Nicht angemeldet",
+            "Während Sie sich anmeldeten, wurden Ihr Passwort, Ihre Rollen oder Ihre Sitzungen geändert."
+                .into(),
+            "Melden Sie sich noch einmal an.".into(),
+        ),
         Problem::TooManySessions { most } => (
             "Nicht angemeldet",
             format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),

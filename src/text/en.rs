@@ -829,6 +829,7 @@ fn problem(problem: &Problem) -> ProblemText {
     let (title, happened, next) = match problem {
         Problem::SignInRequired
         | Problem::SignInFailed
+        | Problem::SignInOvertaken
         | Problem::SecondFactorRequired
         | Problem::SecondFactorFailed
         | Problem::ChallengeEnded
@@ -876,7 +877,7 @@ fn factor_problem(problem: &Problem) -> Words {
     match problem {
         Problem::SecondFactorRequired => (
             "One more step",
-            "The password is right. This account also has a second factor.".into(),
+            "The password alone is not enough: this account has a second factor.".into(),
             "Enter the code that your second factor shows.".into(),
         ),
         Problem::ChallengeEnded => (
@@ -940,6 +941,11 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled => provider_problem(problem),
+        Problem::SignInOvertaken => (
+            "Not signed in",
+            "While you signed in, your password, your roles or your sessions were changed.".into(),
+            "Sign in again.".into(),
+        ),
         Problem::TooManySessions { most } => (
             "Not signed in",
             format!("You are signed in {most} times already, and that is as often as one can be.")

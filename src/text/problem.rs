@@ -13,6 +13,8 @@ pub enum Problem {
     SignInRequired,
     /// 401: name or password do not fit.
     SignInFailed,
+    /// 401: what the sign-in proved was changed while it went on.
+    SignInOvertaken,
     /// 401: a second factor is wanted.
     SecondFactorRequired,
     /// 401: the second factor is not right.
@@ -154,6 +156,7 @@ impl Problem {
             Self::BadRequest => "BAD_REQUEST",
             Self::SignInRequired => "SIGN_IN_REQUIRED",
             Self::SignInFailed => "SIGN_IN_FAILED",
+            Self::SignInOvertaken => "SIGN_IN_OVERTAKEN",
             Self::SecondFactorRequired => "SECOND_FACTOR_REQUIRED",
             Self::SecondFactorFailed => "SECOND_FACTOR_FAILED",
             Self::ChallengeEnded => "CHALLENGE_ENDED",

@@ -283,6 +283,7 @@ fn problems() -> Vec<Problem> {
         Problem::BadRequest,
         Problem::SignInRequired,
         Problem::SignInFailed,
+        Problem::SignInOvertaken,
         Problem::SecondFactorRequired,
         Problem::SecondFactorFailed,
         Problem::ChallengeEnded,

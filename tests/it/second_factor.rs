@@ -411,7 +411,7 @@ async fn who_must_enrol_but_has_enrolled_elsewhere_meanwhile_cannot_add_another(
 #[tokio::test(flavor = "multi_thread")]
 async fn changing_factors_needs_a_fresh_proof_of_who_one_is() {
     let gateway = Gateway::with_cals(1).await;
-    let (phone, _) = ann(&gateway).await;
+    let (phone, codes) = ann(&gateway).await;
     let mut ann = signs_in(&gateway, &phone.fresh()).await;
     let id = ann.get(FACTORS).await.body["items"][0]["id"].clone();
     let factor = format!("{FACTORS}/{}", id.as_str().unwrap());
@@ -436,13 +436,16 @@ async fn changing_factors_needs_a_fresh_proof_of_who_one_is() {
         ann.send(request).await.problem(403, "SIGN_IN_AGAIN");
     }
     let confirm = format!("{FACTORS}/confirm");
-    let wrong = ann.post(&confirm, &json!({ "password": "wrong" })).await;
-    wrong.problem(401, "SIGN_IN_FAILED");
+    // Whoever learned the password alone could take the factor away with it.
+    for password in [PASSWORD, "wrong"] {
+        let alone = ann.post(&confirm, &json!({ "password": password })).await;
+        alone.problem(401, "SECOND_FACTOR_REQUIRED");
+    }
     let wrong = ann.post(&confirm, &json!({ "code": phone.wrong() })).await;
     wrong.problem(401, "SECOND_FACTOR_FAILED");
     for proof in [
         json!({ "code": phone.fresh() }),
-        json!({ "password": PASSWORD }),
+        json!({ "code": codes[0] }),
     ] {
         let before = ann.cookie("__Host-session").unwrap();
         let done = ann.post(&confirm, &proof).await;
@@ -655,8 +658,13 @@ async fn an_app_is_enrolled_named_and_removed_on_pages() {
     let old = submit(&browser, &remove, &fields).await;
     assert_eq!(old.status, 403);
     assert!(old.text().contains("Is it you?"), "{}", old.text());
+    assert!(!old.text().contains("name=\"password\""));
+    let confirm = format!("{list}/confirm");
     let fields = [("csrf_token", &*token), ("password", PASSWORD)];
-    let confirmed = submit(&browser, &format!("{list}/confirm"), &fields).await;
+    assert_eq!(submit(&browser, &confirm, &fields).await.status, 401);
+    let code = phone.fresh();
+    let fields = [("csrf_token", &*token), ("code", &*code)];
+    let confirmed = submit(&browser, &confirm, &fields).await;
     assert_eq!(
         confirmed.location(),
         "/account/second-factors?done=confirmed"

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex as StdMutex};
 
+use tokio::sync::watch;
+
 use super::{Estate, lock};
+use crate::app::open::end_of;
 use crate::store::StoreError;
 
 /// Tunnels at once from one address; Desktop keeps a few, and many people may share an address.
@@ -37,6 +40,14 @@ impl Estate {
         }
         let life = settings.tunnel_life;
         self.store.has_opened_from(&address.to_string(), life)
+    }
+
+    /// Turns true when the tunnel is passed on for this address no longer, so that one that is open
+    /// ends with the last session that opened from there (S-17).
+    #[must_use]
+    pub fn tunnel_end(self: &Arc<Self>, address: IpAddr) -> watch::Receiver<bool> {
+        let estate = Arc::clone(self);
+        end_of(move || estate.may_tunnel(address).unwrap_or(false))
     }
 
     /// A place for one more tunnel of an address; none where it has too many.

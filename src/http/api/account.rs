@@ -84,6 +84,7 @@ async fn rename(
     ApiPerson(signed): ApiPerson,
     Body(rename): Body<Rename>,
 ) -> Result<StatusCode, Failure> {
+    signed.keeps_to_gateway()?;
     let name = workstation_name(&rename.name)
         .ok_or_else(|| Failure::body_invalid("name: 1 to 64 characters, no controls"))?;
     let (person, actor) = (signed.info.person.id.clone(), signed.actor());

@@ -263,6 +263,7 @@ async fn release(
     Path(id): Path<String>,
     ApiPerson(signed): ApiPerson,
 ) -> Result<StatusCode, Failure> {
+    signed.keeps_to_gateway()?;
     let owner = Some(signed.info.person.id.clone());
     let ended = app
         .ledger()

@@ -93,6 +93,9 @@ async fn confirm(
 ) -> Result<Response, Failure> {
     let person = &signed.info.person;
     let (confirmed, wrong) = match (confirm.password, confirm.code) {
+        (Some(_), None) if !app.password_confirms(&person.id)? => {
+            return Err(Problem::SecondFactorRequired.into());
+        }
         (Some(password), None) => {
             let confirmed = app.confirm_password(&person.name, password.into(), client);
             (confirmed.await?, Problem::SignInFailed)

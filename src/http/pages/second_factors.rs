@@ -99,13 +99,15 @@ async fn confirm(
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
     let info = &visitor.signed.info;
-    let confirmed = if fields.code.is_empty() {
+    let person = &info.person;
+    let confirmed = if !fields.code.is_empty() {
+        app.confirm_code(person, &fields.code, &client).await?
+    } else if app.password_confirms(&person.id)? {
         let password = Password::from(fields.password);
-        let name = &info.person.name;
-        app.confirm_password(name, password, client.clone()).await?
-    } else {
-        app.confirm_code(&info.person, &fields.code, &client)
+        app.confirm_password(&person.name, password, client.clone())
             .await?
+    } else {
+        Confirmed::Wrong
     };
     let text = text_of(&visitor);
     match confirmed {
@@ -421,7 +423,7 @@ fn list(
 
 const fn confirm_ways(mine: &MyFactors) -> ConfirmWays<'static> {
     ConfirmWays {
-        password: mine.has_password,
+        password: mine.password_confirms,
         code: !mine.factors.is_empty(),
         sign_in: SIGN_IN_AGAIN,
     }

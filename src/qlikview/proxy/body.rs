@@ -8,6 +8,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::PassError;
@@ -117,12 +118,20 @@ where
 /// The end of the gateway's session.
 pub(super) type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Ends when this turns true.
+pub(super) fn when(mut ended: watch::Receiver<bool>) -> Ended {
+    Box::pin(async move {
+        // A sender that is gone cannot say so any more; nothing goes on without it.
+        let _ = ended.wait_for(|ended| *ended).await;
+    })
+}
+
 /// A body that comes down from a web server.
 pub(in crate::qlikview) struct Down {
     body: Incoming,
     rewriter: Option<Rewriter>,
     idle: Option<Idle>,
-    ended: Option<Ended>,
+    ended: Ended,
     is_done: bool,
 }
 
@@ -133,13 +142,13 @@ struct Idle {
 }
 
 impl Down {
-    /// One that comes down as it is.
-    pub(in crate::qlikview) const fn plain(body: Incoming) -> Self {
+    /// One that comes down as it is, until this turns true.
+    pub(in crate::qlikview) fn until(body: Incoming, ended: watch::Receiver<bool>) -> Self {
         Self {
             body,
             rewriter: None,
             idle: None,
-            ended: None,
+            ended: when(ended),
             is_done: false,
         }
     }
@@ -148,7 +157,7 @@ impl Down {
     pub(super) fn of_session(
         body: Incoming,
         rewriter: Option<Rewriter>,
-        ended: Ended,
+        ended: watch::Receiver<bool>,
         idle_max: Duration,
     ) -> Self {
         Self {
@@ -157,15 +166,13 @@ impl Down {
                 most: idle_max,
                 rest: Box::pin(sleep(idle_max)),
             }),
-            ended: Some(ended),
-            ..Self::plain(body)
+            ..Self::until(body, ended)
         }
     }
 
     /// Whether the session has ended.
     fn is_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let ended = self.ended.as_mut();
-        ended.is_some_and(|ended| ended.as_mut().poll(cx).is_ready())
+        self.ended.as_mut().poll(cx).is_ready()
     }
 
     /// Whether nothing came for too long.

@@ -31,7 +31,7 @@ use super::web::{
     BoxError, Lent, OutBody, Seat, Server, UpstreamSession, WebError, WebServers, whole,
 };
 pub(super) use body::Down;
-use body::{Ended, IDLE_MAX, judged};
+use body::{IDLE_MAX, judged, when};
 use heads::{Hosts, Up, authority_of};
 pub(super) use heads::{down_through_tunnel, is_challenge, up_through_tunnel};
 use judge::{Reading, is_global};
@@ -128,7 +128,7 @@ impl Passing {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let ended = ended(self.ended.clone());
+        let ended = when(self.ended.clone());
         tokio::select! {
             biased;
             () = ended => Err(PassError::Ended),
@@ -222,7 +222,7 @@ impl Passing {
             headers.insert(LOCATION, location.map_err(|_| unfit("it leads nowhere"))?);
         }
         let rewriter = is_rewritten.then(|| Rewriter::new(addresses));
-        let down = Down::of_session(body, rewriter, ended(self.ended.clone()), IDLE_MAX);
+        let down = Down::of_session(body, rewriter, self.ended.clone(), IDLE_MAX);
         let mut response = Response::new(down.boxed_unsync());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
@@ -396,14 +396,6 @@ fn is_rewritten(content_type: Option<&HeaderValue>) -> bool {
 
 fn is_encoded(encoding: Option<&HeaderValue>) -> bool {
     encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Ends when the gateway's session does.
-fn ended(mut ended: watch::Receiver<bool>) -> Ended {
-    Box::pin(async move {
-        // A sender that is gone cannot say so any more; nothing goes on without it.
-        let _ = ended.wait_for(|ended| *ended).await;
-    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::*;
 use crate::qlikview::test_estate::{
     COOKIE, Fed, TestServer, alice, nobody, redeemed, response, ticket, web_servers,
 };
+use crate::qlikview::tunnel::pass_tunnel;
 
 const OURS: &str = "https://ap.example";
 
@@ -586,7 +587,7 @@ async fn an_answer_that_stands_still_is_given_up() {
     let answer = servers.send_plain(first, asked, None).await.unwrap();
     let (_ends, end) = watch::channel(false);
     let most = Duration::from_millis(50);
-    let mut down = Down::of_session(answer.into_body(), None, ended(end), most);
+    let mut down = Down::of_session(answer.into_body(), None, end, most);
     let first = down.frame().await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), "begun");
     let error = down.frame().await.unwrap().unwrap_err();
@@ -841,9 +842,8 @@ async fn the_tunnel_carries_bytes_both_ways_at_once() {
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
-    let down = crate::qlikview::tunnel::pass_tunnel(&servers, asked)
-        .await
-        .unwrap();
+    let (ends, end) = watch::channel(false);
+    let down = pass_tunnel(&servers, asked, end).await.unwrap();
     let names: Vec<&str> = down
         .headers()
         .keys()
@@ -860,6 +860,13 @@ async fn the_tunnel_carries_bytes_both_ways_at_once() {
             .await
             .unwrap();
     }
+    // It stands still, and its address may tunnel no more (S-17).
+    ends.send_replace(true);
+    while let Some(frame) = body.frame().await {
+        if let Err(error) = frame {
+            assert!(error.to_string().contains("has ended"), "{error}");
+        }
+    }
     let seen = server.seen.lock().unwrap();
     assert_eq!(seen[0].uri, "/scripts/QVSTunnel.dll?ticket=x&y");
     assert!(!seen[0].headers.contains_key("cookie") && !seen[0].headers.contains_key("x-user"));
@@ -874,13 +881,15 @@ async fn the_tunnel_asks_nobody_in_and_leads_nowhere() {
         let server = TestServer::with(status, headers, "").await;
         let servers = web_servers(&[&server.origin]);
         let asked = request(Method::GET, "/scripts/QVSTunnel.dll", "");
-        let found = crate::qlikview::tunnel::pass_tunnel(&servers, asked).await;
+        let (_ends, end) = watch::channel(false);
+        let found = pass_tunnel(&servers, asked, end).await;
         assert!(matches!(found, Err(PassError::Answer { .. })), "{status}");
     }
     let servers = web_servers(&[&nobody().await]);
     let pass = async |method| {
         let asked = request(method, "/scripts/QVSTunnel.dll", "");
-        crate::qlikview::tunnel::pass_tunnel(&servers, asked).await
+        let (_ends, end) = watch::channel(false);
+        pass_tunnel(&servers, asked, end).await
     };
     assert!(matches!(
         pass(Method::GET).await,

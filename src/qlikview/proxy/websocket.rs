@@ -6,7 +6,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::heads::{Up, down_for_websocket};
-use super::{ANSWER_TIMEOUT, PassError, Passing, ProxyBody, UpstreamPath, ended};
+use super::{ANSWER_TIMEOUT, PassError, Passing, ProxyBody, UpstreamPath, when};
 use crate::qlikview::web::{Server, whole};
 
 impl Passing {
@@ -32,7 +32,7 @@ impl Passing {
             return self.come_down(&seat, path, response).await;
         }
         let server = hyper::upgrade::on(&mut response);
-        let ended = ended(self.ended.clone());
+        let ended = when(self.ended.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = ended => {}

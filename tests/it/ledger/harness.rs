@@ -21,8 +21,8 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use accesspoint::domain::workstation::Workstation;
 use accesspoint::fresh::Fresh;
 use accesspoint::store::{
-    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, Setting, Side,
-    Store, StoreOptions, WhatIf, WorkstationSeen,
+    Actor, Added, AuditRow, Explanation, NewPerson, NewSession, OpenCommand, Opened, SessionBegun,
+    Setting, Side, Store, StoreOptions, WhatIf, WorkstationSeen,
 };
 use tempfile::TempDir;
 
@@ -194,9 +194,18 @@ impl Ledger {
 
     /// Begins a session with this hash.
     pub(super) async fn begins(&self, hash: &str, who: &str, workstation: &str) {
-        let new = NewSession {
+        let new = self.proved(hash, who, workstation).await;
+        let begun = self.store().begin_session(new).await.unwrap();
+        assert_eq!(begun, SessionBegun::Done);
+    }
+
+    /// The session that a sign-in which was proved now will begin.
+    pub(super) async fn proved(&self, hash: &str, who: &str, workstation: &str) -> NewSession {
+        let person = self.who(who);
+        NewSession {
             hash: hash.to_owned(),
-            person: self.who(who).id,
+            person: person.id,
+            sign_in_epoch: person.sign_in_epoch,
             workstation: self.workstation(workstation).await.id,
             source: "local".to_owned(),
             provider_sid: None,
@@ -209,8 +218,7 @@ impl Ledger {
             refused_beyond: false,
             enrol_for: None,
             side: Side::default(),
-        };
-        assert!(self.store().begin_session(new).await.unwrap());
+        }
     }
 
     /// Assigns a CAL.

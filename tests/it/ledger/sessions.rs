@@ -1,8 +1,9 @@
 //! Sessions: their limits, and that every change counts from the next read on, whoever made it.
 
 use accesspoint::domain::name::UserName;
+use accesspoint::domain::person::{PersonId, Role};
 use accesspoint::domain::time::{Millis, Timestamp};
-use accesspoint::store::{Side, Store};
+use accesspoint::store::{LOCAL_SOURCE, Linked, PersonChange, PersonChanged, SessionBegun, Store};
 
 use super::harness::{IDLE, Ledger, MS, SESSION_LIFE, admin, user};
 
@@ -228,28 +229,70 @@ async fn a_session_lives_on_when_its_cal_is_taken() {
     assert!(ledger.store().session(&hash).unwrap().is_some(), "R24");
 }
 
-#[tokio::test]
-async fn nobody_who_is_disabled_begins_a_session() {
-    let (ledger, _, other) = remembered().await;
-    other.set_active(alice(), false, admin()).await.unwrap();
-    let new = accesspoint::store::NewSession {
-        hash: "late".to_owned(),
-        person: ledger.who("alice").id,
-        workstation: ledger.workstation("pc-1").await.id,
-        source: "local".to_owned(),
-        provider_sid: None,
-        id_token: None,
-        ticket: None,
-        address: String::new(),
-        agent: String::new(),
-        life: SESSION_LIFE,
-        most: 20,
-        refused_beyond: false,
-        enrol_for: None,
-        side: Side::default(),
+/// What ends everything that goes on in the name of alice, from another process.
+async fn ends_all(what: &str, other: &Store, id: &PersonId) {
+    let change = |active, roles: Option<&[Role]>| PersonChange {
+        active,
+        roles: roles.map(<[Role]>::to_vec),
+        ..PersonChange::default()
     };
-    assert!(ledger.store().begin_session(new).await.is_err());
-    assert!(ledger.store().session("late").unwrap().is_none());
+    let done = match what {
+        "disabled" => other.set_active(alice(), false, admin()).await.unwrap(),
+        "another password" => {
+            let set = other.set_password(alice(), "hash".to_owned(), None, admin());
+            set.await.unwrap()
+        }
+        "all ended" => {
+            let ended = other.end_sessions_of(id.clone(), None, admin());
+            ended.await.unwrap() > 0
+        }
+        "another role" => {
+            let changed =
+                other.change_person(alice(), change(None, Some(&[Role::Auditor])), admin());
+            changed.await.unwrap() == PersonChanged::Done
+        }
+        "disabled for a moment" => {
+            for active in [false, true] {
+                let changed = other.change_person(alice(), change(Some(active), None), admin());
+                changed.await.unwrap();
+            }
+            true
+        }
+        _ => {
+            let (source, subject) = (LOCAL_SOURCE.to_owned(), id.as_str().to_owned());
+            let unlinked = other.unlink_identity(alice(), source, subject, admin());
+            unlinked.await.unwrap() == Linked::Done
+        }
+    };
+    assert!(done, "{what}");
+}
+
+#[tokio::test]
+async fn s_09_a_sign_in_under_way_is_overtaken_by_what_ends_sessions() {
+    for what in [
+        "disabled",
+        "disabled for a moment",
+        "another password",
+        "all ended",
+        "another role",
+        "unlinked",
+    ] {
+        let (ledger, _, other) = remembered().await;
+        let new = ledger.proved("late", "alice", "pc-1").await;
+        ends_all(what, &other, &new.person).await;
+        let begun = ledger.store().begin_session(new).await.unwrap();
+        assert_eq!(begun, SessionBegun::Overtaken, "{what}");
+        assert!(ledger.store().session("late").unwrap().is_none(), "{what}");
+        let refused = ledger.audit().pop().unwrap();
+        let told = (refused.event.as_str(), refused.code.as_deref());
+        assert_eq!(told, ("sign_in_refused", Some("SIGN_IN_OVERTAKEN")));
+        ledger
+            .store()
+            .set_active(alice(), true, admin())
+            .await
+            .unwrap();
+        ledger.begins("next", "alice", "pc-1").await;
+    }
 }
 
 #[tokio::test]
