@@ -12,7 +12,6 @@ use crate::auth::ldap::{self, Directory};
 use crate::auth::password::{Busy, StoredHash};
 use crate::auth::webhook::{self, Webhook};
 use crate::config::{Config, SourceKind};
-use crate::domain::mapping::Claims;
 use crate::domain::name::UserName;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
@@ -211,7 +210,7 @@ impl App {
             (PasswordSource::Webhook(webhook), Some(name)) => {
                 let nonce = self.fresh().id();
                 let answer = webhook.check(name.as_typed(), password, &nonce, now).await;
-                (only_about(answer, name, self), None)
+                (self.only_about(webhook, answer, name), None)
             }
         };
         self.take(source, answer, of, &attempt.client).await
@@ -242,6 +241,24 @@ impl App {
         })
     }
 
+    /// An answer of a webhook about whom it was asked: the mapping gives that user name, or it is
+    /// their address of mail. One about somebody else lets nobody in (W-01); of one that names nobody
+    /// the mapping says so.
+    fn only_about(&self, webhook: &Webhook, answer: Answer, asked: &UserName) -> Answer {
+        let Answer::Vouched { claims, .. } = &answer else {
+            return answer;
+        };
+        let prefix = &self.config().qlikview.user_prefix;
+        let named = self.walk(webhook.name(), claims).name;
+        let mail = claims.get("email").and_then(serde_json::Value::as_str);
+        let mail = mail.and_then(|mail| UserName::parse(mail, prefix).ok());
+        if named.is_none_or(|name| name == *asked) || mail.is_some_and(|mail| mail == *asked) {
+            return answer;
+        }
+        tracing::warn!("a webhook vouched for somebody else than it was asked about");
+        Answer::Wrong
+    }
+
     async fn check_local(
         &self,
         name: Option<&UserName>,
@@ -267,23 +284,4 @@ impl App {
             Some(_) => Said::Asked(Asked::Wrong { of: None }),
         })
     }
-}
-
-/// An answer of a webhook that speaks of the name it was asked about: by the user name that its
-/// claims give, or in one of them. One about somebody else, or about nobody, lets nobody in.
-fn only_about(answer: Answer, asked: &UserName, app: &App) -> Answer {
-    let prefix = &app.config().qlikview.user_prefix;
-    let is_asked = |text: &str| UserName::parse(text, prefix).is_ok_and(|name| name == *asked);
-    match &answer {
-        Answer::Vouched { subject, claims } if !is_asked(subject) && !names(claims, is_asked) => {
-            tracing::warn!("a webhook vouched for somebody else than it was asked about");
-            Answer::Wrong
-        }
-        _ => answer,
-    }
-}
-
-fn names(claims: &Claims, is_asked: impl Fn(&str) -> bool) -> bool {
-    let texts = claims.values().filter_map(serde_json::Value::as_str);
-    texts.into_iter().any(is_asked)
 }

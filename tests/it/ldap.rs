@@ -192,13 +192,16 @@ async fn d_02_slapd_finds_a_name_that_filters_dislike_and_nobody_else() {
     let setting = Setting::new();
     let slapd = Slapd::start(&setting.authority);
     let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
-    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    let door = Door::with(&setting.ldap(&[url], &format!("{GROUPS}{ALL}"))).await;
     for name in ["*", "a*", "ann)(uid=*", "o(neil)"] {
         door.refuses(name, LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
             .await;
     }
     let session = door.lets_in("o(neil)*", LDAP_PASSWORD).await;
     assert_eq!(session["user"], "o(neil)*");
+    // The groups that hold this very DN, not those of whom a pattern of it finds.
+    let neil = door.gateway.app.user("o(neil)*").unwrap();
+    assert_eq!(neil.groups, ["odd"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -612,6 +615,18 @@ async fn p_06_many_names_of_one_entry_do_not_dodge_the_limit() {
     let elsewhere = door.gateway.client().sign_in("ann", LDAP_PASSWORD).await;
     elsewhere.problem(401, "SIGN_IN_FAILED");
     door.lets_in("ann@corp.example", LDAP_PASSWORD).await;
+    // But no more wrong tries than anywhere else, by whatever names.
+    let mut here = door.browser.clone();
+    for number in 0..10 {
+        let wrong = here.sign_in(names[number % names.len()], "wrong").await;
+        wrong.problem(401, "SIGN_IN_FAILED");
+    }
+    for name in names {
+        let right = here.sign_in(name, LDAP_PASSWORD).await;
+        right.problem(401, "SIGN_IN_FAILED");
+    }
+    door.gateway.clock.advance(Millis::minutes(1));
+    assert_eq!(here.sign_in("ann", LDAP_PASSWORD).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

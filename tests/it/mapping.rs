@@ -108,6 +108,28 @@ async fn roles_and_groups_are_those_of_the_rule_at_each_sign_in() {
 }
 
 #[tokio::test]
+async fn s_02_a_role_that_the_mapping_gives_ends_the_sessions_that_began_without_it() {
+    let door = site().await;
+    let first = comes(&door.gateway, "1", "ann", &["guests"]).await;
+    assert_eq!(begins(&door.gateway, &first).await, 1);
+    // The same again, and other groups, end nothing.
+    let again = comes(&door.gateway, "1", "ann", &["guests", "more"]).await;
+    assert_eq!(begins(&door.gateway, &again).await, 2);
+    let boss = comes(&door.gateway, "1", "ann", &["bosses"]).await;
+    assert_eq!(sessions(&door.gateway), 0);
+    assert_eq!(begins(&door.gateway, &boss).await, 1);
+    // What was proved before the role was given begins nothing.
+    assert_eq!(begins(&door.gateway, &again).await, 1);
+    assert_eq!(
+        door.last_event().unwrap().code.as_deref(),
+        Some("SIGN_IN_OVERTAKEN")
+    );
+    // A role that is gone is gone at once, and the session stays.
+    comes(&door.gateway, "1", "ann", &["guests"]).await;
+    assert_eq!(sessions(&door.gateway), 1);
+}
+
+#[tokio::test]
 async fn roles_that_an_administrator_gave_to_a_local_account_stay_when_it_is_linked() {
     let door = site().await;
     door.gateway.add("ann", &[Role::Operator]).await;

@@ -31,6 +31,8 @@ pub(crate) enum Wrong {
     Garbage(&'static str),
     /// Vouches for somebody else.
     SomebodyElse,
+    /// Gives the user name of somebody else to whom it was asked about.
+    NamedElse,
     /// Signs nothing.
     Unsigned,
     /// Signs with another secret.
@@ -229,7 +231,7 @@ fn answer(request: &Request, wrong: &Wrong, shared: &Mutex<State>) -> Vec<u8> {
 fn body(request: &Request, wrong: &Wrong, nonce: &str, groups: &[String]) -> String {
     let asked = request.json();
     let name = match wrong {
-        Wrong::SomebodyElse => json!("root"),
+        Wrong::SomebodyElse | Wrong::NamedElse => json!("root"),
         _ => asked["username"].clone(),
     };
     if let Wrong::Garbage(text) = wrong {
@@ -244,6 +246,10 @@ fn body(request: &Request, wrong: &Wrong, nonce: &str, groups: &[String]) -> Str
         "allow": allow, "nonce": nonce, "subject": format!("id of {name}"),
         "claims": {"preferred_username": name, "groups": groups, "filler": filler},
     });
+    if *wrong == Wrong::NamedElse {
+        body["subject"] = asked["username"].clone();
+        body["claims"]["nick"] = asked["username"].clone();
+    }
     if *wrong == Wrong::NoSubject {
         body["subject"] = json!("");
     }

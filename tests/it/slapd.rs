@@ -157,6 +157,7 @@ fn entries() -> String {
             .replace("\n\n", "\npwdAccountLockedTime: 000001010000Z\n\n"),
         group("analysts", "uid=ann,ou=people,dc=example")
             .replace("\n\n", "\nmember: cn=everybody,ou=groups,dc=example\n\n"),
+        group("odd", "uid=o\\28neil\\29\\2A,ou=people,dc=example"),
         group("staff", "cn=analysts,ou=groups,dc=example"),
         group("everybody", "cn=staff,ou=groups,dc=example"),
     ]

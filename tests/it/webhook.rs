@@ -123,6 +123,7 @@ async fn w_01_whatever_is_no_signed_yes_refuses() {
         (Wrong::Garbage("{\"allow\": true}"), 503),
         (Wrong::Garbage("[true]"), 503),
         (Wrong::SomebodyElse, 401),
+        (Wrong::NamedElse, 401),
         (Wrong::NoSubject, 503),
         (Wrong::Status(201), 503),
         (Wrong::Status(204), 503),
@@ -146,11 +147,15 @@ async fn w_01_whatever_is_no_signed_yes_refuses() {
 async fn w_01_a_redirect_is_not_followed() {
     let setting = Setting::new();
     let (receiver, elsewhere) = (setting.receiver().await, setting.receiver().await);
+    let door = Door::with(&setting.hook(receiver.port)).await;
     for status in [301, 302, 303, 307, 308] {
         let to = format!("https://127.0.0.1:{}/check", elsewhere.port);
         receiver.does(Wrong::Redirects(status, to));
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{status}");
+        door.gateway.clock.advance(Millis::minutes(2));
+        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
     }
     assert_eq!(elsewhere.connections(), 0);
 }
@@ -159,8 +164,12 @@ async fn w_01_a_redirect_is_not_followed() {
 async fn w_01_silence_a_slow_drip_and_a_strange_certificate_end_in_time() {
     let setting = Setting::new();
     let receiver = setting.receiver().await;
+    let door = Door::with(&setting.hook(receiver.port)).await;
     for wrong in [Wrong::Silent, Wrong::Drips] {
         receiver.does(wrong.clone());
+        door.gateway.clock.advance(Millis::minutes(2));
+        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{wrong:?}");
     }
@@ -170,6 +179,9 @@ async fn w_01_silence_a_slow_drip_and_a_strange_certificate_end_in_time() {
         setting.authority.server(&["other.example"]),
     ] {
         let stranger = Receiver::start(tls).await;
+        let door = Door::with(&setting.hook(stranger.port)).await;
+        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
         let hook = setting.impatient(stranger.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down);
         assert!(stranger.requests().is_empty());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use accesspoint::domain::time::Millis;
+use accesspoint::store::Actor;
 use axum::body::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -133,4 +134,26 @@ async fn bytes_come_back_as_they_were_sent_while_more_are_sent() {
     let rest = tokio::time::timeout(Duration::from_secs(20), echo.bytes()).await;
     assert_eq!(rest.expect("an end").unwrap(), "");
     front.estate.was_asked_well();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_17_an_open_tunnel_ends_with_the_session_that_opened_from_its_address() {
+    let front = Front::new("tunnel = true\n").await;
+    let ann = front.gateway.signed_in("ann").await;
+    front.opens(&ann, ORDERS, "plugin").await;
+    let desktop = front.gateway.client();
+    let (sender, body) = parts();
+    sender.send(Bytes::from_static(b"begins")).await.unwrap();
+    let tunnel = desktop.request(Method::POST, TUNNEL).body(body);
+    let mut echo = tunnel.send().await.unwrap();
+    assert_eq!(echo.chunk().await.unwrap().unwrap(), "begins");
+    let disabled = front
+        .gateway
+        .app
+        .set_user_active("ann", false, Actor::command_line());
+    disabled.await.unwrap();
+    // Nothing more is sent on either side.
+    let end = tokio::time::timeout(Duration::from_secs(20), echo.chunk()).await;
+    assert!(end.expect("an end").is_err());
+    assert_eq!(tries(&desktop).await.status, 403);
 }

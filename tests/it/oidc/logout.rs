@@ -2,6 +2,7 @@
 
 use accesspoint::domain::flood::TOLD_OF_ADDRESS_MAX;
 use accesspoint::domain::time::Millis;
+use accesspoint::store::Actor;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -271,8 +272,8 @@ async fn l_03_a_thousand_forged_tokens_cause_no_storm() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
+/// A site with two providers, the second of which calls its people by other names.
+async fn two_providers() -> (Site, Provider) {
     let clock = accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
     let corp = Provider::start(clock.clone()).await;
     let other = Provider::start(clock.clone()).await;
@@ -282,25 +283,48 @@ async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
         source("corp", &corp.issuer(), &secret),
         source("other", &other.issuer(), &secret)
     );
-    let site = Site::from(corp, &settings, clock).await;
+    other.wrong(|wrong| {
+        wrong.claims = edit(|claims: &mut Value| {
+            let name = format!("{}-other", claims["sub"].as_str().unwrap());
+            claims["preferred_username"] = json!(name);
+        });
+    });
+    (Site::from(corp, &settings, clock).await, other)
+}
+
+/// Somebody's browser, signed in through the second provider as this subject.
+async fn through_other(site: &Site, other: &Provider, subject: &str) -> Client {
+    other.set_subject(subject);
+    let browser = site.gateway.client();
+    let to = browser.get("/oidc/other/login").await.location();
+    let back = site.authorize(&to).await;
+    assert_eq!(browser.get(&back).await.status, 303);
+    browser
+}
+
+/// A logout token of the first provider for this subject, or for this session of it.
+fn notice(site: &Site, sub: Option<&str>, sid: Option<&str>) -> String {
+    site.provider.logout_token(|_, claims| {
+        for (name, value) in [("sub", sub), ("sid", sid)] {
+            remove(claims, name);
+            if let Some(value) = value {
+                claims[name] = json!(value);
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
+    let (site, other) = two_providers().await;
     let (one, two) = (
         site.signed_in_as("ann").await,
         site.signed_in_as("ann").await,
     );
     let ben = site.signed_in_as("ben").await;
     // The same subject at another provider is another person.
-    other.set_subject("ann");
-    other.wrong(|wrong| {
-        wrong.claims = edit(|claims: &mut Value| claims["preferred_username"] = json!("ann-other"));
-    });
-    let elsewhere = site.gateway.client();
-    let to = elsewhere.get("/oidc/other/login").await.location();
-    let back = site.authorize(&to).await;
-    assert_eq!(elsewhere.get(&back).await.status, 303);
-    let token = site.provider.logout_token(|_, claims| {
-        remove(claims, "sid");
-        claims["sub"] = json!("ann");
-    });
+    let elsewhere = through_other(&site, &other, "ann").await;
+    let token = notice(&site, Some("ann"), None);
     assert_eq!(site.logout(&token).await.status, 200);
     for (browser, lives) in [
         (&one, false),
@@ -316,25 +340,41 @@ async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l_04_of_one_who_is_linked_to_both_providers_those_of_the_other_go_on() {
+    let (site, other) = two_providers().await;
+    let here = site.signed_in_as("ann").await;
+    let app = &site.gateway.app;
+    let linked = app.link_identity("ann", "other", "zoe", Actor::command_line());
+    linked.await.unwrap();
+    let there = through_other(&site, &other, "zoe").await;
+    assert_eq!(there.get("/api/v1/session").await.body["user"], "ann");
+    let token = notice(&site, Some("ann"), None);
+    assert_eq!(site.logout(&token).await.status, 200);
+    assert!(!site.is_signed_in(&here).await);
+    assert!(site.is_signed_in(&there).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l_05_a_session_of_another_provider_or_of_nobody() {
-    let site = Site::new().await;
+    let (site, other) = two_providers().await;
     site.accepted().await;
-    let unknown = |sid: &'static str| {
-        site.provider.logout_token(|_, claims| {
-            claims["sid"] = json!(sid);
-            remove(claims, "sub");
-        })
-    };
-    assert_eq!(site.logout(&unknown("sid-of-another")).await.status, 200);
-    assert!(site.is_signed_in(&site.browser).await);
+    // Both providers know a session by this id; one alone by that.
+    let same = through_other(&site, &other, "ann").await;
+    let zoe = through_other(&site, &other, "zoe").await;
+    for unknown in ["sid-zoe", "sid-of-nobody"] {
+        let token = notice(&site, None, Some(unknown));
+        assert_eq!(site.logout(&token).await.status, 200);
+    }
     // Session and subject that do not belong together name nothing.
-    let apart = site
-        .provider
-        .logout_token(|_, claims| claims["sub"] = json!("ben"));
+    let apart = notice(&site, Some("ben"), Some("sid-ann"));
     assert_eq!(site.logout(&apart).await.status, 200);
-    assert!(site.is_signed_in(&site.browser).await);
-    assert_eq!(site.logout(&unknown("sid-ann")).await.status, 200);
+    for browser in [&site.browser, &same, &zoe] {
+        assert!(site.is_signed_in(browser).await);
+    }
+    let token = notice(&site, None, Some("sid-ann"));
+    assert_eq!(site.logout(&token).await.status, 200);
     assert!(!site.is_signed_in(&site.browser).await);
+    assert!(site.is_signed_in(&same).await && site.is_signed_in(&zoe).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
