@@ -4,7 +4,8 @@
 use super::App;
 use super::sign_in::{Client, SignedIn};
 use crate::domain::mapping::{self, Claims, Unmapped, Walk};
-use crate::store::{ArrivedAs, Arriving, StoreError};
+use crate::domain::time::Timestamp;
+use crate::store::{ArrivedAs, Arriving, NewAtProvider, StoreError};
 use crate::text::Problem;
 
 /// Groups that a refusal repeats.
@@ -19,6 +20,8 @@ pub struct Arrival {
     pub subject: String,
     /// What the source says of them.
     pub claims: Claims,
+    /// When the source was asked.
+    pub since: Timestamp,
     /// What the provider knows the session by, for logout.
     pub provider: Option<ProviderSession>,
 }
@@ -63,6 +66,8 @@ pub enum RefusedArrival {
     UserNameTaken,
     /// The person is disabled: `USER_DISABLED`.
     UserDisabled,
+    /// Their provider signed them out meanwhile: `SIGN_IN_OVERTAKEN`.
+    Overtaken,
 }
 
 impl ArrivalRefusal {
@@ -79,6 +84,7 @@ impl ArrivalRefusal {
                 name: self.name.clone(),
             },
             RefusedArrival::UserDisabled => Problem::UserDisabled,
+            RefusedArrival::Overtaken => Problem::SignInOvertaken,
         }
     }
 }
@@ -109,12 +115,17 @@ impl App {
             mapped: walk.outcome,
             name: walk.name.clone(),
             address: client.address.to_string(),
+            at_provider: arrival.provider.as_ref().map(|session| NewAtProvider {
+                sid: session.sid.clone(),
+                since: arrival.since,
+            }),
         };
         let person = match self.ledger().arrive(arriving).await? {
             ArrivedAs::Person(person) => person,
             ArrivedAs::Unmapped(why) => return Ok(refused(RefusedArrival::Unmapped(why))),
             ArrivedAs::UserNameTaken => return Ok(refused(RefusedArrival::UserNameTaken)),
             ArrivedAs::UserDisabled => return Ok(refused(RefusedArrival::UserDisabled)),
+            ArrivedAs::Overtaken => return Ok(refused(RefusedArrival::Overtaken)),
         };
         let (workstation, workstation_cookie) = self.workstation_of(client).await?;
         Ok(Arrived::Done(Box::new(SignedIn {

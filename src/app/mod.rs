@@ -160,7 +160,7 @@ impl App {
         let sources = Sources::new(&config)?;
         let csrf = CsrfKey::new(&server_key);
         let seal = SealKey::of_server(&server_key).ok_or(StartError::Seal)?;
-        let oidc = providers::in_use(&config)?;
+        let oidc = providers::in_use(&config, clock)?;
         let estate = Estate::of(&config, &store).map_err(StartError::Estate)?;
         let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);

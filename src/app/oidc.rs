@@ -113,7 +113,7 @@ impl App {
     /// The origins whose pages sign people out of a provider; none where there is no such provider.
     pub async fn sign_out_origins(&self, name: &str) -> Vec<String> {
         match self.0.oidc.get(name) {
-            Some(provider) => provider.sign_out_origins(self.now()).await,
+            Some(provider) => provider.sign_out_origins().await,
             None => Vec::new(),
         }
     }
@@ -151,7 +151,7 @@ impl App {
             nonce: &nonce,
             verifier: &verifier,
         };
-        let to = match provider.begin(secrets, self.fresh(), self.now()).await {
+        let to = match provider.begin(secrets, self.fresh()).await {
             Ok(to) => to,
             Err(refused) => {
                 let refused = self.refuse(name, refused, None, wanted, browser).await?;
@@ -191,6 +191,7 @@ impl App {
             Err(finished) => return Ok(Some(finished)),
         };
         let wanted = attempt.wanted.clone();
+        let since = self.now();
         let vouched = match self.vouched(provider, callback, &attempt, state).await {
             Ok(vouched) => vouched,
             Err(refused) => {
@@ -203,6 +204,7 @@ impl App {
             source: name.to_owned(),
             subject: vouched.subject,
             claims: vouched.claims,
+            since,
             provider: Some(ProviderSession {
                 sid: vouched.sid,
                 id_token: self.sealed(&vouched.id_token),
@@ -283,12 +285,14 @@ impl App {
         attempt: &Attempt,
         state: &str,
     ) -> Result<Vouched, Refused> {
-        let now = self.now();
         let iss = callback.iss.as_deref();
-        provider.check_callback_issuer(iss, now).await?;
+        provider.check_callback_issuer(iss).await?;
         let code = match (&callback.code, callback.error.as_deref()) {
             (Some(code), None) => code,
-            (Some(_), Some(error)) => return Err(Refused::new(Reason::CodeAndError, error)),
+            (Some(_), Some(_)) => {
+                let both = "a code and an error came together";
+                return Err(Refused::new(Reason::CodeAndError, both));
+            }
             (None, Some(error)) => return Err(provider_said(error)),
             (None, None) => return Err(Refused::new(Reason::CodeMissing, "there is no code")),
         };
@@ -300,7 +304,7 @@ impl App {
                 verifier: &attempt.verifier,
             },
         };
-        provider.finish(answer, self.fresh(), now).await
+        provider.finish(answer, self.fresh()).await
     }
 
     /// Tells the audit of a refusal.
@@ -349,7 +353,7 @@ impl App {
     ) -> Option<ProviderSignOut> {
         let provider = self.0.oidc.get(source)?;
         let state = self.fresh().token();
-        match provider.end_session_url(id_token, &state, self.now()).await {
+        match provider.end_session_url(id_token, &state).await {
             Ok(to) => to.map(|to| ProviderSignOut {
                 at_issuer: to.origin().ascii_serialization() == provider.origin(),
                 to: to.into(),
@@ -379,7 +383,7 @@ impl App {
                 "there is no such provider",
             )));
         };
-        let refused = match provider.check_logout_token(token, self.now()).await {
+        let refused = match provider.check_logout_token(token).await {
             Ok(notice) => {
                 let logout = ProviderLogout {
                     source: name.to_owned(),

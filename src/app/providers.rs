@@ -8,6 +8,7 @@ use crate::auth::oidc::{
     ClientAuth, LEEWAY, PrivateKey, Probe, Provider, ProviderSettings, SetUpError, algorithm_of,
 };
 use crate::auth::trust::days_left;
+use crate::clock::Clock;
 use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 
@@ -15,7 +16,10 @@ use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 
 /// The providers in use, by name.
-pub(super) fn in_use(config: &Config) -> Result<BTreeMap<String, Provider>, StartError> {
+pub(super) fn in_use(
+    config: &Config,
+    clock: &Clock,
+) -> Result<BTreeMap<String, Provider>, StartError> {
     let used = config.sign_in.sources.iter();
     let names = used.filter(|source| source.kind == SourceKind::Oidc);
     let mut providers = BTreeMap::new();
@@ -23,7 +27,8 @@ pub(super) fn in_use(config: &Config) -> Result<BTreeMap<String, Provider>, Star
         let Some(oidc) = config.sign_in.oidc.get(&source.name) else {
             continue;
         };
-        let made = settings(&source.name, oidc, config).and_then(Provider::new);
+        let settings = settings(&source.name, oidc, config);
+        let made = settings.and_then(|settings| Provider::new(settings, clock));
         let provider = made.map_err(|why| StartError::Source {
             name: source.name.clone(),
             source: Box::new(why),
@@ -77,7 +82,7 @@ impl App {
     pub async fn check_providers(&self) -> Vec<CheckFinding> {
         let mut found = Vec::new();
         for (name, provider) in &self.0.oidc {
-            match provider.probe(self.now()).await {
+            match provider.probe().await {
                 Ok(probe) => found.extend(findings(name, &probe, self.now())),
                 Err(refused) => found.push(fault("sign-in", format!("{name}: {refused}"))),
             }

@@ -9,6 +9,7 @@ use super::sign_in::{Attempt, Client};
 use super::{App, StartError};
 use crate::auth::answer::Answer;
 use crate::auth::ldap::{self, Directory};
+use crate::auth::oidc::Provider;
 use crate::auth::password::{Busy, StoredHash};
 use crate::auth::webhook::{self, Webhook};
 use crate::config::{Config, SourceKind};
@@ -140,7 +141,7 @@ impl App {
         let is_silent = |name: &str| {
             let mut passwords = self.0.sources.all();
             let provider = self.0.oidc.get(name);
-            provider.is_some_and(|provider| provider.is_down(now))
+            provider.is_some_and(Provider::is_down)
                 || passwords.any(|source| source.name() == name && source.is_down(now))
         };
         let used = sign_in.sources.iter();
@@ -230,6 +231,7 @@ impl App {
                     source,
                     subject,
                     claims,
+                    since: self.now(),
                     provider: None,
                 };
                 Said::Asked(Asked::Arrived(self.arrive(arrival, client).await?))

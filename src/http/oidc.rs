@@ -1,7 +1,7 @@
 //! What providers and the browsers between us and them call.
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -88,9 +88,13 @@ async fn callback(
     asked: Asked,
     session: Session,
     From(client): From,
-    RawQuery(query): RawQuery,
+    request: Request,
 ) -> Result<Response, Failure> {
-    let callback = Callback::parse(&query.unwrap_or_default());
+    // Nobody has gone there yet: it spends no code, and begins no session that may take a CAL.
+    if is_prefetch(request.headers()) {
+        return Err(Problem::Forbidden.into());
+    }
+    let callback = Callback::parse(request.uri().query().unwrap_or_default());
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,

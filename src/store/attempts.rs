@@ -230,14 +230,15 @@ impl Batch<'_> {
         Ok(last.map_or(self.now, |last| self.now.max(last + Millis(1))))
     }
 
-    /// Forgets attempts that ended long ago or are too many, and logout tokens that can no longer
-    /// come again.
+    /// Forgets attempts that ended long ago or are too many, logout tokens that can no longer come
+    /// again, and logouts that no answer can have been on its way at.
     pub(super) fn forget_attempts(&mut self) -> Result<usize, StoreError> {
         const NOTICES: &str = "DELETE FROM logout_notice WHERE expires_at <= $1";
-        Ok(
-            self.forget_old_attempts(ATTEMPTS_MAX)?
-                + self.db.execute(NOTICES, values![self.now])?,
-        )
+        const LOGOUTS: &str = "DELETE FROM provider_logout WHERE at <= $1";
+        let attempts = self.forget_old_attempts(ATTEMPTS_MAX)?;
+        let notices = self.db.execute(NOTICES, values![self.now])?;
+        let logouts = self.db.execute(LOGOUTS, values![self.now - REMEMBERED])?;
+        Ok(attempts + notices + logouts)
     }
 
     fn forget_old_attempts(&mut self, most: u32) -> Result<usize, StoreError> {

@@ -302,7 +302,7 @@ impl Batch<'_> {
         subject: &str,
     ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM challenge WHERE source = $1 AND purpose = 'sign-in' \
-             AND (provider_sid = $2 OR $2 = '') \
+             AND (provider_sid = $2 OR $2 = '' OR (provider_sid IS NULL AND $3 <> '')) \
              AND ($3 = '' OR person_id IN (SELECT person_id FROM identity \
              WHERE identity.source = $1 AND identity.subject = $3))";
         self.db

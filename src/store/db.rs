@@ -405,7 +405,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_web_tickets.sql"),
     include_str!("migrations/0007_estate.sql"),
     include_str!("migrations/0008_web_server.sql"),
-    include_str!("migrations/0009_sign_in_epoch.sql"),
+    include_str!("migrations/0009_overtaken.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

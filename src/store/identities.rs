@@ -5,6 +5,8 @@ use super::Store;
 use super::change_person::{changed, other_administrators};
 use super::db::{Db, StoreError, values};
 use super::people;
+use super::provider_sessions::{NewAtProvider, has_ended};
+use super::sessions::OVERTAKEN;
 use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::mapping::{Mapped, Unmapped};
@@ -32,6 +34,8 @@ pub struct Arriving {
     pub name: Option<UserName>,
     /// The client's address.
     pub address: String,
+    /// The session at the provider, where the source is one.
+    pub at_provider: Option<NewAtProvider>,
 }
 
 /// What became of an arrival.
@@ -45,6 +49,8 @@ pub enum ArrivedAs {
     UserNameTaken,
     /// The person is disabled (R21).
     UserDisabled,
+    /// Their provider has signed them out meanwhile.
+    Overtaken,
 }
 
 /// An identity as lists show it.
@@ -207,6 +213,12 @@ impl Store {
 
 fn arrive(batch: &mut Batch<'_>, arriving: &Arriving) -> Result<ArrivedAs, StoreError> {
     let known = person_of(batch.db, &arriving.source, &arriving.subject)?;
+    if let Some(session) = &arriving.at_provider
+        && has_ended(batch, &arriving.source, &arriving.subject, session)?
+    {
+        refuse(batch, arriving, known.as_ref(), OVERTAKEN, None)?;
+        return Ok(ArrivedAs::Overtaken);
+    }
     let mapped = match &arriving.mapped {
         Ok(mapped) => mapped,
         Err(why) => return lose(batch, arriving, known.as_ref(), why),
@@ -437,7 +449,11 @@ fn insert(
         .change_one(SQL, values![source, subject, person.id.as_str()])
 }
 
-fn person_of(db: &Db, source: &str, subject: &str) -> Result<Option<Person>, StoreError> {
+pub(super) fn person_of(
+    db: &Db,
+    source: &str,
+    subject: &str,
+) -> Result<Option<Person>, StoreError> {
     const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
          person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch \
          FROM identity JOIN person ON person.id = identity.person_id \

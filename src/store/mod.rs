@@ -55,7 +55,7 @@ pub use opens::{
     Explanation, LaunchTicket, OpenCommand, Opened, Redeem, Redemption, Standing, WhatIf,
 };
 pub use people::{Added, LOCAL_SOURCE, NewPerson, PersonFilter, PersonRow, Renamed};
-pub use provider_sessions::{ProviderLoggedOut, ProviderLogout};
+pub use provider_sessions::{NewAtProvider, ProviderLoggedOut, ProviderLogout};
 pub use report::{OpensCounted, Report};
 pub use sessions::{NewSession, SessionBegun, SessionInfo, SessionRow, Side, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::db::{Db, StoreError, values};
+use super::identities;
 use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::person::PersonId;
@@ -18,6 +19,23 @@ pub struct ProviderLogout {
     pub sid: Option<String>,
     /// The id of the notice, and until when it is remembered; absent where it came by a browser.
     pub notice: Option<(String, Timestamp)>,
+}
+
+/// A session at a provider that a sign-in goes on in.
+#[derive(Clone, Debug)]
+pub struct NewAtProvider {
+    /// What the provider knows it by; none where it does not say.
+    pub sid: Option<String>,
+    /// When the provider was asked: a logout that came since is meant for it.
+    pub since: Timestamp,
+}
+
+impl ProviderLogout {
+    /// Subject and session as they are compared; empty where one is not named.
+    fn named(&self) -> (&str, &str) {
+        let subject = self.subject.as_deref().unwrap_or_default();
+        (subject, self.sid.as_deref().unwrap_or_default())
+    }
 }
 
 /// What came of a provider's wish to end sessions.
@@ -69,6 +87,9 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
         return Ok(ProviderLoggedOut::Replayed);
     }
     end_second_steps(batch, logout)?;
+    if logout.notice.is_some() {
+        overtake(batch, logout)?;
+    }
     let named = named_sessions(batch.db, logout)?;
     for session in &named {
         batch.db.change_one(END, values![&session.hash])?;
@@ -84,10 +105,39 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
     Ok(ProviderLoggedOut::Ended(named.len()))
 }
 
+/// Lets no sign-in that is under way come to one of the sessions that end. Only what the provider
+/// signed is remembered: anybody can make a browser say something.
+fn overtake(batch: &Batch<'_>, logout: &ProviderLogout) -> Result<(), StoreError> {
+    const REMEMBER: &str =
+        "INSERT INTO provider_logout (source, subject, sid, at) VALUES ($1, $2, $3, $4)";
+    let (subject, sid) = logout.named();
+    let row = values![&logout.source, subject, sid, batch.now];
+    batch.db.change_one(REMEMBER, row)?;
+    match identities::person_of(batch.db, &logout.source, subject)? {
+        Some(person) => batch.end_sign_ins_of(&person.id),
+        None => Ok(()),
+    }
+}
+
+/// Whether a provider has ended this session since then, or all of its subject.
+pub(super) fn has_ended(
+    batch: &Batch<'_>,
+    source: &str,
+    subject: &str,
+    session: &NewAtProvider,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT at FROM provider_logout WHERE source = $1 AND at > $2 AND at <= $3 \
+         AND (sid = '' OR sid = $4 OR ($4 = '' AND subject <> '')) \
+         AND (subject = '' OR subject = $5)";
+    let sid = session.sid.as_deref().unwrap_or_default();
+    let asked = values![source, session.since, batch.now, sid, subject];
+    let found = batch.db.query_one(SQL, asked, |row| row.at(0))?;
+    Ok(found.is_some())
+}
+
 /// Ends sign-ins that came from the provider and wait for a second step.
 fn end_second_steps(batch: &Batch<'_>, logout: &ProviderLogout) -> Result<(), StoreError> {
-    let sid = logout.sid.as_deref().unwrap_or_default();
-    let subject = logout.subject.as_deref().unwrap_or_default();
+    let (subject, sid) = logout.named();
     if sid.is_empty() && subject.is_empty() {
         return Ok(());
     }
@@ -102,15 +152,15 @@ struct Named {
     user: String,
 }
 
-/// The sessions of one provider with this subject and this session there, as far as each is named.
+/// The sessions of one provider with this subject and this session there, as far as each is named. Of
+/// one whose ID token told no session the subject decides.
 fn named_sessions(db: &Db, logout: &ProviderLogout) -> Result<Vec<Named>, StoreError> {
     const SQL: &str = "SELECT session.hash, session.id, session.person_id, person.name \
          FROM session JOIN person ON person.id = session.person_id \
-         WHERE session.source = $1 AND (session.provider_sid = $2 OR $2 = '') \
-         AND ($3 = '' OR session.person_id IN (SELECT person_id FROM identity \
+         WHERE session.source = $1 AND (session.provider_sid = $2 OR $2 = '' \
+         OR (session.provider_sid IS NULL AND $3 <> '')) AND ($3 = '' OR session.person_id IN (SELECT person_id FROM identity \
          WHERE identity.source = $1 AND identity.subject = $3)) ORDER BY session.id";
-    let sid = logout.sid.as_deref().unwrap_or_default();
-    let subject = logout.subject.as_deref().unwrap_or_default();
+    let (subject, sid) = logout.named();
     if sid.is_empty() && subject.is_empty() {
         return Ok(Vec::new());
     }

@@ -26,7 +26,7 @@ const SEEN_WRITTEN_EVERY: Millis = Millis::minutes(1);
 /// The code of a session that was one too many, or for which others ended.
 const TOO_MANY_SESSIONS: &str = "TOO_MANY_SESSIONS";
 /// The code of a session that was not begun, because what its sign-in proved counts no longer.
-const OVERTAKEN: &str = "SIGN_IN_OVERTAKEN";
+pub(super) const OVERTAKEN: &str = "SIGN_IN_OVERTAKEN";
 
 /// How long a process may go on without looking at the gate again.
 pub(super) const GLANCE_HOLDS: Duration = Duration::from_micros(500);

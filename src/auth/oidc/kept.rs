@@ -1,17 +1,18 @@
 //! Metadata and keys that are kept for a while. Whoever needs them while they are fetched waits for
-//! that one call; after one that failed everybody is told so for a moment, so that nobody queues up
-//! behind a provider that does not answer.
+//! that one call and takes what comes of it; one that failed is told to everybody for a moment. So
+//! nobody waits for more than one call, however many come and however slow the provider is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jsonwebtoken::{Algorithm, DecodingKey};
 use openidconnect::url::Url;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use super::http::Http;
 use super::keys::KeySet;
 use super::metadata::{self, Demands, Metadata};
 use super::refusal::{Reason, Refused};
+use super::token::{Kind, Signed, Unchecked};
+use crate::clock::Clock;
 use crate::domain::time::{Millis, Timestamp};
 
 /// How long metadata counts.
@@ -20,53 +21,137 @@ const METADATA_LIFE: Millis = Millis::hours(1);
 const KEYS_LIFE: Millis = Millis::minutes(10);
 /// How long a failure is told to others without trying again.
 const FAILURE_LIFE: Millis = Millis::seconds(5);
-/// How often keys are fetched because of tokens whose key is unknown.
-const UNKNOWN_KEY_EVERY: Millis = Millis::minutes(1);
+/// How often keys are fetched because of tokens that none of those at hand has signed.
+const NEW_KEY_EVERY: Millis = Millis::minutes(1);
 
-/// What was fetched last, or why that failed.
+/// Something of the provider's: fetched when it is needed, once for all who need it, and kept.
 #[derive(Debug)]
-struct Kept<T> {
+struct Kept<T>(Arc<Mutex<State<T>>>);
+
+#[derive(Debug)]
+struct State<T> {
     got: Option<(Timestamp, Arc<T>)>,
     failed: Option<(Timestamp, Refused)>,
+    coming: Option<Coming<T>>,
 }
+
+/// What came of a call.
+type Fetched<T> = Result<Arc<T>, Refused>;
+/// What comes of a call that is under way; nothing yet.
+type Coming<T> = watch::Receiver<Option<Fetched<T>>>;
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self {
+        Self(Arc::new(Mutex::new(State {
             got: None,
             failed: None,
-        }
+            coming: None,
+        })))
     }
 }
 
-impl<T> Kept<T> {
+impl<T: Send + Sync + 'static> Kept<T> {
+    /// What counts now, fetched where nothing does.
+    async fn get(
+        &self,
+        life: Millis,
+        clock: &Clock,
+        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Fetched<T> {
+        let coming = {
+            let mut state = locked(&self.0);
+            // The time is read under the lock: what was kept is then never of later.
+            if let Some(current) = state.current(life, clock.now()) {
+                return current;
+            }
+            self.coming(&mut state, clock, fetch)
+        };
+        arrived(coming).await
+    }
+
+    /// What is newer than this: what somebody fetched since, else what comes of a call. None where no
+    /// call is under way and none may be made.
+    async fn newer_than(
+        &self,
+        old: &Arc<T>,
+        clock: &Clock,
+        may_fetch: impl FnOnce(Timestamp) -> bool + Send,
+        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Result<Option<Arc<T>>, Refused> {
+        let coming = {
+            let mut state = locked(&self.0);
+            let now = clock.now();
+            if let Some((_, got)) = &state.got
+                && !Arc::ptr_eq(got, old)
+            {
+                return Ok(Some(Arc::clone(got)));
+            }
+            if let Some(why) = state.failed_lately(now) {
+                return Err(why);
+            }
+            if state.coming.is_none() && !may_fetch(now) {
+                return Ok(None);
+            }
+            self.coming(&mut state, clock, fetch)
+        };
+        arrived(coming).await.map(Some)
+    }
+
+    /// The call that is under way, or this one. It goes on when nobody waits for it any more.
+    fn coming(
+        &self,
+        state: &mut State<T>,
+        clock: &Clock,
+        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Coming<T> {
+        if let Some(coming) = state.coming.as_ref().filter(|it| it.has_changed().is_ok()) {
+            return coming.clone();
+        }
+        let (tell, coming) = watch::channel(None);
+        state.coming = Some(coming.clone());
+        let (kept, clock) = (Arc::clone(&self.0), clock.clone());
+        tokio::spawn(async move {
+            let fetched = fetch.await.map(Arc::new);
+            locked(&kept).keep(&fetched, &clock);
+            tell.send_replace(Some(fetched));
+        });
+        coming
+    }
+}
+
+impl<T> State<T> {
     /// What counts now, if anything does.
-    fn current(&self, life: Millis, now: Timestamp) -> Option<Result<Arc<T>, Refused>> {
+    fn current(&self, life: Millis, now: Timestamp) -> Option<Fetched<T>> {
         if let Some((at, value)) = &self.got
             && is_within(*at, life, now)
         {
             return Some(Ok(Arc::clone(value)));
         }
-        match &self.failed {
-            Some((at, why)) if is_within(*at, FAILURE_LIFE, now) => Some(Err(why.clone())),
-            _ => None,
-        }
+        self.failed_lately(now).map(Err)
     }
 
-    fn keep(&mut self, fetched: Result<T, Refused>, now: Timestamp) -> Result<Arc<T>, Refused> {
+    fn failed_lately(&self, now: Timestamp) -> Option<Refused> {
+        let (at, why) = self.failed.as_ref()?;
+        is_within(*at, FAILURE_LIFE, now).then(|| why.clone())
+    }
+
+    fn keep(&mut self, fetched: &Fetched<T>, clock: &Clock) {
+        let now = clock.now();
+        self.coming = None;
         match fetched {
             Ok(value) => {
-                let value = Arc::new(value);
-                self.got = Some((now, Arc::clone(&value)));
+                self.got = Some((now, Arc::clone(value)));
                 self.failed = None;
-                Ok(value)
             }
-            Err(why) => {
-                self.failed = Some((now, why.clone()));
-                Err(why)
-            }
+            Err(why) => self.failed = Some((now, why.clone())),
         }
     }
+}
+
+async fn arrived<T>(mut coming: Coming<T>) -> Fetched<T> {
+    let fetched = coming.wait_for(Option::is_some).await;
+    let fetched = fetched.ok().and_then(|fetched| fetched.clone());
+    fetched.unwrap_or_else(|| Err(Refused::new(Reason::ProviderSilent, "the call broke off")))
 }
 
 /// Whether less than `life` has passed; a clock that was set back counts as more.
@@ -74,71 +159,100 @@ fn is_within(since: Timestamp, life: Millis, now: Timestamp) -> bool {
     since <= now && now < since + life
 }
 
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A provider's metadata.
 #[derive(Debug, Default)]
-pub(super) struct KeptMetadata(Mutex<Kept<Metadata>>);
+pub(super) struct KeptMetadata(Kept<Metadata>);
 
 impl KeptMetadata {
     /// The metadata, fetched where none counts.
     pub(super) async fn get(
         &self,
         http: &Http,
-        demands: &Demands<'_>,
-        now: Timestamp,
+        demands: &Demands,
+        clock: &Clock,
     ) -> Result<Arc<Metadata>, Refused> {
-        let mut kept = self.0.lock().await;
-        if let Some(current) = kept.current(METADATA_LIFE, now) {
-            return current;
-        }
-        let answer = http.get(&metadata::address(demands.issuer)).await;
-        let fetched = answer.and_then(|answer| Metadata::parse(answer.body(), demands));
-        kept.keep(fetched, now)
+        let (http, demands) = (http.clone(), demands.clone());
+        let fetch = async move {
+            let answer = http.get(&metadata::address(&demands.issuer)).await?;
+            Metadata::parse(answer.body(), &demands)
+        };
+        self.0.get(METADATA_LIFE, clock, fetch).await
     }
 }
 
 /// A provider's keys.
 #[derive(Debug, Default)]
-pub(super) struct KeptKeys(Mutex<Keys>);
-
-#[derive(Debug, Default)]
-struct Keys {
+pub(super) struct KeptKeys {
     kept: Kept<KeySet>,
-    /// When they were fetched last because of a token whose key was unknown.
-    sought_at: Option<Timestamp>,
+    sought: Arc<Mutex<Sought>>,
+}
+
+/// When new keys were fetched last because of a token. Those that strangers send are counted by
+/// themselves, for they could else use up what a real rotation needs.
+#[derive(Debug, Default)]
+struct Sought {
+    for_the_provider: Option<Timestamp>,
+    for_strangers: Option<Timestamp>,
 }
 
 impl KeptKeys {
-    /// The key for a token with this header. One that is unknown may be new: the keys are fetched
-    /// again for it at once, and then once a minute, however many such tokens come.
-    pub(super) async fn choose(
+    /// A token whose signature is right. Where none of the keys at hand made it, there may be a new
+    /// one: they are fetched again for it at once, and then once a minute, however many such tokens
+    /// come.
+    pub(super) async fn verify(
         &self,
         http: &Http,
         address: &Url,
-        id: Option<&str>,
-        algorithm: Algorithm,
-        now: Timestamp,
-    ) -> Result<DecodingKey, Refused> {
-        let mut keys = self.0.lock().await;
-        let set = match keys.kept.current(KEYS_LIFE, now) {
-            Some(current) => current?,
-            None => keys.kept.keep(fetch_keys(http, address).await, now)?,
+        token: &Unchecked<'_>,
+        kind: Kind,
+        clock: &Clock,
+    ) -> Result<Signed, Refused> {
+        let fetch = || {
+            let (http, address) = (http.clone(), address.clone());
+            async move { fetch_keys(&http, &address).await }
         };
-        match set.choose(id, algorithm) {
-            Ok(key) => return Ok(key.clone()),
-            Err(Reason::KeyUnknown) if keys.may_seek(now) => {}
-            Err(reason) => return Err(no_key(reason)),
+        let set = self.kept.get(KEYS_LIFE, clock, fetch()).await?;
+        let refused = match by_one_of(&set, token) {
+            Err(refused) if matches!(refused.reason, Reason::KeyUnknown | Reason::Signature) => {
+                refused
+            }
+            decided => return decided,
+        };
+        let (sought, clock_there) = (Arc::clone(&self.sought), clock.clone());
+        let newer = fetch();
+        let seek = async move {
+            let found = newer.await;
+            // A call that failed was no look at the keys.
+            if found.is_ok() {
+                *locked(&sought).of(kind) = Some(clock_there.now());
+            }
+            found
+        };
+        let may_seek = |now| locked(&self.sought).may_seek(kind, now);
+        match self.kept.newer_than(&set, clock, may_seek, seek).await {
+            Ok(Some(newer)) => by_one_of(&newer, token),
+            Err(silent) if refused.reason == Reason::KeyUnknown => Err(silent),
+            Ok(None) | Err(_) => Err(refused),
         }
-        keys.sought_at = Some(now);
-        let set = keys.kept.keep(fetch_keys(http, address).await, now)?;
-        set.choose(id, algorithm).cloned().map_err(no_key)
     }
 }
 
-impl Keys {
-    fn may_seek(&self, now: Timestamp) -> bool {
-        !self
-            .sought_at
-            .is_some_and(|at| is_within(at, UNKNOWN_KEY_EVERY, now))
+impl Sought {
+    /// Logout tokens come from whoever sends them; all others from the provider, which was called.
+    const fn of(&mut self, kind: Kind) -> &mut Option<Timestamp> {
+        match kind {
+            Kind::Id | Kind::UserInfo => &mut self.for_the_provider,
+            Kind::Logout => &mut self.for_strangers,
+        }
+    }
+
+    fn may_seek(&mut self, kind: Kind, now: Timestamp) -> bool {
+        let last = *self.of(kind);
+        !last.is_some_and(|at| is_within(at, NEW_KEY_EVERY, now))
     }
 }
 
@@ -146,6 +260,11 @@ impl Keys {
 pub(super) async fn fetch_keys(http: &Http, address: &Url) -> Result<KeySet, Refused> {
     let answer = http.get(address.as_str()).await?;
     KeySet::parse(answer.body())
+}
+
+fn by_one_of(set: &KeySet, token: &Unchecked<'_>) -> Result<Signed, Refused> {
+    let key = set.choose(token.key_id.as_deref(), token.algorithm);
+    token.verify(key.map_err(no_key)?)
 }
 
 fn no_key(reason: Reason) -> Refused {

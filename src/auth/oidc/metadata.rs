@@ -77,9 +77,10 @@ pub(super) struct Metadata {
 }
 
 /// What metadata must fit.
-pub(super) struct Demands<'a> {
-    pub(super) issuer: &'a str,
-    pub(super) algorithms: &'a [Algorithm],
+#[derive(Clone, Debug)]
+pub(super) struct Demands {
+    pub(super) issuer: String,
+    pub(super) algorithms: Vec<Algorithm>,
     pub(super) reach: Reach,
 }
 
@@ -91,11 +92,11 @@ pub(super) fn address(issuer: &str) -> String {
 
 impl Metadata {
     /// Reads a document and holds it to what is demanded.
-    pub(super) fn parse(text: &[u8], demands: &Demands<'_>) -> Result<Self, Refused> {
+    pub(super) fn parse(text: &[u8], demands: &Demands) -> Result<Self, Refused> {
         let invalid = |detail: String| Refused::new(Reason::MetadataInvalid, detail);
         let members = json::object(text).map_err(invalid)?;
         let issuer = members.get("issuer").and_then(Value::as_str);
-        if issuer != Some(demands.issuer) {
+        if issuer != Some(&*demands.issuer) {
             let found = issuer.unwrap_or("missing");
             return Err(Refused::new(Reason::MetadataIssuer, found));
         }
@@ -123,7 +124,7 @@ impl Metadata {
             assertion_algorithms: document
                 .token_endpoint_auth_signing_alg_values_supported()
                 .map(|all| all.iter().map(plain).collect()),
-            algorithms: algorithms(&document, demands.algorithms)?,
+            algorithms: algorithms(&document, &demands.algorithms)?,
             authorization: document.authorization_endpoint().clone(),
             token,
         };
@@ -261,8 +262,8 @@ mod tests {
 
     fn parse(document: &Value) -> Result<Metadata, Reason> {
         let demands = Demands {
-            issuer: ISSUER,
-            algorithms: &[Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
+            issuer: ISSUER.to_owned(),
+            algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
             reach: Reach {
                 loopback: false,
                 private: true,

@@ -15,6 +15,7 @@ mod refusal;
 mod token;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -31,8 +32,9 @@ pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
 use super::breaker::Breaker;
 use super::outgoing;
+use crate::clock::Clock;
 use crate::config::Reach;
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Millis;
 use crate::fresh::Fresh;
 use client::Conversation;
 use http::Http;
@@ -102,6 +104,7 @@ impl std::fmt::Debug for ClientAuth {
 pub struct Provider {
     settings: ProviderSettings,
     origin: String,
+    clock: Clock,
     http: Http,
     metadata: KeptMetadata,
     keys: KeptKeys,
@@ -149,7 +152,7 @@ impl Provider {
     /// # Errors
     ///
     /// The extra certificates cannot be read.
-    pub fn new(settings: ProviderSettings) -> Result<Self, SetUpError> {
+    pub fn new(settings: ProviderSettings, clock: &Clock) -> Result<Self, SetUpError> {
         Ok(Self {
             http: Http::new(
                 settings.ca_file.as_deref(),
@@ -160,6 +163,7 @@ impl Provider {
                 .map(|url| url.origin().ascii_serialization())
                 .unwrap_or_default(),
             settings,
+            clock: clock.clone(),
             metadata: KeptMetadata::default(),
             keys: KeptKeys::default(),
             breaker: Breaker::default(),
@@ -183,35 +187,32 @@ impl Provider {
     /// # Errors
     ///
     /// The provider does not answer, or its answer is not accepted.
-    pub async fn begin(
-        &self,
-        secrets: Secrets<'_>,
-        fresh: &Fresh,
-        now: Timestamp,
-    ) -> Result<String, Refused> {
+    pub async fn begin(&self, secrets: Secrets<'_>, fresh: &Fresh) -> Result<String, Refused> {
         let url = async {
-            let metadata = self.metadata(now).await?;
-            let conversation = self.conversation(&metadata, fresh, now);
+            let metadata = self.metadata().await?;
+            let conversation = self.conversation(&metadata, fresh);
             conversation.authorization_url(secrets).await
         };
         let url = url.await;
         // A request that is not pushed is written without asking: it says nothing of the provider.
         if let Err(refused) = &url {
-            self.heard(Some(refused), now);
+            self.heard(Some(refused));
         }
         Ok(url?.into())
     }
 
     /// Whether it did not answer when it was asked a moment ago.
     #[must_use]
-    pub fn is_down(&self, now: Timestamp) -> bool {
-        self.breaker.is_failing(now)
+    pub fn is_down(&self) -> bool {
+        self.breaker.is_failing(self.clock.now())
     }
 
     /// Notes what came of asking.
-    fn heard(&self, refused: Option<&Refused>, now: Timestamp) {
+    fn heard(&self, refused: Option<&Refused>) {
         match refused {
-            Some(refused) if refused.reason == Reason::ProviderSilent => self.breaker.failed(now),
+            Some(refused) if refused.reason == Reason::ProviderSilent => {
+                self.breaker.failed(self.clock.now());
+            }
             _ => self.breaker.answered(),
         }
     }
@@ -221,15 +222,11 @@ impl Provider {
     /// # Errors
     ///
     /// It is another provider's, or missing although it was promised.
-    pub async fn check_callback_issuer(
-        &self,
-        iss: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
+    pub async fn check_callback_issuer(&self, iss: Option<&str>) -> Result<(), Refused> {
         match iss {
             Some(iss) if iss == self.settings.issuer => Ok(()),
             Some(_) => Err(Refused::new(Reason::CallbackIssuer, "iss is another's")),
-            None if self.metadata(now).await?.promises_issuer => {
+            None if self.metadata().await?.promises_issuer => {
                 Err(Refused::new(Reason::CallbackIssuer, "iss is missing"))
             }
             None => Ok(()),
@@ -241,31 +238,21 @@ impl Provider {
     /// # Errors
     ///
     /// Anything is not as it must be.
-    pub async fn finish(
-        &self,
-        answer: Answer<'_>,
-        fresh: &Fresh,
-        now: Timestamp,
-    ) -> Result<Vouched, Refused> {
-        let vouched = self.exchange(answer, fresh, now).await;
-        self.heard(vouched.as_ref().err(), now);
+    pub async fn finish(&self, answer: Answer<'_>, fresh: &Fresh) -> Result<Vouched, Refused> {
+        let vouched = self.exchange(answer, fresh).await;
+        self.heard(vouched.as_ref().err());
         vouched
     }
 
-    async fn exchange(
-        &self,
-        answer: Answer<'_>,
-        fresh: &Fresh,
-        now: Timestamp,
-    ) -> Result<Vouched, Refused> {
-        let metadata = self.metadata(now).await?;
-        let conversation = self.conversation(&metadata, fresh, now);
+    async fn exchange(&self, answer: Answer<'_>, fresh: &Fresh) -> Result<Vouched, Refused> {
+        let metadata = self.metadata().await?;
+        let conversation = self.conversation(&metadata, fresh);
         let secrets = answer.secrets;
         let tokens = conversation.exchange(answer.code, secrets.verifier).await?;
         let id_token = tokens
             .id_token
             .ok_or_else(|| Refused::new(Reason::IdTokenMissing, "there is no id_token"))?;
-        let signed = self.signed(&id_token, Kind::Id, &metadata, now).await?;
+        let signed = self.signed(&id_token, Kind::Id, &metadata).await?;
         let subject = signed.check_id_token(&Expected {
             issuer: &self.settings.issuer,
             client_id: &self.settings.client_id,
@@ -275,7 +262,7 @@ impl Provider {
             state: secrets.state,
             max_age: self.settings.max_age,
             acr_values: &self.settings.acr_values,
-            now,
+            now: self.clock.now(),
         })?;
         let mut claims = match &metadata.user_info {
             None => Map::new(),
@@ -283,12 +270,12 @@ impl Provider {
                 let told = conversation
                     .user_info(endpoint, &tokens.access_token)
                     .await?;
-                let told = self.user_info_claims(&told, &metadata, now).await?;
+                let told = self.user_info_claims(&told, &metadata).await?;
                 same_subject(&told, &subject)?;
                 told
             }
         };
-        claims.extend(signed.claims);
+        merge(&mut claims, signed.claims);
         let sid = claims.get("sid").and_then(Value::as_str);
         Ok(Vouched {
             subject,
@@ -303,14 +290,11 @@ impl Provider {
     /// # Errors
     ///
     /// Anything is not as it must be.
-    pub async fn check_logout_token(
-        &self,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<LogoutNotice, Refused> {
-        let metadata = self.metadata(now).await?;
-        let signed = self.signed(text, Kind::Logout, &metadata, now).await?;
-        signed.check_logout_token(&self.settings.issuer, &self.settings.client_id, now)
+    pub async fn check_logout_token(&self, text: &str) -> Result<LogoutNotice, Refused> {
+        let metadata = self.metadata().await?;
+        let signed = self.signed(text, Kind::Logout, &metadata).await?;
+        let settings = &self.settings;
+        signed.check_logout_token(&settings.issuer, &settings.client_id, self.clock.now())
     }
 
     /// Where somebody signs out of the provider too, if it offers that.
@@ -322,9 +306,8 @@ impl Provider {
         &self,
         id_token: Option<&str>,
         state: &str,
-        now: Timestamp,
     ) -> Result<Option<Url>, Refused> {
-        let metadata = self.metadata(now).await?;
+        let metadata = self.metadata().await?;
         let Some(endpoint) = &metadata.end_session else {
             return Ok(None);
         };
@@ -345,9 +328,9 @@ impl Provider {
     }
 
     /// The origins whose pages sign people out: the issuer's, and that of its end-session endpoint.
-    pub async fn sign_out_origins(&self, now: Timestamp) -> Vec<String> {
+    pub async fn sign_out_origins(&self) -> Vec<String> {
         let mut origins = vec![self.origin.clone()];
-        let metadata = self.metadata(now).await.ok();
+        let metadata = self.metadata().await.ok();
         let end_session = metadata.and_then(|metadata| metadata.end_session.clone());
         origins.extend(end_session.map(|url| url.origin().ascii_serialization()));
         origins.dedup();
@@ -359,45 +342,41 @@ impl Provider {
     /// # Errors
     ///
     /// The provider does not answer, or its answer is not accepted.
-    pub async fn probe(&self, now: Timestamp) -> Result<Probe, Refused> {
+    pub async fn probe(&self) -> Result<Probe, Refused> {
         let answer = self.http.get(&metadata::address(self.issuer())).await?;
         let metadata = Metadata::parse(answer.body(), &self.demands())?;
         let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
         let date = outgoing::date_of(answer.headers());
         let tls = answer.extensions().get::<TlsInfo>();
         Ok(Probe {
-            clock_ahead: date.map(|date| date - now),
+            clock_ahead: date.map(|date| date - self.clock.now()),
             certificate: tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),
             keys: keys.len(),
             lacks: metadata.lacks,
         })
     }
 
-    fn conversation<'a>(
-        &'a self,
-        metadata: &'a Metadata,
-        fresh: &'a Fresh,
-        now: Timestamp,
-    ) -> Conversation<'a> {
+    fn conversation<'a>(&'a self, metadata: &'a Metadata, fresh: &'a Fresh) -> Conversation<'a> {
         Conversation {
             settings: &self.settings,
             metadata,
             http: &self.http,
             fresh,
-            now,
+            now: self.clock.now(),
         }
     }
 
-    fn demands(&self) -> Demands<'_> {
+    fn demands(&self) -> Demands {
         Demands {
-            issuer: &self.settings.issuer,
-            algorithms: &self.settings.algorithms,
+            issuer: self.settings.issuer.clone(),
+            algorithms: self.settings.algorithms.clone(),
             reach: self.settings.reach,
         }
     }
 
-    async fn metadata(&self, now: Timestamp) -> Result<std::sync::Arc<Metadata>, Refused> {
-        self.metadata.get(&self.http, &self.demands(), now).await
+    async fn metadata(&self) -> Result<Arc<Metadata>, Refused> {
+        let demands = self.demands();
+        self.metadata.get(&self.http, &demands, &self.clock).await
     }
 
     /// A token whose signature is right.
@@ -406,22 +385,18 @@ impl Provider {
         token: &str,
         kind: Kind,
         metadata: &Metadata,
-        now: Timestamp,
     ) -> Result<Signed, Refused> {
-        let unchecked = Unchecked::parse(token, kind, &metadata.algorithms)?;
-        let (id, algorithm) = (unchecked.key_id.clone(), unchecked.algorithm);
-        let key = self
-            .keys
-            .choose(&self.http, &metadata.keys, id.as_deref(), algorithm, now)
-            .await?;
-        unchecked.verify(&key)
+        let token = Unchecked::parse(token, kind, &metadata.algorithms)?;
+        let (http, address) = (&self.http, &metadata.keys);
+        self.keys
+            .verify(http, address, &token, kind, &self.clock)
+            .await
     }
 
     async fn user_info_claims(
         &self,
         answer: &openidconnect::HttpResponse,
         metadata: &Metadata,
-        now: Timestamp,
     ) -> Result<Map<String, Value>, Refused> {
         let unreadable = |detail: String| Refused::new(Reason::UserInfo, detail);
         let kind = answer.headers().get(header::CONTENT_TYPE);
@@ -434,11 +409,24 @@ impl Provider {
             return Err(unreadable("it is neither JSON nor a token".to_owned()));
         }
         let text = std::str::from_utf8(answer.body()).map_err(|e| unreadable(e.to_string()))?;
-        let signed = self
-            .signed(text.trim(), Kind::UserInfo, metadata, now)
-            .await?;
+        let signed = self.signed(text.trim(), Kind::UserInfo, metadata).await?;
         signed.check_user_info(&self.settings.issuer, &self.settings.client_id)?;
         Ok(signed.claims)
+    }
+}
+
+/// Puts the claims of the ID token over those of `UserInfo`. What either says of claims that are
+/// elsewhere stays: they must not count as absent (O-72).
+fn merge(claims: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (name, value) in over {
+        match (claims.get_mut(&name), value) {
+            (Some(Value::Object(here)), Value::Object(more)) if name == "_claim_names" => {
+                here.extend(more);
+            }
+            (_, value) => {
+                claims.insert(name, value);
+            }
+        }
     }
 }
 
@@ -455,7 +443,25 @@ fn same_subject(told: &Map<String, Value>, subject: &str) -> Result<(), Refused>
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn o_72_what_either_says_is_elsewhere_stays_so() {
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let mut claims = object(json!({
+            "sub": "1", "name": "Ann", "_claim_names": { "groups": "src1" },
+        }));
+        let of_id_token = object(json!({
+            "name": "Ann Lee", "_claim_names": { "roles": "src2" }, "address": { "a": 1 },
+        }));
+        merge(&mut claims, of_id_token);
+        let elsewhere = json!({ "groups": "src1", "roles": "src2" });
+        assert_eq!(claims["_claim_names"], elsewhere);
+        assert_eq!(claims["name"], "Ann Lee");
+        assert_eq!(claims["address"], json!({ "a": 1 }));
+    }
 
     #[test]
     fn secrets_are_not_shown() {

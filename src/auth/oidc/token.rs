@@ -164,12 +164,12 @@ impl<'a> Unchecked<'a> {
     }
 
     /// The claims, if the signature is the one of this key.
-    pub(super) fn verify(self, key: &DecodingKey) -> Result<Signed, Refused> {
+    pub(super) fn verify(&self, key: &DecodingKey) -> Result<Signed, Refused> {
         let signed = self.signed.as_bytes();
         let right = jsonwebtoken::crypto::verify(self.signature, signed, key, self.algorithm);
         match right {
             Ok(true) => Ok(Signed {
-                claims: self.claims,
+                claims: self.claims.clone(),
                 algorithm: self.algorithm,
             }),
             Ok(false) => Err(Refused::new(Reason::Signature, "it does not fit the key")),

@@ -11,6 +11,7 @@ mod logout;
 mod metadata;
 mod second_factor;
 mod tokens;
+mod under_way;
 
 use std::time::Duration;
 

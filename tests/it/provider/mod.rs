@@ -24,6 +24,7 @@ use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use keys::Key;
 
@@ -54,6 +55,9 @@ pub(crate) fn made(
     Some(Arc::new(make))
 }
 
+/// Holds an answer until there is a permit.
+type Held = Option<Arc<Semaphore>>;
+
 /// What is wrong; nothing by default.
 #[derive(Clone, Default)]
 pub(crate) struct Wrong {
@@ -69,6 +73,8 @@ pub(crate) struct Wrong {
     pub(crate) user_info_instead: Instead,
     pub(crate) keys: Edit<Value>,
     pub(crate) keys_instead: Instead,
+    pub(crate) keys_held: Held,
+    pub(crate) user_info_held: Held,
 }
 
 /// How often each address was called.
@@ -167,6 +173,14 @@ impl Provider {
     /// Makes everything right again.
     pub(crate) fn right(&self) {
         self.lock().wrong = Wrong::default();
+    }
+
+    /// Waits where an answer is held.
+    async fn held(&self, of: impl Fn(&Wrong) -> &Held) {
+        let gate = of(&self.lock().wrong).clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
     }
 
     pub(crate) fn calls(&self) -> Calls {
@@ -317,6 +331,7 @@ async fn metadata(State(provider): State<Provider>) -> Response {
 
 async fn jwks(State(provider): State<Provider>) -> Response {
     provider.lock().calls.keys += 1;
+    provider.held(|wrong| &wrong.keys_held).await;
     if let Some(answer) = provider.instead(|wrong| &wrong.keys_instead) {
         return answer;
     }
@@ -420,6 +435,7 @@ async fn user_info(
     let request = format!("{method} {uri}");
     provider.lock().user_info_requests.push(request);
     provider.lock().calls.user_info += 1;
+    provider.held(|wrong| &wrong.user_info_held).await;
     if let Some(answer) = provider.instead(|wrong| &wrong.user_info_instead) {
         return answer;
     }
