@@ -311,10 +311,7 @@ impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
         if is_prefetch(&parts.headers) {
             return Err(Problem::Forbidden.into());
         }
-        if is_foreign(app, &parts.headers) {
-            return Err(Problem::CsrfTokenInvalid.into());
-        }
-        let (token, fields) = read_form(Request::from_parts(parts, body)).await?;
+        let (token, fields) = read_form(app, Request::from_parts(parts, body)).await?;
         if !visitor.signed.accepts_token(app, &token) {
             return Err(Problem::CsrfTokenInvalid.into());
         }
@@ -322,10 +319,14 @@ impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
     }
 }
 
-/// Reads a form: its CSRF token, not yet checked, and its fields.
+/// Reads a form that no page of another site sends: its CSRF token, not yet checked, and its fields.
 pub(super) async fn read_form<T: DeserializeOwned>(
+    app: &App,
     request: Request,
 ) -> Result<(String, T), Failure> {
+    if is_foreign(app, request.headers()) {
+        return Err(Problem::CsrfTokenInvalid.into());
+    }
     announces_no_more_than_is_read(&request)?;
     let form = in_time(
         BODY_TIME_MAX,

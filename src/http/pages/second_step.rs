@@ -4,7 +4,7 @@
 //! step of its own, and the address is worth nothing elsewhere.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, From, Params, is_foreign, read_form};
+use crate::http::extract::{Asked, From, Params, read_form};
 use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::session;
@@ -87,13 +87,9 @@ pub(super) async fn submit(
     asked: Asked,
     session: Session,
     From(client): From,
-    headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Failure> {
-    if is_foreign(&app, &headers) {
-        return Err(Problem::CsrfTokenInvalid.into());
-    }
-    let (token, fields) = read_form::<StepForm>(request).await?;
+    let (token, fields) = read_form::<StepForm>(&app, request).await?;
     let again = |problem| Failure::start_again(problem, "/login".to_owned());
     let cookie = fitting_cookie(&app, &asked, &token).map_err(again)?;
     let step = app.hidden_step(cookie, &fields.step);

@@ -4,7 +4,7 @@
 //! value, so showing it makes no session row, and it works as long as the cookie lives.
 
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use crate::config::SourceKind;
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{
-    Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, is_foreign, read_form,
+    Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
 };
 use crate::http::failure::{self, Failure};
 use crate::http::oidc::SIGN_OUT_COOKIE;
@@ -66,13 +66,9 @@ pub(super) async fn submit(
     asked: Asked,
     session: Session,
     From(client): From,
-    headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Failure> {
-    if is_foreign(&app, &headers) {
-        return Err(Problem::CsrfTokenInvalid.into());
-    }
-    let (token, fields) = read_form::<SignInForm>(request).await?;
+    let (token, fields) = read_form::<SignInForm>(&app, request).await?;
     let shown = Shown {
         username: &fields.username,
         return_to: &fields.return_to,
@@ -116,13 +112,9 @@ pub(super) async fn submit_passkey(
     asked: Asked,
     session: Session,
     From(client): From,
-    headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Failure> {
-    if is_foreign(&app, &headers) {
-        return Err(Problem::CsrfTokenInvalid.into());
-    }
-    let (token, fields) = read_form::<PasskeyForm>(request).await?;
+    let (token, fields) = read_form::<PasskeyForm>(&app, request).await?;
     let shown = Shown {
         return_to: &fields.return_to,
         ..Shown::default()
