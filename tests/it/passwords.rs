@@ -13,6 +13,7 @@ use accesspoint::store::{Actor, PersonFilter};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::door::{Door, LOCAL};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::second_factor::{hidden, submit};
 
@@ -203,6 +204,21 @@ async fn p_03_one_account_from_everywhere_is_counted_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p_03_the_page_says_how_long_to_wait_and_keeps_what_was_wanted() {
+    let door = Door::with(LOCAL).await;
+    door.gateway.add("ann", &[]).await;
+    for _ in 0..10 {
+        door.refuses("ann", "wrong", 401, "SIGN_IN_FAILED").await;
+    }
+    door.refuses("ann", PASSWORD, 429, "TOO_MANY_ATTEMPTS")
+        .await;
+    let page = door.tries("ann", PASSWORD).await.text();
+    assert!(page.contains("in 1 minute"), "{page}");
+    door.gateway.clock.advance(Millis::minutes(1));
+    assert_eq!(door.lets_in("ann", PASSWORD).await["user"], "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p_03_many_accounts_from_one_address_are_counted_by_the_address() {
     let gateway = behind_a_proxy().await;
     for number in 0..100 {
@@ -248,6 +264,8 @@ async fn p_04_a_stranger_cannot_lock_the_owner_out() {
     let refused = gateway.client().sign_in("ANN", PASSWORD).await;
     refused.problem(429, "TOO_MANY_ATTEMPTS");
     assert_eq!(refused.headers["retry-after"], "60");
+    let told = (Some("TOO_MANY_ATTEMPTS".to_owned()), Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sign_in_refused")[0], told);
     assert_eq!(known.sign_in("ann", PASSWORD).await.status, 201);
     gateway.clock.advance(Millis(59_999));
     gateway
