@@ -445,28 +445,14 @@ impl App {
         &self,
         keys: &[ThrottleKey],
     ) -> Result<Result<Begun, Admission>, StoreError> {
-        let mut failed = None;
-        let begun = self.0.under_way.begin(keys, |under_way| {
+        self.0.under_way.begin(keys, |under_way| {
             // Nobody waits for the database where memory knows the answer.
             let fills = |(key, &count): (&ThrottleKey, &usize)| count >= key.limit().tries;
             if keys.iter().zip(under_way).any(fills) {
-                return Err(Admission::AwaitOthers);
+                return Ok(Admission::AwaitOthers);
             }
-            match self.tries(keys, under_way) {
-                Ok(tries) => match admit(&tries, self.now()) {
-                    Admission::Admit => Ok(()),
-                    other => Err(other),
-                },
-                Err(error) => {
-                    failed = Some(error);
-                    Err(Admission::AwaitOthers)
-                }
-            }
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(begun),
-        }
+            Ok(admit(&self.tries(keys, under_way)?, self.now()))
+        })
     }
 
     /// What is known of these keys; `under_way` may be shorter than they are.

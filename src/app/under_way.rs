@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::domain::throttle::ThrottleKey;
+use crate::domain::throttle::{Admission, ThrottleKey};
 
 /// How many tries have begun for each key and are not decided yet.
 #[derive(Default)]
@@ -29,26 +29,29 @@ pub(super) struct Begun {
 }
 
 impl UnderWay {
-    /// Begins a try if `admits` says so of the counts of its keys; one step for all keys.
-    pub(super) fn begin<R>(
+    /// Begins a try if it is admitted with these counts of its keys; one step for all keys.
+    pub(super) fn begin<E>(
         self: &Arc<Self>,
         keys: &[ThrottleKey],
-        admits: impl FnOnce(&[usize]) -> Result<(), R>,
-    ) -> Result<Begun, R> {
+        decide: impl FnOnce(&[usize]) -> Result<Admission, E>,
+    ) -> Result<Result<Begun, Admission>, E> {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let now: Vec<usize> = keys
             .iter()
             .map(|key| counts.get(key).copied().unwrap_or(0))
             .collect();
-        admits(&now)?;
+        let decided = decide(&now)?;
+        if decided != Admission::Admit {
+            return Ok(Err(decided));
+        }
         for key in &keys {
             *counts.entry(key.clone()).or_insert(0) += 1;
         }
-        Ok(Begun {
+        Ok(Ok(Begun {
             under_way: Arc::clone(self),
             keys,
-        })
+        }))
     }
 
     /// A place among at most so many who wait; none where all are taken.
