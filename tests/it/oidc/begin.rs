@@ -4,10 +4,10 @@ use accesspoint::app::oidc::{Begun, Browser};
 use accesspoint::auth::oidc::Callback;
 use accesspoint::domain::flood::{BEGUN_OF_ADDRESS_MAX, TOLD_OF_ADDRESS_MAX};
 use accesspoint::domain::time::Millis;
+use accesspoint::store::Actor;
 use reqwest::Method;
 
 use super::{Site, WANTED, WANTED_AGAIN, source};
-use crate::gateway::Client;
 use crate::provider::{Provider, SECRET, answer, edit, instead};
 
 /// A callback without one of its parameters, or with another value.
@@ -196,6 +196,22 @@ async fn o_74_one_name_at_two_providers_is_two_people_of_whom_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn o_74_whom_an_administrator_linked_comes_in_by_either_provider() {
+    let (site, other) = two_providers().await;
+    site.accepted().await;
+    other.set_subject("ann-there");
+    let app = &site.gateway.app;
+    let linked = app.link_identity("ann", "other", "ann-there", Actor::command_line());
+    linked.await.unwrap();
+    let browser = site.gateway.client();
+    let away = browser.get(&WANTED_AGAIN.replace("corp", "other")).await;
+    let back = site.authorize(&away.location()).await;
+    assert_eq!(browser.get(&back).await.location(), super::WANTED);
+    let session = browser.get("/api/v1/session").await;
+    assert_eq!(session.body["user"], "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn o_08_iss_of_another_provider() {
     let site = Site::new().await;
     for iss in [
@@ -311,27 +327,31 @@ async fn o_14_callback_by_other_methods_spends_no_code() {
         assert_eq!(site.browser.send(request).await.status, 405, "{method}");
     }
     assert_eq!(site.provider.calls().token, 0);
+    site.gateway.gave_nothing();
     assert_eq!(site.browser.get(&callback).await.status, 303);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o_15_code_of_another_session_with_a_state_of_ones_own() {
-    let site = Site::new().await;
-    site.provider.set_subject("victim");
-    let victim = Client::clone(&site.gateway.client());
-    let away = victim.get(WANTED_AGAIN).await;
-    let stolen = site.authorize(&away.location()).await;
-    let code = stolen
-        .split("code=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
-    let callback = with(&site.callback().await, "code", code);
-    let answer = site.browser.get(&callback).await;
-    // PKCE: the code belongs to another verifier.
-    site.refused(&answer, 400, "OIDC_CODE_REFUSED");
+    // The code belongs to another verifier (PKCE); where the provider does not look at that, the ID
+    // token belongs to another nonce.
+    for (looks, status, code) in [
+        (true, 400, "OIDC_CODE_REFUSED"),
+        (false, 502, "OIDC_NONCE_MISMATCH"),
+    ] {
+        let site = Site::new().await;
+        site.provider
+            .wrong(|wrong| wrong.takes_any_verifier = !looks);
+        site.provider.set_subject("victim");
+        let victim = site.gateway.client();
+        let away = victim.get(WANTED_AGAIN).await;
+        let stolen = site.authorize(&away.location()).await;
+        let stolen = stolen.split("code=").nth(1).unwrap();
+        let stolen = stolen.split('&').next().unwrap();
+        let callback = with(&site.callback().await, "code", stolen);
+        let answer = site.browser.get(&callback).await;
+        site.refused(&answer, status, code);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,14 +360,24 @@ async fn o_16_code_exchanged_twice_in_parallel() {
     let callback = site.callback().await;
     let tries = (0..8).map(|_| {
         let (browser, callback) = (site.browser.clone(), callback.clone());
-        tokio::spawn(async move { browser.get(&callback).await.status.as_u16() })
+        tokio::spawn(async move { browser.get(&callback).await })
     });
-    let mut answers = Vec::new();
+    let mut let_in = 0;
+    let link = format!("href=\"{WANTED_AGAIN}\">Start again</a>");
     for one in tries.collect::<Vec<_>>() {
-        answers.push(one.await.unwrap());
+        let answer = one.await.unwrap();
+        match answer.status.as_u16() {
+            303 => let_in += 1,
+            status => {
+                assert_eq!(status, 400);
+                assert!(answer.text().contains(&link), "{}", answer.text());
+            }
+        }
     }
-    answers.sort_unstable();
-    assert_eq!(answers, [303, 400, 400, 400, 400, 400, 400, 400]);
+    assert_eq!(let_in, 1);
+    let refused = site.gateway.audited("sign_in_refused");
+    let used = (Some("OIDC_STATE_USED".to_owned()), None);
+    assert_eq!(refused, vec![used; 7]);
     assert_eq!((site.provider.calls().token, site.sessions()), (1, 1));
 }
 
@@ -414,6 +444,8 @@ async fn o_19_attempt_cookie_replayed_after_success() {
         (answer.status.as_u16(), site.last_code().as_str()),
         (400, "OIDC_STATE_USED")
     );
+    let link = format!("href=\"{WANTED_AGAIN}\">Start again</a>");
+    assert!(answer.text().contains(&link), "{}", answer.text());
     assert_eq!((thief.cookie("__Host-session"), site.sessions()), (None, 1));
 }
 
@@ -641,6 +673,7 @@ async fn o_23_login_started_by_a_picture_or_a_script() {
     assert_eq!(site.browser.head(WANTED_AGAIN).await.status, 405);
     assert_eq!(site.browser.cookie("__Host-attempt"), None);
     assert_eq!(site.provider.calls(), crate::provider::Calls::default());
+    site.gateway.gave_nothing();
     let clicked = site
         .browser
         .request(Method::GET, WANTED_AGAIN)

@@ -1,11 +1,15 @@
 //! The conformance tests for relying parties that apply to the code flow, signing keys and logout,
 //! by their names in the suite.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::tokens::{ALL, ruled};
 use super::{Site, WANTED_AGAIN};
-use crate::provider::{answer, edit, instead, keys, made, token_of};
+use crate::provider::{SECRET, answer, edit, instead, keys, made, signed, token_of};
 
 async fn claim(name: &'static str, value: Value, code: &str) {
     let site = Site::new().await;
@@ -215,22 +219,53 @@ async fn oidcc_client_test_userinfo_signed() {
     assert_eq!(site.gateway.app.user("ann").unwrap().display_name, "Ann");
 }
 
+/// A site that lets in whom the claim `department` says to be of sales.
+async fn sales_alone() -> Site {
+    let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'department', equals = 'sales' }\n";
+    ruled(|settings| settings.replace(ALL, rule)).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn oidcc_client_test_aggregated_and_distributed_claims() {
-    // They are neither believed nor fetched.
-    let site = Site::new().await;
+async fn oidcc_client_test_aggregated_claims() {
+    // Signed by the provider itself, and not believed all the same: no mapping asked for it.
+    let site = sales_alone().await;
+    let header = json!({ "alg": "RS256", "kid": "rsa-1" });
+    let said = json!({ "iss": site.provider.issuer(), "sub": "ann", "department": "sales" });
+    let jwt = token_of(&header, &said, &keys::rsa());
+    site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+        wrong.user_info = edit(move |claims: &mut Value| {
+            claims["_claim_names"] = json!({ "department": "near" });
+            claims["_claim_sources"] = json!({ "near": { "JWT": jwt } });
+        });
+    })
+    .await;
+    department_is_fine(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidcc_client_test_distributed_claims() {
+    // Not fetched, whoever answers there.
+    let site = sales_alone().await;
     let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
     let endpoint = stranger.url("/userinfo");
-    site.provider.wrong(|wrong| {
+    site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
         wrong.user_info = edit(move |claims: &mut Value| {
-            claims["_claim_names"] = json!({ "address": "far", "phone_number": "near" });
-            claims["_claim_sources"] = json!({
-                "far": { "endpoint": endpoint, "access_token": "x" }, "near": { "JWT": "a.b.c" },
-            });
+            claims["_claim_names"] = json!({ "department": "far" });
+            claims["_claim_sources"] =
+                json!({ "far": { "endpoint": endpoint, "access_token": "x" } });
         });
+    })
+    .await;
+    assert_eq!(stranger.calls().user_info, 0);
+    department_is_fine(&site).await;
+}
+
+/// The claim itself lets in.
+async fn department_is_fine(site: &Site) {
+    site.provider.wrong(|wrong| {
+        wrong.user_info = edit(|claims: &mut Value| claims["department"] = json!("sales"));
     });
     site.accepted().await;
-    assert_eq!(stranger.calls().user_info, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,10 +349,13 @@ async fn oidcc_client_test_rp_init_logout() {
     let site = Site::new().await;
     site.accepted().await;
     let away = site.sign_out(&site.browser).await;
-    assert!(
-        away.location()
-            .starts_with(&site.provider.url("/end-session?"))
-    );
+    assert_eq!(site.sessions(), 0);
+    let to = away.location();
+    assert!(to.starts_with(&site.provider.url("/end-session?")), "{to}");
+    // Three parts: the ID token itself.
+    let hint = to.split("id_token_hint=").nth(1).unwrap();
+    let hint = hint.split('&').next().unwrap();
+    assert_eq!(hint.split('.').count(), 3, "{to}");
     let state = away.location().split("state=").nth(1).unwrap().to_owned();
     let back = site
         .browser
@@ -368,11 +406,33 @@ async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout_alg_none() {
     backchannel("OIDC_ALGORITHM", |header, _| header["alg"] = json!("none")).await;
+    // Without a signature.
+    let site = Site::new().await;
+    site.accepted().await;
+    let token = site
+        .provider
+        .logout_token(|header, _| header["alg"] = json!("none"));
+    let unsigned = &token[..=token.rfind('.').unwrap()];
+    assert_eq!(site.logout(unsigned).await.status, 400);
+    assert_eq!(site.last_logout_code(), "OIDC_ALGORITHM");
+    assert_eq!(site.sessions(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg() {
-    backchannel("OIDC_ALGORITHM", |header, _| header["alg"] = json!("HS256")).await;
+    // Really signed so, with a key that both know.
+    let site = Site::new().await;
+    site.accepted().await;
+    let token = site.provider.logout_token(|_, _| ());
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let header = json!({ "alg": "HS256", "typ": "logout+jwt" });
+    let secret = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = signed(&header, &claims, &secret, Algorithm::HS256);
+    assert_eq!(site.logout(&token).await.status, 400);
+    assert_eq!(site.last_logout_code(), "OIDC_ALGORITHM");
+    assert_eq!(site.sessions(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

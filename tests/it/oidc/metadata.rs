@@ -154,6 +154,12 @@ async fn o_62_discovery_that_cannot_be_read() {
         for value in [json!(7), json!("no address"), json!(["https://a.example"])] {
             with_metadata(name, value, "OIDC_METADATA_INVALID").await;
         }
+        refuses_to_begin(502, "OIDC_METADATA_INVALID", |wrong| {
+            wrong.metadata = edit(move |metadata: &mut Value| {
+                metadata.as_object_mut().unwrap().remove(name);
+            });
+        })
+        .await;
     }
     let algs = json!(["HS256", "none"]);
     with_metadata(
@@ -213,6 +219,8 @@ async fn a_provider_that_comes_back_is_asked_again_after_a_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o_63_endpoints_that_must_not_be_called() {
     for endpoint in [
+        "authorization_endpoint",
+        "pushed_authorization_request_endpoint",
         "token_endpoint",
         "jwks_uri",
         "userinfo_endpoint",

@@ -128,8 +128,10 @@ impl Site {
     async fn refuses(&self, status: u16, code: &str, wrong: impl FnOnce(&mut Wrong)) {
         self.provider.right();
         self.provider.wrong(wrong);
+        let before = self.events(1).first().map_or(0, |event| event.seq);
         let answer = self.sign_in().await;
         self.refused(&answer, status, code);
+        assert_eq!(self.last_event().seq, before + 1, "{code}: not one event");
         self.provider.right();
     }
 

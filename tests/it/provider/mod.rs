@@ -73,6 +73,8 @@ pub(crate) struct Wrong {
     pub(crate) user_info_instead: Instead,
     pub(crate) keys: Edit<Value>,
     pub(crate) keys_instead: Instead,
+    /// The token endpoint does not look whether the code belongs to the verifier.
+    pub(crate) takes_any_verifier: bool,
     pub(crate) keys_held: Held,
     pub(crate) user_info_held: Held,
 }
@@ -407,15 +409,16 @@ async fn token(
     if let Some(answer) = provider.instead(|wrong| &wrong.answer_instead) {
         return answer;
     }
-    let grant = {
+    let (grant, any_verifier) = {
         let mut inner = provider.lock();
         if !inner.knows_client(&headers, &form) {
             return oauth_error(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         // A code counts once.
-        inner.grants.remove(&form["code"])
+        let grant = inner.grants.remove(&form["code"]);
+        (grant, inner.wrong.takes_any_verifier)
     };
-    let Some(grant) = grant.filter(|grant| grant.fits(&form)) else {
+    let Some(grant) = grant.filter(|grant| any_verifier || grant.fits(&form)) else {
         return oauth_error(StatusCode::BAD_REQUEST, "invalid_grant");
     };
     let access_token = format!("access-{}", grant.subject);
