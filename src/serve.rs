@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::causes::in_one_line;
 use crate::config::{Config, PublicUrl};
 use crate::domain::time::Timestamp;
 use crate::http::server::{self, Answers, ServerLimits};
@@ -240,7 +241,10 @@ pub async fn run(app: App, listeners: Listeners, ready: impl FnOnce()) -> Result
     .await;
     tasks.shutdown().await;
     if let Err(error) = app.tell_all_left_out().await {
-        tracing::warn!(%error, "refusals were left out of the audit, and that is not told");
+        tracing::warn!(
+            error = in_one_line(&error),
+            "refusals were left out of the audit, and that is not told"
+        );
     }
     // Both wait: the watch for a reading of the folder, the ledger for its last transaction.
     let closing = tokio::task::spawn_blocking(move || {

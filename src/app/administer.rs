@@ -7,9 +7,10 @@ use crate::auth::password_rules::{BadPassword, check_password};
 use crate::domain::administer::{AssignAnswer, Force, LoadAnswer};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::client::ClientKind;
+use crate::domain::lease::LeaseId;
 use crate::domain::lef::{LefError, License};
 use crate::domain::name::{BadUserName, UserName};
-use crate::domain::person::{Person, Role};
+use crate::domain::person::{Person, PersonId, Role};
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::{
     Actor, Added, CalRow, Explanation, LeaseFilter, LeaseRow, LicenseNow, NewPerson, PersonChange,
@@ -331,6 +332,36 @@ impl App {
             .unassign_cal(self.user_name(name)?, actor)
             .await?;
         unassigned.ok_or_else(|| AdministerError::UnknownUser(name.to_owned()))
+    }
+
+    /// Ends a lease, of this owner where one is named: whether it was live, or none where there is
+    /// none of that id.
+    ///
+    /// # Errors
+    ///
+    /// The estate's server owns it, or the ledger fails.
+    pub async fn end_lease(
+        &self,
+        id: LeaseId,
+        owner: Option<PersonId>,
+        actor: Actor,
+    ) -> Result<Option<bool>, AdministerError> {
+        self.must_own()?;
+        Ok(self.ledger().end_lease(id, owner, actor).await?)
+    }
+
+    /// Lifts a workstation: how many leases that ended, or none where there is none of that id.
+    ///
+    /// # Errors
+    ///
+    /// The estate's server owns its leases, or the ledger fails.
+    pub async fn lift_workstation(
+        &self,
+        id: WorkstationId,
+        actor: Actor,
+    ) -> Result<Option<usize>, AdministerError> {
+        self.must_own()?;
+        Ok(self.ledger().lift_workstation(id, actor).await?)
     }
 
     /// Loads a LEF.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::App;
+use crate::causes::in_one_line;
 use crate::domain::time::Millis;
 use crate::store::StoreError;
 
@@ -134,7 +135,7 @@ fn or_fault(
     subject: &'static str,
     found: Result<Vec<CheckFinding>, StoreError>,
 ) -> Vec<CheckFinding> {
-    found.unwrap_or_else(|error| vec![fault(subject, error.to_string())])
+    found.unwrap_or_else(|error| vec![fault(subject, in_one_line(&error))])
 }
 
 /// As it should be.

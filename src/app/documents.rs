@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::App;
 use super::estate::EstateError;
 use crate::documents::{Document, Snapshot, document_id};
-use crate::domain::document::DocumentId;
+use crate::domain::document::{DocumentId, fold};
 use crate::domain::open::RequestedDocument;
 use crate::domain::person::Person;
 use crate::domain::workstation::Workstation;
@@ -181,10 +181,10 @@ pub fn linked_document(snapshot: &Snapshot, person: &Person, link: &str) -> Stri
     if let Some(document) = visible().find(|document| document.id.as_str() == link) {
         return document.id.as_str().to_owned();
     }
-    let folded = path.to_lowercase();
+    let folded = fold(&path);
     let found = visible()
         .find(|document| document.name == path)
-        .or_else(|| visible().find(|document| document.name.to_lowercase() == folded));
+        .or_else(|| visible().find(|document| fold(&document.name) == folded));
     let id = found.map_or_else(|| document_id(&path), |document| document.id.clone());
     id.as_str().to_owned()
 }
@@ -215,11 +215,7 @@ fn listed(
 
 /// The places of those documents that fit the query.
 fn matching(documents: &[(usize, &Document)], query: &DocumentQuery) -> Vec<usize> {
-    let words: Vec<String> = query
-        .search
-        .split_whitespace()
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> = query.search.split_whitespace().map(fold).collect();
     let wanted = query.category.as_deref();
     let fits = |document: &Document| {
         wanted.is_none_or(|wanted| wanted == category(document)) && holds_words(document, &words)
@@ -252,6 +248,6 @@ fn holds_words(document: &Document, words: &[String]) -> bool {
     if words.is_empty() {
         return true;
     }
-    let text = document.name.to_lowercase();
+    let text = fold(&document.name);
     words.iter().all(|word| text.contains(word))
 }

@@ -139,7 +139,7 @@ impl App {
             ]));
         };
         make_private_folder(&config.data_dir)?;
-        let server_key = server_key(&config.data_dir, fresh)?;
+        let server_key = server_key(&config.data_dir, ledger, fresh)?;
         let options = StoreOptions {
             clock: clock.clone(),
             fresh: fresh.clone(),
@@ -309,8 +309,20 @@ fn make_private_folder(path: &Path) -> Result<(), StartError> {
 const SERVER_KEY_BYTES: usize = 32;
 
 /// The key of CSRF tokens and of the audit chain: kept, so that both outlive a restart.
-fn server_key(data_dir: &Path, fresh: &Fresh) -> Result<[u8; SERVER_KEY_BYTES], StartError> {
+fn server_key(
+    data_dir: &Path,
+    ledger: &Path,
+    fresh: &Fresh,
+) -> Result<[u8; SERVER_KEY_BYTES], StartError> {
     let path = data_dir.join("server-key");
+    // The key is made before its ledger, so the ledger is looked for first.
+    if ledger.exists() && !path.exists() {
+        tracing::warn!(
+            path = %path.display(),
+            "the server key is missing and made anew: the audit so far cannot be verified, and second \
+             factors and forms that were sealed with it count no more; put it back from the backup"
+        );
+    }
     let key = create_private(&path, || Ok(fresh.bytes::<SERVER_KEY_BYTES>().to_vec()))
         .and_then(|()| fs::read(&path))
         .and_then(|bytes| {
@@ -328,7 +340,8 @@ fn server_key(data_dir: &Path, fresh: &Fresh) -> Result<[u8; SERVER_KEY_BYTES], 
 /// Writes a file that only its owner can read, whole or not at all.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = write_beside(path, bytes)?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    sync_folder_of(path)
 }
 
 /// Makes a file that only its owner can read, whole or not at all, unless there is one: of several
@@ -342,18 +355,28 @@ fn create_private(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io
     fs::remove_file(&new)?;
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
+        linked => linked.and_then(|()| sync_folder_of(path)),
     }
+}
+
+/// Makes sure that a new name outlives a crash.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Writes a new file of this process beside another.
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
+    // What an earlier process of this number left may have another mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
     let mut file = options
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&new)?;
     file.write_all(bytes)?;

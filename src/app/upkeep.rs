@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::App;
+use crate::causes::in_one_line;
 
 /// How often what has ended is swept.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -28,10 +29,15 @@ impl App {
     async fn sweep(&self) {
         match self.ledger().sweep().await {
             Ok(swept) => tracing::debug!(?swept, "swept"),
-            Err(error) => tracing::warn!(%error, "the ledger could not be swept"),
+            Err(error) => {
+                tracing::warn!(error = in_one_line(&error), "the ledger could not be swept");
+            }
         }
         if let Err(error) = self.tell_left_out().await {
-            tracing::warn!(%error, "refusals were left out of the audit, and that is not told");
+            tracing::warn!(
+                error = in_one_line(&error),
+                "refusals were left out of the audit, and that is not told"
+            );
         }
     }
 
@@ -47,8 +53,14 @@ impl App {
                     );
                 }
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the invariants could not be checked"),
-            Err(error) => tracing::warn!(%error, "the check of the invariants failed"),
+            Ok(Err(error)) => tracing::warn!(
+                error = in_one_line(&error),
+                "the invariants could not be checked"
+            ),
+            Err(error) => tracing::warn!(
+                error = in_one_line(&error),
+                "the check of the invariants failed"
+            ),
         }
     }
 }

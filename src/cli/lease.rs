@@ -133,7 +133,7 @@ pub(super) async fn run(
 async fn revoke(id: String, app: &App, output: Output) -> anyhow::Result<Outcome> {
     let lease = LeaseId(id.clone());
     let actor = Actor::command_line();
-    let ended = app.ledger().end_lease(lease, None, actor).await?;
+    let ended = app.end_lease(lease, None, actor).await?;
     let Some(changed) = ended else {
         bail!("there is no lease {id}; see \"accesspoint lease list\"");
     };

@@ -46,7 +46,6 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
 async fn lift(id: &str, app: &App, output: Output) -> anyhow::Result<Outcome> {
     let workstation = WorkstationId::from(id);
     let lifted = app
-        .ledger()
         .lift_workstation(workstation, Actor::command_line())
         .await?;
     let Some(ended) = lifted else {

@@ -123,7 +123,7 @@ pub enum Rule {
 }
 
 /// The rules that refuse the lease before R13, in the order in which they are asked.
-const LEASE_RULES: [Rule; 7] = [
+pub const LEASE_RULES: [Rule; 7] = [
     Rule::R1,
     Rule::R2,
     Rule::R3,

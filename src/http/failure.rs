@@ -67,6 +67,8 @@ enum Reason {
     NameTaken(String),
     IdentityTaken(String),
     LastAdministrator(String),
+    /// The estate's server owns what was to be changed.
+    OwnedByServer(String),
     SignInFirst(String),
     /// The second step of a sign-in by the API; this is the secret of its challenge.
     SecondFactorRequired(String),
@@ -159,10 +161,12 @@ impl From<AdministerError> for Failure {
             | AdministerError::Text { .. }
             | AdministerError::Source(_)
             | AdministerError::Password(_)
-            | AdministerError::OwnedByServer
             | AdministerError::Lef(_) => Self::body_invalid(error.to_string()),
             AdministerError::LastAdministrator(_) => {
                 Self(Box::new(Reason::LastAdministrator(error.to_string())))
+            }
+            AdministerError::OwnedByServer => {
+                Self(Box::new(Reason::OwnedByServer(error.to_string())))
             }
             AdministerError::IdentityTaken(_) => {
                 Self(Box::new(Reason::IdentityTaken(error.to_string())))
@@ -319,6 +323,11 @@ impl Failure {
                 &detail,
                 asked,
             ),
+            Reason::OwnedByServer(detail) if asked.is_api() => {
+                conflict_json("OWNED_BY_SERVER", "Not the gateway's own", &detail, asked)
+            }
+            // No page of ours offers it.
+            Reason::OwnedByServer(_) => problem_page(&Problem::NotFound, None, app, asked),
             Reason::TooSmall { held, taken, users } => {
                 too_small_json(held, taken, &users, app, asked)
             }

@@ -1,6 +1,7 @@
 //! Alive, ready, and the counters.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,9 +14,13 @@ use super::extract::Caller;
 use super::failure::Failure;
 use super::json::Json;
 use crate::app::App;
+use crate::causes::in_one_line;
 use crate::domain::time::SECOND_MS;
 use crate::store::Scope;
 use crate::text::Problem;
+
+/// A ledger that does not commit within this is not ready.
+const COMMITS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Routes that are for machines.
 pub(super) fn routes() -> Router<App> {
@@ -41,9 +46,13 @@ async fn ready(State(app): State<App>) -> Response {
     if app.is_draining() {
         return not_ready("draining");
     }
-    if let Err(error) = app.ledger().ping().await {
-        tracing::warn!(%error, "not ready");
-        return not_ready("the ledger cannot commit");
+    match tokio::time::timeout(COMMITS_WITHIN, app.ledger().ping()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = in_one_line(&error), "not ready");
+            return not_ready("the ledger cannot commit");
+        }
+        Err(_) => return not_ready("the ledger does not commit in time"),
     }
     Json(json!({ "ready": true, "ill": ill(&app) })).into_response()
 }

@@ -1,8 +1,8 @@
 //! The session cookie: `tower-sessions` over the ledger, which keeps only a hash of its value.
 //!
-//! A session is begun by saving its record, which writes the session row and the sign-in's audit
-//! event together. What a request needs of a live session comes from the ledger directly
-//! ([`super::extract`]); the record itself holds nothing else.
+//! [`begin`] writes the session row and the sign-in's audit event together; the record that is saved
+//! then only takes the id over, so that the layer sets the cookie. What a request needs of a live
+//! session comes from the ledger directly ([`super::extract`]).
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ pub(super) async fn begin(
             .unwrap_or_default();
         session.flush().await?;
     }
-    let secret = Id::default().to_string();
+    let secret = new_secret(app);
     let begun = app
         .begin_session(signed_in, &secret, client, begins)
         .await?;
@@ -81,13 +81,18 @@ pub(super) async fn begin(
     Ok(secret)
 }
 
+/// The value of a new session's cookie: 128 random bits.
+fn new_secret(app: &App) -> String {
+    Id(i128::from_le_bytes(app.fresh().bytes())).to_string()
+}
+
 /// Gives a live session another id, because its person proved who they are again or may do more
 /// from now on (S-02); none where it has ended. Answers the value of its cookie.
 pub(super) async fn renew(
     app: &App,
     hash: &str,
 ) -> std::result::Result<Option<String>, StoreError> {
-    let secret = Id::default().to_string();
+    let secret = new_secret(app);
     let renewed = app
         .ledger()
         .renew_session(hash.to_owned(), hash_of(&secret));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::db::{Checkpoint, Db, StoreError};
 use super::writer::Committed;
+use crate::causes::in_one_line;
 
 /// How long commits stay in the log alone.
 const EVERY: Duration = Duration::from_secs(2);
@@ -38,7 +39,10 @@ fn run(db: &Db, committed: &Committed, stopped: &Receiver<()>) {
         }
         match checkpoint(db) {
             Ok(()) => moved_until = committed_at,
-            Err(error) => tracing::warn!(%error, "the write-ahead log was not moved"),
+            Err(error) => tracing::warn!(
+                error = in_one_line(&error),
+                "the write-ahead log was not moved"
+            ),
         }
     }
 }

@@ -56,12 +56,6 @@ impl Setting {
         }
     }
 
-    /// The setting with this key, if there is one.
-    #[must_use]
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setting| setting.key() == key)
-    }
-
     /// Its value among the switches.
     #[must_use]
     pub const fn of(self, switches: Switches) -> bool {

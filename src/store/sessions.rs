@@ -15,6 +15,7 @@ use super::Store;
 use super::db::{Db, Row, StoreError, values};
 use super::writer::{Actor, Batch};
 use super::{cals, people};
+use crate::causes::in_one_line;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::person::{AutomaticCal, Person, PersonId};
 use crate::domain::time::{Millis, Timestamp};
@@ -453,7 +454,10 @@ impl Store {
             Ok(())
         });
         if let Err(error) = later {
-            tracing::warn!(%error, "the end of a session was not written");
+            tracing::warn!(
+                error = in_one_line(&error),
+                "the end of a session was not written"
+            );
         }
     }
 
@@ -478,7 +482,10 @@ impl Store {
                 .writer
                 .write_later(move |batch| batch.db.execute(SQL, values![now, &hash]).map(drop));
             if let Err(error) = later {
-                tracing::warn!(%error, "a session's last use was not written");
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    "a session's last use was not written"
+                );
             }
         }
     }

@@ -353,8 +353,18 @@ fn run(mut tools: Tools, mut waiting: mpsc::Receiver<Box<dyn Command>>, committe
                 committed.note(&commit);
                 commands.drain(..).for_each(Command::reply);
             }
+            // Every one of them would wait for the lock as long again.
+            Err(error) if error.is_transient() => {
+                tracing::error!(error = in_one_line(&error), "a batch failed");
+                commands
+                    .drain(..)
+                    .for_each(|command| command.fail(StoreError::Busy));
+            }
             Err(error) if commands.len() > 1 => {
-                tracing::warn!(%error, "a batch failed; its commands are run one by one");
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    "a batch failed; its commands are run one by one"
+                );
                 one_by_one(&mut tools, &mut license, &mut commands, committed);
             }
             Err(error) => {
@@ -404,7 +414,11 @@ fn transaction(
         tries += 1;
         match attempt(tools, license, commands) {
             Err(error) if error.is_transient() && tries < TRIES_MAX => {
-                tracing::warn!(%error, tries, "the database is locked; the batch is tried again");
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    tries,
+                    "the database is locked; the batch is tried again"
+                );
             }
             outcome => return outcome,
         }

@@ -101,6 +101,7 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     lease_by_opening: "Dieser Arbeitsplatz hat keine Ausleihe. Ein Dokument in Desktop oder im Plug-in zu öffnen leiht für 30 Tage aus.",
     lease_waits,
     lease_not_possible: "Von diesem Server ist zurzeit keine Ausleihe möglich. Beim Öffnen eines Dokuments steht, warum.",
+    lease_needs_cal: "Dieser Arbeitsplatz hat keine Ausleihe, denn dafür ist eine Named CAL nötig.",
     workstations_used,
     counts_until: "zählt bis",
     this_workstation: "dieser Arbeitsplatz",

@@ -99,6 +99,7 @@ const ACCESS_POINT: AccessPointText = AccessPointText {
     lease_by_opening: "This workstation has no lease. Opening a document in Desktop or the plug-in leases for 30 days.",
     lease_waits,
     lease_not_possible: "Leasing is not possible from this server now. Opening a document says why.",
+    lease_needs_cal: "This workstation has no lease, for that needs a named CAL.",
     workstations_used,
     counts_until: "counts until",
     this_workstation: "this workstation",

@@ -114,6 +114,7 @@ pub struct AccessPointText {
     /// From when this workstation can lease.
     pub lease_waits: fn(Dates, Timestamp) -> Sentence,
     pub lease_not_possible: &'static str,
+    pub lease_needs_cal: &'static str,
     /// How many count, and when the first of them stops counting.
     pub workstations_used: fn(Dates, usize, Option<Timestamp>) -> Sentence,
     pub counts_until: &'static str,

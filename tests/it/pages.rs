@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use accesspoint::clock::Clock;
+use accesspoint::store::{Actor, Setting};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -95,4 +96,21 @@ async fn help_stands_on_every_page_and_behind_every_way_out_that_asks() {
         urls.contains(&&Value::from("mailto:help@corp.example")),
         "{ways:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_page_promises_no_lease_that_a_missing_cal_refuses() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    for (dynamic, says) in [
+        (true, "leases for 30 days"),
+        (false, "for that needs a named CAL"),
+    ] {
+        let switch = vec![(Setting::AllowDynamicAssignment, dynamic)];
+        let set = gateway.app.set(switch, Actor::command_line());
+        set.await.unwrap();
+        let ann = gateway.signed_in("ann").await;
+        let page = ann.get("/").await.text();
+        assert!(page.contains(says), "{dynamic}: {page}");
+    }
 }

@@ -147,12 +147,6 @@ impl Estate {
         &self.settings
     }
 
-    /// The management service.
-    #[must_use]
-    pub fn qms(&self) -> &Qms {
-        &self.qms
-    }
-
     /// The web servers.
     #[must_use]
     pub fn web(&self) -> &WebServers {

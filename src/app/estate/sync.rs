@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Estate, EstateError, lock, patiently};
+use crate::causes::in_one_line;
 use crate::domain::open::Switches;
 use crate::domain::time::{Millis, Timestamp};
 use crate::qlikview::qms::{Cal, CalConfiguration, LeasedCal, QmsError, ServerLicense, Service};
@@ -43,7 +44,10 @@ impl Estate {
         loop {
             every.tick().await;
             if let Err(error) = self.sync().await {
-                tracing::warn!(%error, "the picture of the estate could not be made");
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    "the picture of the estate could not be made"
+                );
             }
             self.look_for_direct_way().await;
         }

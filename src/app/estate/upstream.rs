@@ -151,12 +151,6 @@ impl Estate {
             .map(|(_, snapshot)| snapshot)
     }
 
-    /// How many sessions are kept at the web server.
-    #[must_use]
-    pub fn upstream_count(&self) -> usize {
-        lock(&self.upstreams.0).len()
-    }
-
     /// Ends what a session of the gateway has at the web server; what the server says to that does not
     /// matter.
     pub async fn end_upstream(&self, session_id: &str) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Estate, EstateError, lock};
+use crate::causes::in_one_line;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::{Workstation, WorkstationId};
@@ -81,7 +82,10 @@ impl Estate {
             found.ok(),
         );
         if let Err(error) = ended.await {
-            tracing::warn!(%error, "what was seen after a launch could not be noted");
+            tracing::warn!(
+                error = in_one_line(&error),
+                "what was seen after a launch could not be noted"
+            );
         }
     }
 
@@ -95,7 +99,10 @@ impl Estate {
                         return lease;
                     }
                 }
-                Err(error) => tracing::debug!(%error, "a lease cannot be watched for just now"),
+                Err(error) => tracing::debug!(
+                    error = in_one_line(&error),
+                    "a lease cannot be watched for just now"
+                ),
             }
         }
     }

@@ -265,10 +265,7 @@ async fn release(
 ) -> Result<StatusCode, Failure> {
     signed.keeps_to_gateway()?;
     let owner = Some(signed.info.person.id.clone());
-    let ended = app
-        .ledger()
-        .end_lease(LeaseId(id), owner, signed.actor())
-        .await?;
+    let ended = app.end_lease(LeaseId(id), owner, signed.actor()).await?;
     ended.ok_or(Problem::NotFound)?;
     Ok(StatusCode::NO_CONTENT)
 }

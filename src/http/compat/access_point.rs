@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::app::documents::{DocumentList, DocumentQuery, linked_document, requested};
 use crate::app::qms_service::{SERVER_NAME, guid};
 use crate::documents::{Document, Snapshot};
+use crate::domain::document::fold;
 use crate::domain::name::with_prefix;
 use crate::domain::time::Timestamp;
 use crate::http::extract::{Asked, Signed, Visitor, WholeBody, may_be_foreign};
@@ -183,7 +184,7 @@ impl Shown {
 fn sort(places: &mut [usize], documents: &[Document], view: &ListView) {
     let compare = |one: &Document, other: &Document| match view.sort_by {
         SortBy::Favourites => Ordering::Equal,
-        SortBy::Title => one.title.to_lowercase().cmp(&other.title.to_lowercase()),
+        SortBy::Title => fold(&one.title).cmp(&fold(&other.title)),
         SortBy::Category => one.category.cmp(&other.category),
         SortBy::LastChange => one.modified_at.cmp(&other.modified_at),
         SortBy::Size => one.size_bytes.cmp(&other.size_bytes),

@@ -66,8 +66,10 @@ pub enum LeaseHere {
         /// From when this one can lease.
         from: Timestamp,
     },
-    /// None; the server does not lease now (R1 to R7).
+    /// None; the server does not lease now (R0 to R7).
     NotPossible,
+    /// None; the person has no CAL, and an open gets none (R9).
+    NeedsCal,
 }
 
 /// A category with its number of documents.
@@ -127,6 +129,7 @@ impl MyLicense<'_> {
             LeaseHere::LeftToServer => text.left_to_server.into(),
             LeaseHere::Waits { from } => (text.lease_waits)(frame.dates(), from),
             LeaseHere::NotPossible => text.lease_not_possible.into(),
+            LeaseHere::NeedsCal => text.lease_needs_cal.into(),
         }
     }
 
@@ -154,7 +157,7 @@ impl LeaseHere {
             Self::Live { .. } => Mark::Granted,
             Self::ByOpening | Self::LeftToServer => Mark::Neutral,
             Self::Waits { .. } => Mark::Waiting,
-            Self::NotPossible => Mark::Refused,
+            Self::NotPossible | Self::NeedsCal => Mark::Refused,
         }
     }
 }

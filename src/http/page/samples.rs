@@ -332,7 +332,7 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         total: 0,
         license: MyLicense {
             cal: CalLine::Missing,
-            lease: LeaseHere::NotPossible,
+            lease: LeaseHere::NeedsCal,
             ..nothing_found.license
         },
         ..full

@@ -15,7 +15,7 @@ use crate::app::documents::{DocumentQuery, requested};
 use crate::app::estate::EstateError;
 use crate::documents::{Document, Snapshot};
 use crate::domain::client::ClientKind;
-use crate::domain::open::{Finding, Owner, Rule, workstations_in_use};
+use crate::domain::open::{Finding, LEASE_RULES, Owner, Rule, workstations_in_use};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::WorkstationUse;
@@ -191,21 +191,12 @@ fn lease_here(standing: &Standing, now: Timestamp) -> LeaseHere {
     if is_left_to_server(standing) {
         return LeaseHere::LeftToServer;
     }
-    let license = [
-        Rule::R0,
-        Rule::R1,
-        Rule::R2,
-        Rule::R3,
-        Rule::R4,
-        Rule::R5,
-        Rule::R6,
-        Rule::R7,
-    ];
-    if license
-        .into_iter()
-        .any(|rule| refusal(&standing.findings, rule).is_some())
-    {
+    let refuses = |rule: &Rule| refusal(&standing.findings, *rule).is_some();
+    if [Rule::R0].iter().chain(&LEASE_RULES).any(refuses) {
         return LeaseHere::NotPossible;
+    }
+    if refuses(&Rule::R9) {
+        return LeaseHere::NeedsCal;
     }
     match refusal(&standing.findings, Rule::R13) {
         Some(Refusal::WorkstationLimit { retry_at, .. }) => LeaseHere::Waits { from: *retry_at },

@@ -172,10 +172,7 @@ async fn release(
     let signed = &form.visitor.signed;
     signed.keeps_to_gateway()?;
     let owner = Some(signed.info.person.id.clone());
-    let ended = app
-        .ledger()
-        .end_lease(LeaseId(id), owner, signed.actor())
-        .await?;
+    let ended = app.end_lease(LeaseId(id), owner, signed.actor()).await?;
     ended.ok_or(Problem::NotFound)?;
     Ok(see_other("/account?done=lease-released"))
 }

@@ -179,7 +179,7 @@ async fn revoke(
     Path(id): Path<String>,
     MayManageCals(actor): MayManageCals,
 ) -> Result<StatusCode, Failure> {
-    let ended = app.ledger().end_lease(LeaseId(id), None, actor).await?;
+    let ended = app.end_lease(LeaseId(id), None, actor).await?;
     ended.ok_or(Problem::NotFound)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -200,10 +200,7 @@ async fn lift(
     Path(id): Path<String>,
     MayManageCals(actor): MayManageCals,
 ) -> Result<Response, Failure> {
-    let ended = app
-        .ledger()
-        .lift_workstation(WorkstationId(id), actor)
-        .await?;
+    let ended = app.lift_workstation(WorkstationId(id), actor).await?;
     let ended = ended.ok_or(Problem::NotFound)?;
     Ok(Json(json!({ "leases_ended": ended })).into_response())
 }
