@@ -264,17 +264,16 @@ impl App {
             }
             Asked::Arrived(Arrived::Refused(_)) => {
                 // Counted like a wrong password, so that it cannot be told from one.
-                self.ledger().count_wrong_try(keys).await?;
-                SignIn::Failed
+                failed(self.ledger().count_wrong_try(keys).await?)
             }
             Asked::Wrong { of } => {
                 keys.extend(of.iter().map(|tried| tried.key.clone()));
-                self.ledger().note_wrong_try(keys, user, address).await?;
-                SignIn::Failed
+                let counted = self.ledger().note_wrong_try(keys, user.clone(), address);
+                failed(counted.await?)
             }
             Asked::PasswordEnded { source } => {
                 let code = "PASSWORD_EXPIRED";
-                self.note_refused(code, &source, user, &attempt.client)
+                self.note_refused(code, &source, user.clone(), &attempt.client)
                     .await?;
                 SignIn::PasswordEnded {
                     source: self.config().sign_in.label(&source).to_owned(),
@@ -283,17 +282,20 @@ impl App {
             Asked::Down { source } => {
                 // Counted like a wrong password, so that the names of a silent source are not told
                 // from those of nobody.
-                self.ledger().count_wrong_try(keys).await?;
+                let counted = self.ledger().count_wrong_try(keys).await?;
                 let code = "UPSTREAM_SIGN_IN_SILENT";
-                self.note_refused(code, &source, user, &attempt.client)
+                self.note_refused(code, &source, user.clone(), &attempt.client)
                     .await?;
-                SignIn::Failed
+                failed(counted)
             }
             Asked::Busy(busy) => SignIn::NotNow(NotNow::Busy {
                 retry_after_s: busy.retry_after_s,
             }),
         };
         drop(begun);
+        if let SignIn::NotNow(why) = outcome {
+            self.note_not_tried(why, user, &attempt.client).await?;
+        }
         Ok(Tried::Other(outcome))
     }
 
@@ -548,6 +550,13 @@ impl App {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// What follows a wrong try that was counted, or was not because its limit was full.
+fn failed(full_until: Option<Timestamp>) -> SignIn {
+    full_until.map_or(SignIn::Failed, |retry_at| {
+        SignIn::NotNow(NotNow::TooMany { retry_at })
+    })
 }
 
 /// The name that its people give a workstation, where it can be one.

@@ -1,10 +1,10 @@
 //! Wrong passwords and factors: one row each for every key that they count for.
 
 use super::Store;
-use super::db::{StoreError, values};
+use super::db::{Db, StoreError, values};
 use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::throttle::ThrottleKey;
+use crate::domain::throttle::{Admission, ThrottleKey, Tries, admit};
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -14,28 +14,24 @@ impl Store {
     ///
     /// The database fails.
     pub fn wrong_tries(&self, key: &ThrottleKey) -> Result<Vec<Timestamp>, StoreError> {
-        const SQL: &str =
-            "SELECT at FROM wrong_try WHERE key = $1 AND at > $2 ORDER BY at DESC, id LIMIT $3";
-        let limit = key.limit();
-        let since = self.now() - limit.within;
-        let newest = i64::try_from(limit.tries).unwrap_or(i64::MAX);
-        let key = key.to_string();
-        let mut tries =
-            self.read(|db| db.query(SQL, values![&key, since, newest], |row| row.at(0)))?;
-        tries.reverse();
-        Ok(tries)
+        self.read_now(|db, now| wrong_at(db, key, now))
     }
 
-    /// Counts a wrong try for these keys; its audit event was written already.
+    /// Counts a wrong try for these keys; its audit event was written already. Where others, at any
+    /// node, have filled a limit of theirs, it is not counted: until when.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn count_wrong_try(&self, keys: Vec<ThrottleKey>) -> Result<(), StoreError> {
+    pub async fn count_wrong_try(
+        &self,
+        keys: Vec<ThrottleKey>,
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.write(move |batch| count(batch, &keys)).await
     }
 
-    /// Notes a wrong try for these keys, with the audit event of the refused sign-in.
+    /// Notes a wrong try for these keys, with the audit event of the refused sign-in, as
+    /// [`count_wrong_try`](Self::count_wrong_try) does.
     ///
     /// # Errors
     ///
@@ -45,25 +41,56 @@ impl Store {
         keys: Vec<ThrottleKey>,
         user: Option<String>,
         address: String,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.write(move |batch| {
-            count(batch, &keys)?;
+            if let Some(until) = count(batch, &keys)? {
+                return Ok(Some(until));
+            }
             let mut event = Event::new(EventKind::SignInRefused).with("address", address.clone());
             event.user.clone_from(&user);
             event.code = Some("SIGN_IN_FAILED".to_owned());
-            batch.record(&event, &Actor::gateway())
+            batch.record(&event, &Actor::gateway())?;
+            Ok(None)
         })
         .await
     }
 }
 
-/// Counts a wrong try for these keys.
-pub(super) fn count(batch: &Batch<'_>, keys: &[ThrottleKey]) -> Result<(), StoreError> {
+/// When the wrong tries of a key that may still count were, ascending.
+fn wrong_at(db: &Db, key: &ThrottleKey, now: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+    const SQL: &str =
+        "SELECT at FROM wrong_try WHERE key = $1 AND at > $2 ORDER BY at DESC, id LIMIT $3";
+    let limit = key.limit();
+    let newest = i64::try_from(limit.tries).unwrap_or(i64::MAX);
+    let (key, since) = (key.to_string(), now - limit.within);
+    let mut tries = db.query(SQL, values![&key, since, newest], |row| row.at(0))?;
+    tries.reverse();
+    Ok(tries)
+}
+
+/// Counts a wrong try for these keys, unless a limit of theirs is filled: until when.
+pub(super) fn count(
+    batch: &Batch<'_>,
+    keys: &[ThrottleKey],
+) -> Result<Option<Timestamp>, StoreError> {
     const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
+    let known: Result<Vec<Tries>, StoreError> = keys
+        .iter()
+        .map(|key| {
+            Ok(Tries {
+                key: key.clone(),
+                wrong_at: wrong_at(batch.db, key, batch.now)?,
+                under_way: 0,
+            })
+        })
+        .collect();
+    if let Admission::Wait { until } = admit(&known?, batch.now) {
+        return Ok(Some(until));
+    }
     let id = batch.options.fresh.id();
     for key in keys {
         let key = key.to_string();
         batch.db.execute(SQL, values![&id, &key, batch.now])?;
     }
-    Ok(())
+    Ok(None)
 }

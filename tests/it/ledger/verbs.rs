@@ -812,20 +812,21 @@ async fn favourites_are_marked_once_and_taken_away() {
 }
 
 #[tokio::test]
-async fn wrong_tries_count_for_their_window_and_the_newest_are_told() {
+async fn wrong_tries_count_for_their_window_as_far_as_the_limit() {
     let ledger = Ledger::new();
     let store = ledger.store();
     let key = ThrottleKey::Account(user("alice"));
     let first = ledger.now();
-    for _ in 0..12 {
+    for number in 0..12 {
         let note =
             store.note_wrong_try(vec![key.clone()], Some("alice".into()), "192.0.2.7".into());
-        note.await.unwrap();
+        let full_until = (number >= 10).then_some(first + Millis::minutes(1));
+        assert_eq!(note.await.unwrap(), full_until, "{number}");
         ledger.after(MS);
     }
     let tries = store.wrong_tries(&key).unwrap();
     assert_eq!(tries.len(), key.limit().tries);
-    assert!(tries.is_sorted() && tries[0] == first + Millis(2));
+    assert!(tries.is_sorted() && tries[0] == first);
     ledger.at(tries[9] + Millis::minutes(1) - MS);
     assert_eq!(store.wrong_tries(&key).unwrap(), [tries[9]]);
     ledger.after(MS);
