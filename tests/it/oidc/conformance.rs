@@ -3,13 +3,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::tokens::{ALL, ruled};
 use super::{Site, WANTED_AGAIN};
-use crate::provider::{SECRET, answer, edit, instead, keys, made, signed, token_of};
+use crate::provider::{Calls, Provider, SECRET, answer, edit, instead, keys, made, token_of};
 
 async fn claim(name: &'static str, value: Value, code: &str) {
     let site = Site::new().await;
@@ -219,51 +218,77 @@ async fn oidcc_client_test_userinfo_signed() {
     assert_eq!(site.gateway.app.user("ann").unwrap().display_name, "Ann");
 }
 
-/// A site that lets in whom the claim `department` says to be of sales.
-async fn sales_alone() -> Site {
-    let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'department', equals = 'sales' }\n";
+/// Claims about ann, validly signed by their provider, with a group that the rule asks for.
+fn claims_of_another_provider(issuer: &str) -> String {
+    let claims = json!({ "iss": issuer, "sub": "ann", "groups": ["administrators"] });
+    token_of(
+        &json!({ "alg": "RS256", "kid": "rsa-1" }),
+        &claims,
+        &keys::rsa(),
+    )
+}
+
+/// Groups of this source are not believed, whether the ID token or `UserInfo` names it, and whether
+/// or not the provider tells of groups itself.
+async fn does_not_believe(site: &Site, from: &Value) {
+    let told = |groups: &Value, names_it: bool| {
+        let (groups, from) = (groups.clone(), from.clone());
+        edit(move |claims: &mut Value| {
+            claims["groups"] = groups.clone();
+            if names_it {
+                claims["_claim_names"] = json!({ "groups": "source" });
+                claims["_claim_sources"] = json!({ "source": from });
+            }
+        })
+    };
+    for groups in [json!(["staff"]), Value::Null] {
+        for in_id_token in [true, false] {
+            site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+                wrong.claims = told(&groups, in_id_token);
+                wrong.user_info = told(&groups, !in_id_token);
+            })
+            .await;
+        }
+    }
+}
+
+/// A site whose rule asks for a group that its provider does not tell of.
+async fn for_administrators() -> Site {
+    let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'groups', has = 'administrators' }\n";
     ruled(|settings| settings.replace(ALL, rule)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_aggregated_claims() {
-    // Signed by the provider itself, and not believed all the same: no mapping asked for it.
-    let site = sales_alone().await;
-    let header = json!({ "alg": "RS256", "kid": "rsa-1" });
-    let said = json!({ "iss": site.provider.issuer(), "sub": "ann", "department": "sales" });
-    let jwt = token_of(&header, &said, &keys::rsa());
-    site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
-        wrong.user_info = edit(move |claims: &mut Value| {
-            claims["_claim_names"] = json!({ "department": "near" });
-            claims["_claim_sources"] = json!({ "near": { "JWT": jwt } });
-        });
-    })
-    .await;
-    department_is_fine(&site).await;
+    let site = for_administrators().await;
+    let token = claims_of_another_provider(&site.provider.issuer());
+    does_not_believe(&site, &json!({ "JWT": token })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_distributed_claims() {
-    // Not fetched, whoever answers there.
-    let site = sales_alone().await;
-    let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
-    let endpoint = stranger.url("/userinfo");
-    site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
-        wrong.user_info = edit(move |claims: &mut Value| {
-            claims["_claim_names"] = json!({ "department": "far" });
-            claims["_claim_sources"] =
-                json!({ "far": { "endpoint": endpoint, "access_token": "x" } });
-        });
-    })
-    .await;
-    assert_eq!(stranger.calls().user_info, 0);
-    department_is_fine(&site).await;
+    let site = for_administrators().await;
+    let elsewhere = Provider::start(site.gateway.clock.clone()).await;
+    let token = claims_of_another_provider(&elsewhere.issuer());
+    elsewhere.wrong(|wrong| {
+        wrong.user_info_instead = instead(move || answer(200, "application/jwt", token.clone()));
+    });
+    let endpoint = elsewhere.url("/userinfo");
+    let from = json!({ "endpoint": endpoint, "access_token": "access-ann" });
+    does_not_believe(&site, &from).await;
+    assert_eq!(elsewhere.calls(), Calls::default());
 }
 
-/// The claim itself lets in.
-async fn department_is_fine(site: &Site) {
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_stand_elsewhere_and_are_not_asked_for_keep_nobody_out() {
+    let site = Site::new().await;
     site.provider.wrong(|wrong| {
-        wrong.user_info = edit(|claims: &mut Value| claims["department"] = json!("sales"));
+        wrong.user_info = edit(|claims: &mut Value| {
+            claims["_claim_names"] = json!({ "address": "far", "phone_number": "near" });
+            claims["_claim_sources"] = json!({
+                "far": { "endpoint": "https://idp.example/claims" }, "near": { "JWT": "a.b.c" },
+            });
+        });
     });
     site.accepted().await;
 }
@@ -348,15 +373,21 @@ async fn oidcc_client_test_form_post_error() {
 async fn oidcc_client_test_rp_init_logout() {
     let site = Site::new().await;
     site.accepted().await;
-    let away = site.sign_out(&site.browser).await;
+    let away = site.sign_out(&site.browser).await.location();
     assert_eq!(site.sessions(), 0);
-    let to = away.location();
-    assert!(to.starts_with(&site.provider.url("/end-session?")), "{to}");
-    // Three parts: the ID token itself.
-    let hint = to.split("id_token_hint=").nth(1).unwrap();
-    let hint = hint.split('&').next().unwrap();
-    assert_eq!(hint.split('.').count(), 3, "{to}");
-    let state = away.location().split("state=").nth(1).unwrap().to_owned();
+    assert_eq!(site.browser.get("/api/v1/session").await.status, 401);
+    let end_session = site.provider.url("/end-session?");
+    assert!(away.starts_with(&end_session), "{away}");
+    // The hint is the ID token of that session.
+    let hint = away.split("id_token_hint=").nth(1).unwrap();
+    let claims = hint.split('.').nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(
+        (&claims["sub"], &claims["sid"]),
+        (&json!("ann"), &json!("sid-ann"))
+    );
+    let state = away.split("state=").nth(1).unwrap();
     let back = site
         .browser
         .get(&format!("/oidc/corp/signed-out?state={state}"))
@@ -387,9 +418,14 @@ async fn oidcc_client_test_rp_init_logout_other_state() {
 /// A back-channel logout with something wrong: the session goes on.
 async fn backchannel(code: &str, change: impl FnOnce(&mut Value, &mut Value)) {
     let site = Site::new().await;
-    site.accepted().await;
     let token = site.provider.logout_token(change);
-    assert_eq!(site.logout(&token).await.status, 400);
+    ends_nothing(&site, &token, code).await;
+}
+
+/// A logout token that is refused, after somebody has signed in.
+async fn ends_nothing(site: &Site, token: &str, code: &str) {
+    site.accepted().await;
+    assert_eq!(site.logout(token).await.status, 400);
     assert_eq!(site.last_logout_code(), code);
     assert_eq!(site.sessions(), 1);
 }
@@ -405,34 +441,23 @@ async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout_alg_none() {
-    backchannel("OIDC_ALGORITHM", |header, _| header["alg"] = json!("none")).await;
-    // Without a signature.
     let site = Site::new().await;
-    site.accepted().await;
-    let token = site
-        .provider
-        .logout_token(|header, _| header["alg"] = json!("none"));
+    let none =
+        |header: &mut Value, _: &mut Value| *header = json!({ "alg": "none", "typ": "logout+jwt" });
+    let token = site.provider.logout_token(none);
     let unsigned = &token[..=token.rfind('.').unwrap()];
-    assert_eq!(site.logout(unsigned).await.status, 400);
-    assert_eq!(site.last_logout_code(), "OIDC_ALGORITHM");
-    assert_eq!(site.sessions(), 1);
+    ends_nothing(&site, unsigned, "OIDC_ALGORITHM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg() {
-    // Really signed so, with a key that both know.
-    let site = Site::new().await;
-    site.accepted().await;
-    let token = site.provider.logout_token(|_, _| ());
-    let claims = token.split('.').nth(1).unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
-    let header = json!({ "alg": "HS256", "typ": "logout+jwt" });
-    let secret = EncodingKey::from_secret(SECRET.as_bytes());
-    let token = signed(&header, &claims, &secret, Algorithm::HS256);
-    assert_eq!(site.logout(&token).await.status, 400);
-    assert_eq!(site.last_logout_code(), "OIDC_ALGORITHM");
-    assert_eq!(site.sessions(), 1);
+    // Each has a right signature, one by a key of the provider.
+    for key in [keys::shared(SECRET), keys::ec()] {
+        let site = Site::with("id_token_algs = ['RS256']").await;
+        let token = site.provider.logout_token_by(&key, |_, _| ());
+        site.provider.set_keys(vec![keys::rsa(), key]);
+        ends_nothing(&site, &token, "OIDC_ALGORITHM").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use accesspoint::clock::Clock;
+use accesspoint::config::Config;
 use accesspoint::http::server::{ServerLimits, serve};
 use accesspoint::http::tls::{CertificateSource, ServerTls};
 
@@ -132,6 +133,30 @@ async fn o_61_discovery_over_a_connection_that_cannot_be_trusted() {
     assert_eq!(stranger.calls().metadata, 0);
 }
 
+#[test]
+fn o_61_discovery_over_plain_http() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("accesspoint.toml");
+    let load = |issuer: &str| {
+        std::fs::write(&file, source("corp", issuer, "")).unwrap();
+        Config::load(Some(&file), std::iter::empty())
+    };
+    // What is allowed on this machine is so nowhere else.
+    for issuer in [
+        "http://idp.example",
+        "http://10.0.0.1",
+        "http://[2001:db8::1]:8080",
+        "http://localhost.idp.example",
+        "http://127.0.0.1.idp.example",
+    ] {
+        let refused = load(issuer).unwrap_err().to_string();
+        assert!(refused.contains("expected an https URL"), "{refused}");
+    }
+    for issuer in ["https://idp.example", "http://127.0.0.1:9"] {
+        load(issuer).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn o_62_discovery_that_cannot_be_read() {
     for (kind, body, code) in [
@@ -156,7 +181,7 @@ async fn o_62_discovery_that_cannot_be_read() {
         }
         refuses_to_begin(502, "OIDC_METADATA_INVALID", |wrong| {
             wrong.metadata = edit(move |metadata: &mut Value| {
-                metadata.as_object_mut().unwrap().remove(name);
+                metadata.as_object_mut().unwrap().remove(name).unwrap();
             });
         })
         .await;

@@ -13,10 +13,11 @@ mod second_factor;
 mod tokens;
 mod under_way;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use accesspoint::clock::Clock;
-use accesspoint::store::{AuditFilter, AuditRow};
+use accesspoint::store::{AuditFilter, AuditRow, LeaseFilter};
 use reqwest::Method;
 
 use crate::gateway::{Answer, Client, Gateway};
@@ -36,6 +37,16 @@ pub(crate) struct Site {
     provider: Provider,
     browser: Client,
     outside: reqwest::Client,
+    noted: Mutex<Noted>,
+}
+
+/// What a refused sign-in is measured against.
+#[derive(Default)]
+struct Noted {
+    /// The number of the last audit event.
+    seq: i64,
+    /// The sessions, CALs and leases that people have.
+    given: Vec<String>,
 }
 
 /// Somebody without cookies signs in by this link; the answer to the callback.
@@ -79,12 +90,15 @@ impl Site {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self {
+        let site = Self {
             browser: gateway.client(),
             gateway,
             provider,
             outside,
-        }
+            noted: Mutex::default(),
+        };
+        site.note();
+        site
     }
 
     /// Begins a sign-in; answers where the browser is sent.
@@ -122,48 +136,66 @@ impl Site {
         assert_eq!(answer.location(), WANTED);
         let session = self.browser.get("/api/v1/session").await;
         assert_eq!(session.status, 200);
+        self.note();
+    }
+
+    /// Takes note of what has rightly happened so far: what comes next is told apart from it.
+    fn note(&self) {
+        *self.noted.lock().unwrap() = Noted {
+            seq: self.last_event().seq,
+            given: self.given(),
+        };
+    }
+
+    /// Every session, CAL and lease.
+    fn given(&self) -> Vec<String> {
+        let ledger = self.gateway.app.ledger();
+        let filter = LeaseFilter {
+            limit: 1000,
+            ..LeaseFilter::default()
+        };
+        let sessions = ledger.sessions(None, "", 1000).unwrap();
+        let cals = ledger.cals("", 1000).unwrap();
+        let leases = ledger.leases(&filter).unwrap();
+        let sessions = sessions.iter().map(|row| format!("session {}", row.id));
+        let cals = cals.iter().map(|row| format!("CAL of {}", row.user));
+        let leases = leases.iter().map(|row| format!("{:?}", row.lease));
+        sessions.chain(cals).chain(leases).collect()
     }
 
     /// A whole sign-in with something wrong, which must be refused for this reason.
     async fn refuses(&self, status: u16, code: &str, wrong: impl FnOnce(&mut Wrong)) {
         self.provider.right();
         self.provider.wrong(wrong);
-        let before = self.events(1).first().map_or(0, |event| event.seq);
         let answer = self.sign_in().await;
         self.refused(&answer, status, code);
-        assert_eq!(self.last_event().seq, before + 1, "{code}: not one event");
         self.provider.right();
     }
 
-    /// What every refused sign-in must be: no session, no CAL, no lease, one audit event with its
-    /// reason, and a page with a sentence and a link that starts again and keeps what was wanted.
+    /// What every refused sign-in must be: no session, no CAL, no lease, exactly one audit event
+    /// with its reason, and a page with a sentence and a link that starts again and keeps what was
+    /// wanted.
     fn refused(&self, answer: &Answer, status: u16, code: &str) {
         self.refused_with_link(answer, status, code, WANTED_AGAIN);
     }
 
     fn refused_with_link(&self, answer: &Answer, status: u16, code: &str, link: &str) {
-        let page = answer.text();
         assert_eq!(
             (answer.status.as_u16(), self.last_code().as_str()),
             (status, code),
             "{:?}",
             self.last_event()
         );
-        assert_eq!(self.browser.cookie("__Host-session"), None);
-        self.gateway.gave_nothing();
-        let kind = answer.headers["content-type"].to_str().unwrap();
-        assert!(kind.starts_with("text/html"), "{kind}");
-        assert_eq!(answer.headers["cache-control"], "no-store");
-        let start_again = format!("href=\"{link}\">Start again</a>");
-        assert!(page.contains(&start_again), "{link}: {page}");
-        let sentence = page
-            .split("<dd>")
-            .nth(1)
-            .unwrap()
-            .split("</dd>")
-            .next()
-            .unwrap();
-        assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
+        let before = self.noted.lock().unwrap().seq;
+        assert_eq!(self.last_event().seq, before + 1, "{code}: not one event");
+        self.gave_nothing_more();
+        leads_back(answer, link);
+        self.note();
+    }
+
+    /// Asserts that nobody has got anything since the last note: no session, no CAL, no lease.
+    fn gave_nothing_more(&self) {
+        assert_eq!(self.given(), self.noted.lock().unwrap().given);
     }
 
     fn last_event(&self) -> AuditRow {
@@ -188,6 +220,29 @@ impl Site {
         let sessions = self.gateway.app.ledger().sessions(None, "", 1000);
         sessions.unwrap().len()
     }
+}
+
+/// Asserts that an answer begins no session, and is a page with a sentence and a link that starts
+/// again.
+fn leads_back(answer: &Answer, link: &str) {
+    let page = answer.text();
+    for cookie in answer.headers.get_all("set-cookie") {
+        let cookie = cookie.to_str().unwrap();
+        assert!(!cookie.starts_with("__Host-session="), "{cookie}");
+    }
+    let kind = answer.headers["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("text/html"), "{kind}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let start_again = format!("href=\"{link}\">Start again</a>");
+    assert!(page.contains(&start_again), "{link}: {page}");
+    let sentence = page
+        .split("<dd>")
+        .nth(1)
+        .unwrap()
+        .split("</dd>")
+        .next()
+        .unwrap();
+    assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
 }
 
 /// The settings of a provider that is in use.

@@ -4,13 +4,14 @@ use accesspoint::clock::Clock;
 use accesspoint::domain::time::Millis;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use super::{Site, source};
+use super::{Site, WANTED_AGAIN, source, stranger_signs_in};
 use crate::provider::{
-    Provider, SECRET, answer, edit, endless, instead, keys, made, redirect, signed, signed_text,
-    silent, token_of,
+    Edit, Provider, SECRET, answer, edit, endless, instead, keys, made, redirect, signed,
+    signed_text, silent, token_of,
 };
 
 /// The rule of these sites that lets everybody in.
@@ -283,29 +284,33 @@ async fn o_38_odd_kids() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o_39_keys_named_in_the_token_are_never_used() {
     let site = Site::new().await;
-    let stranger = crate::provider::Provider::start(site.gateway.clock.clone()).await;
-    stranger.set_keys(vec![keys::other_rsa()]);
+    let attacker = Provider::start(site.gateway.clock.clone()).await;
+    attacker.set_keys(vec![keys::other_rsa()]);
     for (name, value) in [
         ("jwk", keys::other_rsa().jwk),
-        ("jku", json!(stranger.url("/jwks"))),
-        ("x5u", json!(stranger.url("/jwks"))),
-        ("x5c", json!(["AAAA"])),
+        ("jku", json!(attacker.url("/jwks"))),
+        ("x5u", json!(attacker.url("/jwks"))),
+        ("x5c", json!([keys::other_certificate()])),
     ] {
-        site.refuses(502, "OIDC_SIGNATURE", |wrong| {
-            wrong.token = made(move |header, claims, _| {
-                let mut header = header.clone();
-                header[name] = value.clone();
-                signed(
-                    &header,
-                    claims,
-                    &keys::other_rsa().private,
-                    Algorithm::RS256,
-                )
-            });
-        })
-        .await;
+        // Under the id of the provider's key, under none, and under that of the attacker's.
+        for (kid, code) in [
+            (json!("rsa-1"), "OIDC_SIGNATURE"),
+            (Value::Null, "OIDC_SIGNATURE"),
+            (json!("rsa-2"), "OIDC_KEY_UNKNOWN"),
+        ] {
+            let value = value.clone();
+            site.refuses(502, code, |wrong| {
+                wrong.token = made(move |header, claims, _| {
+                    let mut header = header.clone();
+                    header[name] = value.clone();
+                    set(&mut header, "kid", kid.clone());
+                    token_of(&header, claims, &keys::other_rsa())
+                });
+            })
+            .await;
+        }
     }
-    assert_eq!(stranger.calls().keys, 0);
+    assert_eq!(attacker.calls(), crate::provider::Calls::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,25 +325,34 @@ async fn o_40_crit_with_an_unknown_name() {
 async fn o_41_b64_false() {
     let site = Site::new().await;
     header(&site, "b64", json!(false), "OIDC_HEADER_CRITICAL").await;
-    // As RFC 7797 writes it: named as critical, and the payload not encoded.
-    for (encoded, code) in [
-        (true, "OIDC_HEADER_CRITICAL"),
-        (false, "OIDC_TOKEN_MALFORMED"),
-    ] {
-        site.refuses(502, code, |wrong| {
-            wrong.token = made(move |header, claims, key| {
-                let mut header = header.clone();
-                header["b64"] = json!(false);
-                header["crit"] = json!(["b64"]);
-                let token = signed(&header, claims, &key.private, Algorithm::RS256);
-                let parts: Vec<&str> = token.split('.').collect();
-                let plain = claims.to_string().replace('.', "");
-                let payload = if encoded { parts[1] } else { &plain };
-                format!("{}.{payload}.{}", parts[0], parts[2])
-            });
+    // As RFC 7797 writes it: first with claims that are encoded all the same, then with plain ones.
+    site.refuses(502, "OIDC_HEADER_CRITICAL", |wrong| {
+        wrong.header = edit(not_encoded);
+    })
+    .await;
+    for dot in [".", "\\u002e"] {
+        site.refuses(502, "OIDC_TOKEN_MALFORMED", |wrong| {
+            wrong.header = edit(not_encoded);
+            wrong.token =
+                made(move |header, claims, key| with_plain_claims(header, claims, key, dot));
         })
         .await;
     }
+}
+
+/// A header that says of the claims that they are not encoded (RFC 7797).
+fn not_encoded(header: &mut Value) {
+    header["b64"] = json!(false);
+    header["crit"] = json!(["b64"]);
+}
+
+/// A token whose claims stand in it as they are, with a right signature; a dot in them, which would
+/// end them, is written like this.
+fn with_plain_claims(header: &Value, claims: &Value, key: &keys::Key, dot: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(header.to_string());
+    let message = format!("{header}.{}", claims.to_string().replace('.', dot));
+    let signature = sign(message.as_bytes(), &key.private, key.algorithm).unwrap();
+    format!("{message}.{signature}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -416,25 +430,39 @@ async fn o_44_a_key_that_is_rotated() {
     assert_eq!(site.browser.get(&callback).await.status, 303);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn o_45_a_key_that_left_the_set() {
+/// A site where somebody has signed in by a key that has left the set since.
+async fn with_a_key_that_left() -> Site {
     let site = Site::new().await;
-    let old = site.callback().await;
-    assert_eq!(site.browser.get(&old).await.status, 303);
-    let session = site.sessions();
+    site.accepted().await;
     site.provider.set_keys(vec![keys::other_rsa()]);
     site.gateway.clock.advance(Millis::minutes(10));
-    let token = site
-        .provider
-        .logout_token(|header, _| header["kid"] = json!("rsa-1"));
-    let old_key = keys::rsa();
-    let parts: Vec<&str> = token.split('.').collect();
-    let part =
-        |index: usize| String::from_utf8(URL_SAFE_NO_PAD.decode(parts[index]).unwrap()).unwrap();
-    let token = signed_text(&part(0), &part(1), &old_key.private, Algorithm::RS256);
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_45_a_key_that_left_the_set() {
+    // Under its own id, under none, and under that of the new key.
+    for (kid, code) in [
+        (json!("rsa-1"), "OIDC_KEY_UNKNOWN"),
+        (Value::Null, "OIDC_SIGNATURE"),
+        (json!("rsa-2"), "OIDC_SIGNATURE"),
+    ] {
+        let site = with_a_key_that_left().await;
+        site.refuses(502, code, |wrong| {
+            wrong.token = made(move |header, claims, _| {
+                let mut header = header.clone();
+                set(&mut header, "kid", kid.clone());
+                token_of(&header, claims, &keys::rsa())
+            });
+        })
+        .await;
+        site.accepted().await;
+    }
+    let site = with_a_key_that_left().await;
+    let token = site.provider.logout_token_by(&keys::rsa(), |_, _| ());
     assert_eq!(site.logout(&token).await.status, 400);
     assert_eq!(site.last_logout_code(), "OIDC_KEY_UNKNOWN");
-    assert_eq!(site.sessions(), session);
+    assert_eq!(site.sessions(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -620,18 +648,8 @@ async fn o_55_sub() {
         wrong.claims = edit(|claims: &mut Value| claims["preferred_username"] = json!("ann"));
         wrong.user_info = edit(|claims: &mut Value| claims["sub"] = json!("аnn"));
     });
-    let away = site.gateway.client();
-    let to = away.get(super::WANTED_AGAIN).await.location();
-    let back = site.authorize(&to).await;
-    let answer = away.get(&back).await;
-    assert_eq!(answer.status, 403);
-    assert_eq!(
-        (site.last_code().as_str(), away.cookie("__Host-session")),
-        ("USER_NAME_TAKEN", None)
-    );
-    assert!(answer.text().contains(super::WANTED_AGAIN));
-    let cals = site.gateway.app.ledger().cals("", 10).unwrap();
-    assert_eq!((site.sessions(), cals.len()), (1, 1));
+    let answer = stranger_signs_in(&site, WANTED_AGAIN).await;
+    site.refused(&answer, 403, "USER_NAME_TAKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -922,7 +940,7 @@ async fn o_71_a_session_lives_to_its_own_limit_while_the_provider_is_down() {
     // Its own limit, which it says.
     assert_eq!(session.body["expires_at"], "2026-11-25T12:00:00.000Z");
     let other = site.gateway.client();
-    let answer = other.get(super::WANTED_AGAIN).await;
+    let answer = other.get(WANTED_AGAIN).await;
     assert_eq!(answer.status, 503);
     assert!(
         answer.text().contains("Corporate sign-in does not answer"),
@@ -991,48 +1009,71 @@ async fn o_72_groups_of_every_shape() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o_73_an_address_of_mail_that_proves_nothing() {
+    // The rule lets everybody in: what refuses these is the look at the address itself.
+    let site = ruled(|settings| settings.replace("{preferred_username}", "{email}")).await;
+    let address = || json!("ann@corp.example");
+    for (email, verified) in [
+        (address(), json!(false)),
+        (address(), json!("no")),
+        (address(), json!(0)),
+        (json!("ann@evil.example@corp.example"), json!(true)),
+        (json!("\"ann@evil.example\"@corp.example"), json!(true)),
+        (json!("ann@evil.example,x@corp.example"), json!(true)),
+        (json!("ann <ann@corp.example>"), json!(true)),
+        (json!("@corp.example"), json!(true)),
+        (json!("ann@"), json!(true)),
+        (json!(["ann@corp.example", "ben@corp.example"]), json!(true)),
+        (Value::Null, json!(true)),
+    ] {
+        site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
+            wrong.claims = mail(email, verified);
+        })
+        .await;
+    }
+    site.provider
+        .wrong(|wrong| wrong.claims = mail(json!("Ann@corp.example"), json!(true)));
+    let answer = site.sign_in().await;
+    assert_eq!(answer.status, 303, "{:?}", site.last_event());
+    // In another case it is the same person, whom nobody else becomes by it.
+    assert!(site.gateway.app.user("ann@corp.example").is_ok());
+    site.note();
+    site.provider.set_subject("eve");
+    site.provider
+        .wrong(|wrong| wrong.claims = mail(json!("ann@CORP.example"), json!(true)));
+    let answer = stranger_signs_in(&site, WANTED_AGAIN).await;
+    site.refused(&answer, 403, "USER_NAME_TAKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_73_an_address_that_looks_like_one_of_the_domain() {
     let rule = "[[oidc.corp.rule]]\nwhen = { claim = 'email', matches = '.*@corp\\.example' }\n";
     let site = ruled(|settings| {
         let settings = settings.replace("{preferred_username}", "{email}");
         settings.replace(ALL, rule)
     })
     .await;
-    let ask = |email: Value, verified: Value| {
-        edit(move |claims: &mut Value| {
-            set(claims, "email", email.clone());
-            set(claims, "email_verified", verified.clone());
-        })
-    };
-    let address = || json!("ann@corp.example");
-    for (email, verified) in [
-        (address(), json!(false)),
-        (address(), json!("no")),
-        (json!("ann@evil.example@corp.example"), json!(true)),
-        (json!("\"ann@evil.example\"@corp.example"), json!(true)),
-        (Value::Null, json!(true)),
-    ] {
-        site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
-            wrong.claims = ask(email, verified);
-        })
-        .await;
-    }
-    // Look-alike letters, whether they are spelt in ASCII or not, are another name than the rule's.
     for email in [
         "ann@c\u{43e}rp.example",
         "ann@xn--crp-5cd.example",
         "ann@corp.example.evil",
     ] {
         site.refuses(403, "SIGN_IN_REFUSED", |wrong| {
-            wrong.claims = ask(json!(email), json!(true));
+            wrong.claims = mail(json!(email), json!(true));
         })
         .await;
     }
-    site.provider
-        .wrong(|wrong| wrong.claims = ask(json!("Ann@corp.example"), json!(true)));
+    let real = mail(json!("ann@corp.example"), json!(true));
+    site.provider.wrong(|wrong| wrong.claims = real);
     let answer = site.sign_in().await;
     assert_eq!(answer.status, 303, "{:?}", site.last_event());
-    // In another case it is the same person.
-    assert!(site.gateway.app.user("ann@corp.example").is_ok());
+}
+
+/// Says this of the address of mail.
+fn mail(email: Value, verified: Value) -> Edit<Value> {
+    edit(move |claims: &mut Value| {
+        set(claims, "email", email.clone());
+        set(claims, "email_verified", verified.clone());
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+};
 use serde_json::{Value, json};
 
 /// A key that signs, and its public half.
@@ -78,6 +80,12 @@ pub(crate) fn other_rsa() -> Key {
     key(&OTHER_RSA, "rsa-2", Algorithm::RS256)
 }
 
+/// A certificate of the other key, signed by itself, as `x5c` holds it.
+pub(crate) fn other_certificate() -> String {
+    let params = CertificateParams::new(vec!["idp.example".to_owned()]).unwrap();
+    STANDARD.encode(params.self_signed(&*OTHER_RSA).unwrap().der())
+}
+
 /// The usual key for signatures of another kind.
 pub(crate) fn rsa_pss() -> Key {
     key(&RSA, "pss-1", Algorithm::PS256)
@@ -91,6 +99,16 @@ pub(crate) fn ec() -> Key {
 pub(crate) fn ed() -> Key {
     let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     key(&pair, "ed-1", Algorithm::EdDSA)
+}
+
+/// A secret that signer and reader share.
+pub(crate) fn shared(secret: &str) -> Key {
+    Key {
+        private: EncodingKey::from_secret(secret.as_bytes()),
+        algorithm: Algorithm::HS256,
+        jwk: json!({ "kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(secret) }),
+        public_pem: String::new(),
+    }
 }
 
 /// A private key in PEM form for `private_key_jwt`, and its public half.

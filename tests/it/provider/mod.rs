@@ -32,7 +32,7 @@ pub(crate) const CLIENT_ID: &str = "accesspoint";
 pub(crate) const SECRET: &str = "a client secret: %&=+/~";
 
 /// Bends an answer.
-type Edit<T> = Option<Arc<dyn Fn(&mut T) + Send + Sync>>;
+pub(crate) type Edit<T> = Option<Arc<dyn Fn(&mut T) + Send + Sync>>;
 /// Makes a token out of header, claims and key.
 type MakeToken = Option<Arc<dyn Fn(&Value, &Value, &Key) -> String + Send + Sync>>;
 /// Answers in place of the provider.
@@ -67,14 +67,14 @@ pub(crate) struct Wrong {
     pub(crate) header: Edit<Value>,
     pub(crate) claims: Edit<Value>,
     pub(crate) token: MakeToken,
+    /// A code counts whoever asked for it: PKCE is not looked at.
+    pub(crate) any_verifier: bool,
     pub(crate) answer: Edit<Value>,
     pub(crate) answer_instead: Instead,
     pub(crate) user_info: Edit<Value>,
     pub(crate) user_info_instead: Instead,
     pub(crate) keys: Edit<Value>,
     pub(crate) keys_instead: Instead,
-    /// The token endpoint does not look whether the code belongs to the verifier.
-    pub(crate) takes_any_verifier: bool,
     pub(crate) keys_held: Held,
     pub(crate) user_info_held: Held,
 }
@@ -209,6 +209,16 @@ impl Provider {
 
     /// A logout token with these changes, signed with the first key.
     pub(crate) fn logout_token(&self, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+        let key = self.lock().keys[0].clone();
+        self.logout_token_by(&key, change)
+    }
+
+    /// A logout token with these changes, signed with this key.
+    pub(crate) fn logout_token_by(
+        &self,
+        key: &Key,
+        change: impl FnOnce(&mut Value, &mut Value),
+    ) -> String {
         let mut inner = self.lock();
         inner.next += 1;
         let now = inner.clock.now().0 / 1_000;
@@ -218,10 +228,12 @@ impl Provider {
             "iat": now, "exp": now + 120,
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         });
-        let key = inner.keys[0].clone();
-        let mut header = json!({ "alg": "RS256", "typ": "logout+jwt", "kid": key.id() });
+        let mut header = json!({ "alg": word(key.algorithm), "typ": "logout+jwt" });
+        if let Some(id) = key.id() {
+            header["kid"] = json!(id);
+        }
         change(&mut header, &mut claims);
-        token_of(&header, &claims, &key)
+        token_of(&header, &claims, key)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -416,9 +428,10 @@ async fn token(
         }
         // A code counts once.
         let grant = inner.grants.remove(&form["code"]);
-        (grant, inner.wrong.takes_any_verifier)
+        (grant, inner.wrong.any_verifier)
     };
-    let Some(grant) = grant.filter(|grant| any_verifier || grant.fits(&form)) else {
+    let fits = |grant: &Grant| grant.fits(&form) && (any_verifier || grant.is_proved_by(&form));
+    let Some(grant) = grant.filter(fits) else {
         return oauth_error(StatusCode::BAD_REQUEST, "invalid_grant");
     };
     let access_token = format!("access-{}", grant.subject);
@@ -450,12 +463,16 @@ async fn user_info(
 }
 
 impl Grant {
-    /// Whether the token call is by the one who asked for the code (PKCE, redirect address).
+    /// Whether the token call is for this code and its redirect address.
     fn fits(&self, form: &HashMap<String, String>) -> bool {
-        let hash = digest::digest(&digest::SHA256, form["code_verifier"].as_bytes());
         form["grant_type"] == "authorization_code"
             && form["redirect_uri"] == self.asked["redirect_uri"]
-            && URL_SAFE_NO_PAD.encode(hash) == self.asked["code_challenge"]
+    }
+
+    /// Whether the token call is by the one who asked for the code (PKCE).
+    fn is_proved_by(&self, form: &HashMap<String, String>) -> bool {
+        let hash = digest::digest(&digest::SHA256, form["code_verifier"].as_bytes());
+        URL_SAFE_NO_PAD.encode(hash) == self.asked["code_challenge"]
     }
 }
 
