@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{create_private, write_private};
+use super::private_file;
 use crate::domain::lease::Lease;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;
@@ -116,7 +116,7 @@ impl LeaseKeys {
             };
             serde_json::to_vec_pretty(&first).map_err(io::Error::other)
         };
-        create_private(&path, first).map_err(|source| KeyError::File {
+        private_file::create(&path, first).map_err(|source| KeyError::File {
             path: path.clone(),
             source,
         })?;
@@ -280,7 +280,7 @@ fn store(path: &Path, keys: &StoredKeys) -> Result<(), KeyError> {
         source,
     };
     let text = serde_json::to_vec_pretty(keys).map_err(|e| failed(e.into()))?;
-    write_private(path, &text).map_err(failed)
+    private_file::replace(path, &text).map_err(failed)
 }
 
 /// What changes when the file is written.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod mapping;
 pub mod oidc;
 pub mod open;
+pub(crate) mod private_file;
 mod providers;
 pub mod qms_service;
 pub mod second_factor;
@@ -30,8 +31,8 @@ mod workstation_name;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -323,7 +324,7 @@ fn server_key(
              factors and forms that were sealed with it count no more; put it back from the backup"
         );
     }
-    let key = create_private(&path, || Ok(fresh.bytes::<SERVER_KEY_BYTES>().to_vec()))
+    let key = private_file::create(&path, || Ok(fresh.bytes::<SERVER_KEY_BYTES>().to_vec()))
         .and_then(|()| fs::read(&path))
         .and_then(|bytes| {
             bytes
@@ -335,51 +336,4 @@ fn server_key(
         path,
         source,
     })
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = write_beside(path, bytes)?;
-    fs::rename(&new, path)?;
-    sync_folder_of(path)
-}
-
-/// Makes a file that only its owner can read, whole or not at all, unless there is one: of several
-/// processes that start at once, one makes it.
-fn create_private(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let new = write_beside(path, &make()?)?;
-    let linked = fs::hard_link(&new, path);
-    fs::remove_file(&new)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked.and_then(|()| sync_folder_of(path)),
-    }
-}
-
-/// Makes sure that a new name outlives a crash.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::File::open(folder)?.sync_all()
-}
-
-/// Writes a new file of this process beside another.
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let new = path.with_extension(format!("new-{}", std::process::id()));
-    // What an earlier process of this number left may have another mode.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(new)
 }

@@ -207,13 +207,9 @@ impl App {
             return Ok(Finished::Ended);
         };
         let keys = self.factor_throttle_keys(&person, client)?;
-        let begun = match self.place(&keys).await? {
+        let begun = match self.place(&keys, Some(&person.name), client).await? {
             Ok(begun) => begun,
-            Err(why) => {
-                let user = Some(person.name);
-                self.note_not_tried(why, user, client).await?;
-                return Ok(Finished::NotNow(why));
-            }
+            Err(why) => return Ok(Finished::NotNow(why)),
         };
         let waiting: Waiting = read_waiting(&found.data)?;
         let factors = self.ledger().factors(&person.id)?;
@@ -267,13 +263,9 @@ impl App {
         client: &Client,
     ) -> Result<Confirmed, StoreError> {
         let keys = self.factor_throttle_keys(person, client)?;
-        let begun = match self.place(&keys).await? {
+        let begun = match self.place(&keys, Some(&person.name), client).await? {
             Ok(begun) => begun,
-            Err(why) => {
-                let user = Some(person.name.clone());
-                self.note_not_tried(why, user, client).await?;
-                return Ok(Confirmed::NotNow(why));
-            }
+            Err(why) => return Ok(Confirmed::NotNow(why)),
         };
         let factors = self.ledger().factors(&person.id)?;
         let right = match self.code_use(person, &factors, code) {
@@ -327,12 +319,9 @@ impl App {
         client: &Client,
     ) -> Result<Result<Box<SignedIn>, Problem>, StoreError> {
         let keys = vec![ThrottleKey::Address(address_key(client.address))];
-        let begun = match self.place(&keys).await? {
+        let begun = match self.place(&keys, None, client).await? {
             Ok(begun) => begun,
-            Err(why) => {
-                self.note_not_tried(why, None, client).await?;
-                return Ok(Err(why.problem(self.now())));
-            }
+            Err(why) => return Ok(Err(why.problem(self.now()))),
         };
         let Some((person, used, until)) = self.passkey_alone(form, state, answer)? else {
             self.refuse_passkey(keys, client).await?;

@@ -15,7 +15,7 @@ use crate::config::WhenFull;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::name::UserName;
 use crate::domain::person::Person;
-use crate::domain::throttle::{Admission, ThrottleKey, Tries, address_key, admit, password_keys};
+use crate::domain::throttle::{Admission, ThrottleKey, address_key, admit, password_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::store::{
@@ -235,26 +235,37 @@ impl App {
         let prefix = &self.config().qlikview.user_prefix;
         // A name that cannot be one gets the answer of an unknown one.
         let name = UserName::parse(&attempt.name, prefix).ok();
-        let mut keys = self.throttle_keys(name.as_ref(), &attempt.client)?;
-        let user = name.as_ref().map(|name| name.folded().to_owned());
-        let begun = match self.place(&keys).await? {
+        let client = &attempt.client;
+        let keys = self.throttle_keys(name.as_ref(), client)?;
+        let user = name.as_ref().map(UserName::folded);
+        let begun = match self.place(&keys, user, client).await? {
             Ok(begun) => begun,
-            Err(why) => {
-                self.note_not_tried(why, user, &attempt.client).await?;
-                return Ok(Tried::Other(SignIn::NotNow(why)));
-            }
+            Err(why) => return Ok(Tried::Other(SignIn::NotNow(why))),
         };
         let asked = match ask {
             Ask::AllSources => self.ask_sources(name.as_ref(), attempt).await?,
             Ask::Local => self.ask_local(name.as_ref(), attempt).await?,
         };
-        if let Some(retry_at) = self.filled_meanwhile(&keys)? {
-            let why = NotNow::TooMany { retry_at };
-            self.note_not_tried(why, user, &attempt.client).await?;
-            return Ok(Tried::Other(SignIn::NotNow(why)));
+        let tried = match self.filled_meanwhile(&keys)? {
+            Some(retry_at) => Tried::Other(failed(Some(retry_at))),
+            None => self.counted(asked, keys, user, client).await?,
+        };
+        drop(begun);
+        if let Tried::Other(SignIn::NotNow(why)) = tried {
+            self.note_not_tried(why, user, client).await?;
         }
-        let address = attempt.client.address.to_string();
-        let outcome = match asked {
+        Ok(tried)
+    }
+
+    /// What comes of what the sources said, counted where it was wrong.
+    async fn counted(
+        &self,
+        asked: Asked,
+        mut keys: Vec<ThrottleKey>,
+        user: Option<&str>,
+        client: &Client,
+    ) -> Result<Tried, StoreError> {
+        Ok(Tried::Other(match asked {
             Asked::Local { person, outdated } => return Ok(Tried::Local { person, outdated }),
             Asked::Arrived(Arrived::Done(signed_in)) => SignIn::Done(signed_in),
             Asked::Arrived(Arrived::Refused(refusal))
@@ -268,13 +279,12 @@ impl App {
             }
             Asked::Wrong { of } => {
                 keys.extend(of.iter().map(|tried| tried.key.clone()));
-                let counted = self.ledger().note_wrong_try(keys, user.clone(), address);
-                failed(counted.await?)
+                let (user, address) = (user.map(str::to_owned), client.address.to_string());
+                failed(self.ledger().note_wrong_try(keys, user, address).await?)
             }
             Asked::PasswordEnded { source } => {
                 let code = "PASSWORD_EXPIRED";
-                self.note_refused(code, &source, user.clone(), &attempt.client)
-                    .await?;
+                self.note_refused(code, &source, user, client).await?;
                 SignIn::PasswordEnded {
                     source: self.config().sign_in.label(&source).to_owned(),
                 }
@@ -284,25 +294,22 @@ impl App {
                 // from those of nobody.
                 let counted = self.ledger().count_wrong_try(keys).await?;
                 let code = "UPSTREAM_SIGN_IN_SILENT";
-                self.note_refused(code, &source, user.clone(), &attempt.client)
-                    .await?;
+                self.note_refused(code, &source, user, client).await?;
                 failed(counted)
             }
             Asked::Busy(busy) => SignIn::NotNow(NotNow::Busy {
                 retry_after_s: busy.retry_after_s,
             }),
-        };
-        drop(begun);
-        if let SignIn::NotNow(why) = outcome {
-            self.note_not_tried(why, user, &attempt.client).await?;
-        }
-        Ok(Tried::Other(outcome))
+        }))
     }
 
-    /// Waits for a place among the tries that these keys allow.
+    /// Waits for a place among the tries that these keys allow; that too many were wrong is told to
+    /// the audit.
     pub(super) async fn place(
         &self,
         keys: &[ThrottleKey],
+        user: Option<&str>,
+        client: &Client,
     ) -> Result<Result<Begun, NotNow>, StoreError> {
         let mut waiting = None;
         loop {
@@ -310,7 +317,9 @@ impl App {
             match self.admit(keys)? {
                 Ok(begun) => return Ok(Ok(begun)),
                 Err(Admission::Wait { until }) => {
-                    return Ok(Err(NotNow::TooMany { retry_at: until }));
+                    let why = NotNow::TooMany { retry_at: until };
+                    self.note_not_tried(why, user, client).await?;
+                    return Ok(Err(why));
                 }
                 Err(_) => {
                     waiting = waiting.or_else(|| self.0.under_way.wait(WAITING_MAX));
@@ -326,7 +335,7 @@ impl App {
     /// Whether wrong tries alone fill a limit of these keys by now: until when. A try that began in
     /// time may find so only where other nodes let tries begin as well (P-05).
     fn filled_meanwhile(&self, keys: &[ThrottleKey]) -> Result<Option<Timestamp>, StoreError> {
-        Ok(match admit(&self.tries(keys, &[])?, self.now()) {
+        Ok(match admit(&self.ledger().tries(keys, &[])?, self.now()) {
             Admission::Wait { until } => Some(until),
             Admission::Admit | Admission::AwaitOthers => None,
         })
@@ -355,10 +364,10 @@ impl App {
 
     /// Remembers that a password or a factor was not tried, because too many were wrong; that there
     /// were too many at once tells nothing of anybody.
-    pub(super) async fn note_not_tried(
+    async fn note_not_tried(
         &self,
         why: NotNow,
-        user: Option<String>,
+        user: Option<&str>,
         client: &Client,
     ) -> Result<(), StoreError> {
         let NotNow::TooMany { .. } = why else {
@@ -366,7 +375,7 @@ impl App {
         };
         let mut event =
             Event::new(EventKind::SignInRefused).with("address", client.address.to_string());
-        event.user = user;
+        event.user = user.map(str::to_owned);
         event.code = Some("TOO_MANY_ATTEMPTS".to_owned());
         self.note_stranger(event, client.address).await.map(drop)
     }
@@ -376,13 +385,13 @@ impl App {
         &self,
         code: &str,
         source: &str,
-        user: Option<String>,
+        user: Option<&str>,
         client: &Client,
     ) -> Result<(), StoreError> {
         let mut event = Event::new(EventKind::SignInRefused)
             .with("source", source)
             .with("address", client.address.to_string());
-        event.user = user;
+        event.user = user.map(str::to_owned);
         event.code = Some(code.to_owned());
         self.note_stranger(event, client.address).await.map(drop)
     }
@@ -453,21 +462,8 @@ impl App {
             if keys.iter().zip(under_way).any(fills) {
                 return Ok(Admission::AwaitOthers);
             }
-            Ok(admit(&self.tries(keys, under_way)?, self.now()))
+            Ok(admit(&self.ledger().tries(keys, under_way)?, self.now()))
         })
-    }
-
-    /// What is known of these keys; `under_way` may be shorter than they are.
-    fn tries(&self, keys: &[ThrottleKey], under_way: &[usize]) -> Result<Vec<Tries>, StoreError> {
-        let counts = under_way.iter().copied().chain(std::iter::repeat(0));
-        let known = keys.iter().zip(counts).map(|(key, under_way)| {
-            Ok(Tries {
-                key: key.clone(),
-                wrong_at: self.ledger().wrong_tries(key)?,
-                under_way,
-            })
-        });
-        known.collect()
     }
 
     /// What a wrong try of this name from here counts for.

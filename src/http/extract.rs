@@ -205,6 +205,15 @@ impl Signed {
         Ok(())
     }
 
+    /// Refuses a session whose person proved too long ago who they are.
+    pub(super) fn must_be_confirmed(&self, app: &App) -> Result<(), Failure> {
+        if app.is_confirmed(&self.info) {
+            Ok(())
+        } else {
+            Err(Problem::SignInAgain.into())
+        }
+    }
+
     /// This person, as the audit names who caused something.
     pub(super) fn actor(&self) -> Actor {
         Actor::person(&self.info.person.name)
@@ -434,8 +443,8 @@ impl Caller {
     pub(super) fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
         match self {
             Self::Person(signed) if person_may(&signed.info.person.roles, permission) => {
-                if permission == Permission::ManagePeople && !app.is_confirmed(&signed.info) {
-                    return Err(Problem::SignInAgain.into());
+                if permission == Permission::ManagePeople {
+                    signed.must_be_confirmed(app)?;
                 }
                 Ok(signed.actor())
             }

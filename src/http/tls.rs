@@ -5,10 +5,10 @@
 //! replacement that cannot be used never displaces one that works.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use crate::app::private_file;
 use crate::domain::time::{DAY_MS, Millis, SECOND_MS, Timestamp};
 
 /// How long a certificate made here is valid.
@@ -523,7 +524,7 @@ fn make(
         (&files.private_key, private_key),
         (&files.certificate, certificate),
     ] {
-        replace_file(data_dir, &file.path, &pem).map_err(unwritable(&file.path))?;
+        private_file::replace(&file.path, pem.as_bytes()).map_err(unwritable(&file.path))?;
     }
     Ok(())
 }
@@ -541,25 +542,6 @@ fn self_signed(names: &[String], now: Timestamp) -> Result<(String, String), rcg
     params.not_after = (now + VALIDITY).calendar();
     let certificate = params.self_signed(&key)?;
     Ok((certificate.pem(), key.serialize_pem()))
-}
-
-/// Writes a file that only its owner may read, so that a crash leaves the old or the new one.
-fn replace_file(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // The process id keeps two gateways that start at once from writing the same draft.
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    File::open(folder)?.sync_all()
 }
 
 /// A host name in small letters, if it may stand in a certificate.

@@ -160,7 +160,8 @@ impl Store {
     ) -> Result<Vec<KnownClaims>, StoreError> {
         const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
              person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
-             identity.subject, identity.claims FROM identity JOIN person ON person.id = identity.person_id \
+             identity.subject, identity.claims \
+             FROM identity JOIN person ON person.id = identity.person_id \
              WHERE identity.source = $1 AND identity.subject > $2 \
              ORDER BY identity.subject LIMIT $3";
         let values = values![source, after, i64::from(limit)];

@@ -95,7 +95,8 @@ impl Store {
     pub fn password(&self, name: &UserName) -> Result<Option<(Person, String)>, StoreError> {
         const SQL: &str = "SELECT person.id, person.name, person.display_name, person.active, \
              person.roles, person.user_groups, person.automatic_cal, person.sign_in_epoch, \
-             password.hash FROM person JOIN password ON password.person_id = person.id WHERE person.name = $1";
+             password.hash FROM person JOIN password ON password.person_id = person.id \
+             WHERE person.name = $1";
         self.read(|db| {
             db.query_one(SQL, values![name.folded()], |row| {
                 Ok((person(row)?, row.text(8)?))

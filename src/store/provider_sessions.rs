@@ -158,7 +158,8 @@ fn named_sessions(db: &Db, logout: &ProviderLogout) -> Result<Vec<Named>, StoreE
     const SQL: &str = "SELECT session.hash, session.id, session.person_id, person.name \
          FROM session JOIN person ON person.id = session.person_id \
          WHERE session.source = $1 AND (session.provider_sid = $2 OR $2 = '' \
-         OR (session.provider_sid IS NULL AND $3 <> '')) AND ($3 = '' OR session.person_id IN (SELECT person_id FROM identity \
+         OR (session.provider_sid IS NULL AND $3 <> '')) \
+         AND ($3 = '' OR session.person_id IN (SELECT person_id FROM identity \
          WHERE identity.source = $1 AND identity.subject = $3)) ORDER BY session.id";
     let (subject, sid) = logout.named();
     if sid.is_empty() && subject.is_empty() {

@@ -8,13 +8,18 @@ use crate::domain::throttle::{Admission, ThrottleKey, Tries, admit};
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// When this key's wrong tries that may still count were, ascending.
+    /// What is known of these keys: when their wrong tries that may still count were, and so many
+    /// under way, none where `under_way` ends.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub fn wrong_tries(&self, key: &ThrottleKey) -> Result<Vec<Timestamp>, StoreError> {
-        self.read_now(|db, now| wrong_at(db, key, now))
+    pub fn tries(
+        &self,
+        keys: &[ThrottleKey],
+        under_way: &[usize],
+    ) -> Result<Vec<Tries>, StoreError> {
+        self.read_now(|db, now| tries(db, keys, under_way, now))
     }
 
     /// Counts a wrong try for these keys; its audit event was written already. Where others, at any
@@ -56,6 +61,23 @@ impl Store {
     }
 }
 
+fn tries(
+    db: &Db,
+    keys: &[ThrottleKey],
+    under_way: &[usize],
+    now: Timestamp,
+) -> Result<Vec<Tries>, StoreError> {
+    let counts = under_way.iter().copied().chain(std::iter::repeat(0));
+    let known = keys.iter().zip(counts).map(|(key, under_way)| {
+        Ok(Tries {
+            key: key.clone(),
+            wrong_at: wrong_at(db, key, now)?,
+            under_way,
+        })
+    });
+    known.collect()
+}
+
 /// When the wrong tries of a key that may still count were, ascending.
 fn wrong_at(db: &Db, key: &ThrottleKey, now: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
     const SQL: &str =
@@ -74,17 +96,8 @@ pub(super) fn count(
     keys: &[ThrottleKey],
 ) -> Result<Option<Timestamp>, StoreError> {
     const SQL: &str = "INSERT INTO wrong_try (id, key, at) VALUES ($1, $2, $3)";
-    let known: Result<Vec<Tries>, StoreError> = keys
-        .iter()
-        .map(|key| {
-            Ok(Tries {
-                key: key.clone(),
-                wrong_at: wrong_at(batch.db, key, batch.now)?,
-                under_way: 0,
-            })
-        })
-        .collect();
-    if let Admission::Wait { until } = admit(&known?, batch.now) {
+    let known = tries(batch.db, keys, &[], batch.now)?;
+    if let Admission::Wait { until } = admit(&known, batch.now) {
         return Ok(Some(until));
     }
     let id = batch.options.fresh.id();

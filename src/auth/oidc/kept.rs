@@ -52,12 +52,10 @@ impl<T> Default for Kept<T> {
 
 impl<T: Send + Sync + 'static> Kept<T> {
     /// What counts now, fetched where nothing does.
-    async fn get(
-        &self,
-        life: Millis,
-        clock: &Clock,
-        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
-    ) -> Fetched<T> {
+    async fn get<F>(&self, life: Millis, clock: &Clock, fetch: impl FnOnce() -> F) -> Fetched<T>
+    where
+        F: Future<Output = Result<T, Refused>> + Send + 'static,
+    {
         let coming = {
             let mut state = locked(&self.0);
             // The time is read under the lock: what was kept is then never of later.
@@ -71,13 +69,16 @@ impl<T: Send + Sync + 'static> Kept<T> {
 
     /// What is newer than this: what somebody fetched since, else what comes of a call. None where no
     /// call is under way and none may be made.
-    async fn newer_than(
+    async fn newer_than<F>(
         &self,
         old: &Arc<T>,
         clock: &Clock,
-        may_fetch: impl FnOnce(Timestamp) -> bool + Send,
-        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
-    ) -> Result<Option<Arc<T>>, Refused> {
+        may_fetch: impl FnOnce(Timestamp) -> bool,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Option<Arc<T>>, Refused>
+    where
+        F: Future<Output = Result<T, Refused>> + Send + 'static,
+    {
         let coming = {
             let mut state = locked(&self.0);
             let now = clock.now();
@@ -98,20 +99,18 @@ impl<T: Send + Sync + 'static> Kept<T> {
     }
 
     /// The call that is under way, or this one. It goes on when nobody waits for it any more.
-    fn coming(
-        &self,
-        state: &mut State<T>,
-        clock: &Clock,
-        fetch: impl Future<Output = Result<T, Refused>> + Send + 'static,
-    ) -> Coming<T> {
+    fn coming<F>(&self, state: &mut State<T>, clock: &Clock, fetch: impl FnOnce() -> F) -> Coming<T>
+    where
+        F: Future<Output = Result<T, Refused>> + Send + 'static,
+    {
         if let Some(coming) = state.coming.as_ref().filter(|it| it.has_changed().is_ok()) {
             return coming.clone();
         }
         let (tell, coming) = watch::channel(None);
         state.coming = Some(coming.clone());
-        let (kept, clock) = (Arc::clone(&self.0), clock.clone());
+        let (kept, clock, fetched) = (Arc::clone(&self.0), clock.clone(), fetch());
         tokio::spawn(async move {
-            let fetched = fetch.await.map(Arc::new);
+            let fetched = fetched.await.map(Arc::new);
             locked(&kept).keep(&fetched, &clock);
             tell.send_replace(Some(fetched));
         });
@@ -172,13 +171,15 @@ impl KeptMetadata {
     pub(super) async fn get(
         &self,
         http: &Http,
-        demands: &Demands,
+        demands: impl FnOnce() -> Demands,
         clock: &Clock,
     ) -> Result<Arc<Metadata>, Refused> {
-        let (http, demands) = (http.clone(), demands.clone());
-        let fetch = async move {
-            let answer = http.get(&metadata::address(&demands.issuer)).await?;
-            Metadata::parse(answer.body(), &demands)
+        let fetch = || {
+            let (http, demands) = (http.clone(), demands());
+            async move {
+                let answer = http.get(&metadata::address(&demands.issuer)).await?;
+                Metadata::parse(answer.body(), &demands)
+            }
         };
         self.0.get(METADATA_LIFE, clock, fetch).await
     }
@@ -215,22 +216,23 @@ impl KeptKeys {
             let (http, address) = (http.clone(), address.clone());
             async move { fetch_keys(&http, &address).await }
         };
-        let set = self.kept.get(KEYS_LIFE, clock, fetch()).await?;
+        let set = self.kept.get(KEYS_LIFE, clock, fetch).await?;
         let refused = match by_one_of(&set, token) {
             Err(refused) if matches!(refused.reason, Reason::KeyUnknown | Reason::Signature) => {
                 refused
             }
             decided => return decided,
         };
-        let (sought, clock_there) = (Arc::clone(&self.sought), clock.clone());
-        let newer = fetch();
-        let seek = async move {
-            let found = newer.await;
-            // A call that failed was no look at the keys.
-            if found.is_ok() {
-                *locked(&sought).of(kind) = Some(clock_there.now());
+        let seek = || {
+            let (sought, clock, newer) = (Arc::clone(&self.sought), clock.clone(), fetch());
+            async move {
+                let found = newer.await;
+                // A call that failed was no look at the keys.
+                if found.is_ok() {
+                    *locked(&sought).of(kind) = Some(clock.now());
+                }
+                found
             }
-            found
         };
         let may_seek = |now| locked(&self.sought).may_seek(kind, now);
         match self.kept.newer_than(&set, clock, may_seek, seek).await {

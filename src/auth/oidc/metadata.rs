@@ -77,7 +77,6 @@ pub(super) struct Metadata {
 }
 
 /// What metadata must fit.
-#[derive(Clone, Debug)]
 pub(super) struct Demands {
     pub(super) issuer: String,
     pub(super) algorithms: Vec<Algorithm>,

@@ -375,8 +375,8 @@ impl Provider {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Refused> {
-        let demands = self.demands();
-        self.metadata.get(&self.http, &demands, &self.clock).await
+        let demands = || self.demands();
+        self.metadata.get(&self.http, demands, &self.clock).await
     }
 
     /// A token whose signature is right.

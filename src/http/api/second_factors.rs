@@ -128,7 +128,7 @@ async fn begin_totp(
     EnrollingPerson(signed): EnrollingPerson,
     Body(name): Body<Name>,
 ) -> Result<Response, Failure> {
-    must_be_confirmed(&app, &signed)?;
+    signed.must_be_confirmed(&app)?;
     app.begin_totp(&signed.info, name.checked()?).await?;
     let waiting = app.totp_waiting(&signed.info)?.ok_or(Problem::Internal)?;
     Ok(Json(json!({ "key": waiting.key, "address": waiting.address })).into_response())
@@ -147,7 +147,7 @@ async fn finish_totp(
     EnrollingPerson(signed): EnrollingPerson,
     Body(first): Body<FirstCode>,
 ) -> Result<Response, Failure> {
-    must_be_confirmed(&app, &signed)?;
+    signed.must_be_confirmed(&app)?;
     let FirstCode {
         code,
         end_other_sessions,
@@ -169,7 +169,7 @@ async fn new_codes(
     State(app): State<App>,
     ApiPerson(signed): ApiPerson,
 ) -> Result<Response, Failure> {
-    must_be_confirmed(&app, &signed)?;
+    signed.must_be_confirmed(&app)?;
     let codes = app.new_recovery_codes(&signed.info).await?;
     let codes = codes.ok_or(Problem::NotFound)?;
     Ok(Json(json!({ "recovery_codes": codes })).into_response())
@@ -181,7 +181,7 @@ async fn rename(
     ApiPerson(signed): ApiPerson,
     Body(name): Body<Name>,
 ) -> Result<StatusCode, Failure> {
-    must_be_confirmed(&app, &signed)?;
+    signed.must_be_confirmed(&app)?;
     let name = name.checked()?;
     if app.rename_factor(&signed.info, id, name).await? {
         Ok(StatusCode::NO_CONTENT)
@@ -204,20 +204,12 @@ async fn remove(
     From(client): From,
     Params(remove): Params<Remove>,
 ) -> Result<StatusCode, Failure> {
-    must_be_confirmed(&app, &signed)?;
+    signed.must_be_confirmed(&app)?;
     let removed = app.remove_factor(&signed.info, id, remove.end_other_sessions, &client);
     match removed.await? {
         FactorRemoved::Done => Ok(StatusCode::NO_CONTENT),
         FactorRemoved::Unknown => Err(Problem::NotFound.into()),
         FactorRemoved::Needed => Err(Problem::SecondFactorNeeded.into()),
-    }
-}
-
-fn must_be_confirmed(app: &App, signed: &Signed) -> Result<(), Failure> {
-    if app.is_confirmed(&signed.info) {
-        Ok(())
-    } else {
-        Err(Problem::SignInAgain.into())
     }
 }
 

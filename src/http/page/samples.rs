@@ -325,6 +325,13 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         },
         ..full
     };
+    let not_leasing = AccessPointPage {
+        license: MyLicense {
+            lease: LeaseHere::NotPossible,
+            ..full.license
+        },
+        ..full
+    };
     let nothing_there = AccessPointPage {
         marked: &[],
         unmarked: &[],
@@ -341,6 +348,7 @@ fn access_point_pages(language: Language, name: &str) -> Vec<(&'static str, Stri
         ("access-point", full.render().unwrap()),
         ("access-point-desktop", desktop.render().unwrap()),
         ("nothing-found", nothing_found.render().unwrap()),
+        ("not-leasing", not_leasing.render().unwrap()),
         ("nothing-there", nothing_there.render().unwrap()),
     ]
 }

@@ -10,5 +10,4 @@ CREATE TABLE provider_logout (
     sid TEXT NOT NULL,
     at BIGINT NOT NULL
 );
-CREATE INDEX provider_logout_at ON provider_logout (at);
 CREATE INDEX provider_logout_source ON provider_logout (source, at);

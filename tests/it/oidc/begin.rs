@@ -8,8 +8,8 @@ use accesspoint::store::Actor;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Site, WANTED, WANTED_AGAIN, leads_back, source, stranger_signs_in};
-use crate::provider::{Provider, SECRET, answer, edit, instead};
+use super::{Site, WANTED, WANTED_AGAIN, leads_back, stranger_signs_in, two_providers};
+use crate::provider::{Provider, answer, edit, instead};
 
 /// A callback without one of its parameters, or with another value.
 fn without(callback: &str, name: &str) -> String {
@@ -142,21 +142,6 @@ async fn an_attempt_lives_ten_minutes_to_the_millisecond() {
         (answer.status.as_u16(), answer.location().as_str()),
         (303, WANTED)
     );
-}
-
-/// A gateway with two providers, corp and other.
-async fn two_providers() -> (Site, Provider) {
-    let site_clock =
-        accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
-    let corp = Provider::start(site_clock.clone()).await;
-    let other = Provider::start(site_clock.clone()).await;
-    let secret = format!("client_secret = '{SECRET}'");
-    let settings = format!(
-        "{}{}",
-        source("corp", &corp.issuer(), &secret),
-        source("other", &other.issuer(), &secret)
-    );
-    (Site::from(corp, &settings, site_clock).await, other)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{Site, WANTED_AGAIN, source};
+use super::{Site, WANTED_AGAIN, two_providers};
 use crate::gateway::{Answer, Client};
 use crate::provider::{
     Provider, SECRET, answer, edit, instead, keys, serde_urlencoded, signed, token_of,
@@ -273,23 +273,15 @@ async fn l_03_a_thousand_forged_tokens_cause_no_storm() {
 }
 
 /// A site with two providers, the second of which calls its people by other names.
-async fn two_providers() -> (Site, Provider) {
-    let clock = accesspoint::clock::Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
-    let corp = Provider::start(clock.clone()).await;
-    let other = Provider::start(clock.clone()).await;
-    let secret = format!("client_secret = '{SECRET}'");
-    let settings = format!(
-        "{}{}",
-        source("corp", &corp.issuer(), &secret),
-        source("other", &other.issuer(), &secret)
-    );
+async fn two_providers_of_other_names() -> (Site, Provider) {
+    let (site, other) = two_providers().await;
     other.wrong(|wrong| {
         wrong.claims = edit(|claims: &mut Value| {
             let name = format!("{}-other", claims["sub"].as_str().unwrap());
             claims["preferred_username"] = json!(name);
         });
     });
-    (Site::from(corp, &settings, clock).await, other)
+    (site, other)
 }
 
 /// Somebody's browser, signed in through the second provider as this subject.
@@ -316,7 +308,7 @@ fn notice(site: &Site, sub: Option<&str>, sid: Option<&str>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
-    let (site, other) = two_providers().await;
+    let (site, other) = two_providers_of_other_names().await;
     let (one, two) = (
         site.signed_in_as("ann").await,
         site.signed_in_as("ann").await,
@@ -341,7 +333,7 @@ async fn l_04_a_subject_ends_all_sessions_of_that_person_at_that_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l_04_of_one_who_is_linked_to_both_providers_those_of_the_other_go_on() {
-    let (site, other) = two_providers().await;
+    let (site, other) = two_providers_of_other_names().await;
     let here = site.signed_in_as("ann").await;
     let app = &site.gateway.app;
     let linked = app.link_identity("ann", "other", "zoe", Actor::command_line());
@@ -356,7 +348,7 @@ async fn l_04_of_one_who_is_linked_to_both_providers_those_of_the_other_go_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l_05_a_session_of_another_provider_or_of_nobody() {
-    let (site, other) = two_providers().await;
+    let (site, other) = two_providers_of_other_names().await;
     site.accepted().await;
     // Both providers know a session by this id; one alone by that.
     let same = through_other(&site, &other, "ann").await;

@@ -245,6 +245,20 @@ fn leads_back(answer: &Answer, link: &str) {
     assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
 }
 
+/// A gateway with two providers, corp and other.
+async fn two_providers() -> (Site, Provider) {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let corp = Provider::start(clock.clone()).await;
+    let other = Provider::start(clock.clone()).await;
+    let secret = format!("client_secret = '{SECRET}'");
+    let settings = format!(
+        "{}{}",
+        source("corp", &corp.issuer(), &secret),
+        source("other", &other.issuer(), &secret)
+    );
+    (Site::from(corp, &settings, clock).await, other)
+}
+
 /// The settings of a provider that is in use.
 fn source(name: &str, issuer: &str, settings: &str) -> String {
     format!(
