@@ -144,6 +144,9 @@ pub(super) fn facts(facts: &[(&str, String)]) -> String {
     lines.concat()
 }
 
+/// Characters up to which a column is aligned; a longer cell moves the rest of its line.
+const COLUMN_CHARACTERS_MAX: usize = 200;
+
 /// Rows with aligned columns under a head; instants in it are UTC, which the foot says.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -186,7 +189,8 @@ impl std::fmt::Display for Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            let widest = cells.map(|cell| cell.chars().count()).max();
+            widest.unwrap_or(0).min(COLUMN_CHARACTERS_MAX)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
@@ -215,6 +219,18 @@ mod tests {
         assert_eq!(lines[1], "zoë     assigned");
         assert_eq!(lines[2], "a\u{fffd}[31m  quarantined");
         assert_eq!(lines[3], "2 CALs");
+    }
+
+    #[test]
+    fn a_cell_that_is_very_long_is_whole_and_moves_its_own_line_alone() {
+        let mut table = Table::new(&["user", "groups", "state"]);
+        let long = "é".repeat(70_000);
+        table.row(["ann".to_owned(), long.clone(), "active".to_owned()]);
+        table.row(["ben".to_owned(), "staff".to_owned(), "active".to_owned()]);
+        let text = table.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], format!("ann   {long}  active"));
+        assert_eq!(lines[2], format!("ben   {:<200}  active", "staff"));
     }
 
     #[test]

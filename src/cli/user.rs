@@ -152,8 +152,16 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
         }
     };
     let user = app.user_name(&name)?;
+    let has_no_way_in = done == "unlinked" && app.identities(&name)?.is_empty();
     output.print(&json!({ "user": user, "outcome": done }), || {
-        format!("{user}: {done}")
+        if has_no_way_in {
+            format!(
+                "{user}: {done}; nobody can sign in as {user} until \"user link\" or \
+                 \"user set-password\""
+            )
+        } else {
+            format!("{user}: {done}")
+        }
     })?;
     Ok(Outcome::Done)
 }

@@ -270,20 +270,28 @@ fn authority(uri: &Uri) -> Option<&str> {
     uri.authority().map(axum::http::uri::Authority::as_str)
 }
 
-/// Makes one line of all cookie lines: over HTTP/2 browsers send one for each cookie.
+/// Makes one line of all cookie lines: over HTTP/2 browsers send one for each cookie. A cookie of
+/// another program on this host that is no plain text is left out, so that it hides none of ours.
 fn join_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(_)) = (lines.next(), lines.next()) else {
+    let is_plain = |line: &HeaderValue| line.to_str().is_ok();
+    if lines.next().is_none_or(is_plain) && lines.next().is_none() {
         return;
-    };
-    let mut joined = first.as_bytes().to_vec();
-    for line in headers.get_all(header::COOKIE).iter().skip(1) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(line.as_bytes());
     }
-    match HeaderValue::from_bytes(&joined) {
-        Ok(joined) => drop(headers.insert(header::COOKIE, joined)),
-        Err(_) => drop(headers.remove(header::COOKIE)),
+    let lines = headers.get_all(header::COOKIE).iter();
+    let cookies: Vec<&[u8]> = lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter(|cookie| {
+            cookie
+                .iter()
+                .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+        })
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    if cookies.is_empty() {
+        headers.remove(header::COOKIE);
+    } else if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 

@@ -195,7 +195,7 @@ impl Store {
     }
 
     /// Takes an identity from a person and ends the sessions from its source; a local one takes
-    /// the password with it.
+    /// the password with it. The name stays the person's, also where this was the last one.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ fn arrive(batch: &mut Batch<'_>, arriving: &Arriving) -> Result<ArrivedAs, Store
         None => people::by_name(batch.db, mapped.name.folded())?,
     };
     if let Some(other) = &named
-        && people::has_identity(batch.db, &other.id)?
+        && people::is_identified(batch.db, &other.id)?
     {
         refuse(batch, arriving, None, "USER_NAME_TAKEN", None)?;
         return Ok(ArrivedAs::UserNameTaken);
@@ -347,7 +347,7 @@ fn make(batch: &mut Batch<'_>, mapped: &Mapped) -> Result<Person, StoreError> {
 
 /// A new identity of a person: of one who was made now, or of a name that was only named so far.
 fn add(batch: &mut Batch<'_>, arriving: &Arriving, person: &Person) -> Result<(), StoreError> {
-    insert(batch, &arriving.source, &arriving.subject, person)?;
+    people::add_identity(batch, &arriving.source, &arriving.subject, &person.id)?;
     remember(batch, arriving)?;
     let event = linked_event(
         EventKind::IdentityLinked,
@@ -386,7 +386,7 @@ fn link(
         }
         None => {}
     }
-    insert(batch, source, subject, &person)?;
+    people::add_identity(batch, source, subject, &person.id)?;
     batch.record(&event, actor)?;
     Ok(Linked::Done)
 }
@@ -436,18 +436,6 @@ fn linked_event(kind: EventKind, person: &Person, source: &str, subject: &str) -
         .about(&person.id, &person.name)
         .with("source", source)
         .with("subject", told(subject))
-}
-
-fn insert(
-    batch: &Batch<'_>,
-    source: &str,
-    subject: &str,
-    person: &Person,
-) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO identity (source, subject, person_id) VALUES ($1, $2, $3)";
-    batch
-        .db
-        .change_one(SQL, values![source, subject, person.id.as_str()])
 }
 
 pub(super) fn person_of(

@@ -31,7 +31,7 @@ pub struct NewPerson {
 pub enum Added {
     /// They can sign in.
     Added(PersonId),
-    /// The name belongs to somebody who can sign in already.
+    /// The name belongs to somebody who can sign in, or could before their identities were taken.
     NameTaken,
 }
 
@@ -267,7 +267,7 @@ fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, S
          WHERE id = $4";
     let known = by_name(batch.db, new.name.folded())?;
     let mut person = match &known {
-        Some(person) if has_identity(batch.db, &person.id)? => {
+        Some(person) if is_identified(batch.db, &person.id)? => {
             let event = Event::new(EventKind::UserAdded).about(&person.id, &person.name);
             batch.record(&name_taken(event), actor)?;
             return Ok(Added::NameTaken);
@@ -285,7 +285,7 @@ fn add(batch: &mut Batch<'_>, new: &NewPerson, actor: &Actor) -> Result<Added, S
         let row = values![&person.display_name, &roles, &groups, person.id.as_str()];
         batch.db.change_one(UPDATE, row)?;
     }
-    add_identity(batch, &person)?;
+    add_local_identity(batch, &person)?;
     store_password(batch, &person.id, &new.password_hash)?;
     let event = Event::new(EventKind::UserAdded)
         .about(&person.id, &person.name)
@@ -326,11 +326,12 @@ pub(super) fn insert(batch: &Batch<'_>, person: &Person) -> Result<(), StoreErro
     )
 }
 
-pub(super) fn has_identity(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
-    const SQL: &str = "SELECT source FROM identity WHERE person_id = $1";
-    Ok(db
-        .query_one(SQL, values![person.as_str()], |row| row.text(0))?
-        .is_some())
+/// Whether somebody has, or had, an identity. Who had one keeps the name when it is taken from
+/// them: the next who maps to the name is not them, until an administrator links the two.
+pub(super) fn is_identified(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT identified FROM person WHERE id = $1";
+    let identified = db.query_one(SQL, values![person.as_str()], |row| row.flag(0))?;
+    Ok(identified.unwrap_or(false))
 }
 
 /// Whether the ledger holds a password of this person.
@@ -342,14 +343,25 @@ pub(super) fn has_password(db: &Db, person: &PersonId) -> Result<bool, StoreErro
 }
 
 /// The subject of a local identity is the person's id, so that a rename does not touch it.
-fn add_identity(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO identity (source, subject, person_id) VALUES ($1, $2, $3) \
+fn add_local_identity(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
+    add_identity(batch, LOCAL_SOURCE, person.id.as_str(), &person.id)
+}
+
+/// Gives somebody an identity; nothing is done where it is given already.
+pub(super) fn add_identity(
+    batch: &Batch<'_>,
+    source: &str,
+    subject: &str,
+    person: &PersonId,
+) -> Result<(), StoreError> {
+    const IDENTITY: &str = "INSERT INTO identity (source, subject, person_id) VALUES ($1, $2, $3) \
          ON CONFLICT (source, subject) DO NOTHING";
-    let id = person.id.as_str();
+    const PERSON: &str = "UPDATE person SET identified = 1 WHERE id = $1";
+    let person = person.as_str();
     batch
         .db
-        .execute(SQL, values![LOCAL_SOURCE, id, id])
-        .map(drop)
+        .execute(IDENTITY, values![source, subject, person])?;
+    batch.db.change_one(PERSON, values![person])
 }
 
 fn store_password(batch: &Batch<'_>, person: &PersonId, hash: &str) -> Result<(), StoreError> {
@@ -401,7 +413,7 @@ fn set_password(
         return Ok(false);
     };
     store_password(batch, &person.id, hash)?;
-    add_identity(batch, &person)?;
+    add_local_identity(batch, &person)?;
     let ended = batch.end_sessions_of(&person.id, keep)?;
     let event = Event::new(EventKind::PasswordSet)
         .about(&person.id, &person.name)

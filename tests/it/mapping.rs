@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use accesspoint::app::administer::{AddUser, AdministerError};
 use accesspoint::app::arrive::{Arrival, Arrived, ProviderSession, RefusedArrival};
 use accesspoint::app::sign_in::{Begins, Client as From, SignedIn};
 use accesspoint::domain::person::Role;
@@ -9,7 +10,7 @@ use accesspoint::store::{Actor, Scope};
 use serde_json::{Value, json};
 
 use crate::door::Door;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, PASSWORD};
 use crate::support::Site;
 
 /// Two providers of which nobody answers: people arrive as if they had.
@@ -163,6 +164,60 @@ async fn o_74_one_name_of_two_sources_is_two_people_until_an_administrator_links
     linked.await.unwrap();
     let arrived = arrives(&door.gateway, "other", "7", json!({ "name": "ANN" })).await;
     assert!(matches!(arrived, Arrived::Done(signed_in) if signed_in.person.name == "ann"));
+}
+
+#[tokio::test]
+async fn o_74_a_name_stays_its_persons_when_their_last_identity_is_taken() {
+    let door = site().await;
+    comes(&door.gateway, "1", "ann", &["staff"]).await;
+    let app = &door.gateway.app;
+    let unlinked = app.unlink_identity("ann", "corp", "1", Actor::command_line());
+    unlinked.await.unwrap();
+    let ann = app.user("ann").unwrap();
+    assert_eq!(app.identities("ann").unwrap(), []);
+    // Neither a stranger nor who it was comes in, from wherever they come.
+    for (source, subject) in [("corp", "2"), ("corp", "1"), ("other", "7")] {
+        let claims = json!({ "name": "ann", "groups": ["bosses"] });
+        let (code, detail) = refused(&door, source, subject, claims).await;
+        assert_eq!(code, "USER_NAME_TAKEN", "{source} {subject}");
+        assert!(
+            detail.contains(&format!("\"subject\":\"{subject}\"")),
+            "{detail}"
+        );
+    }
+    assert_eq!(app.user("ann").unwrap(), ann);
+    assert_eq!(sessions(&door.gateway), 0);
+    // Nor does adding somebody make another person of the name.
+    let again = AddUser {
+        name: "ann".to_owned(),
+        display_name: None,
+        roles: Vec::new(),
+        groups: Vec::new(),
+        password: PASSWORD.to_owned().into(),
+    };
+    let added = app.add_user(again, Actor::command_line()).await;
+    assert!(matches!(added, Err(AdministerError::NameTaken(name)) if name == "ann"));
+    // An administrator's word alone lets one in, as who they were.
+    let linked = app.link_identity("ann", "other", "7", Actor::command_line());
+    linked.await.unwrap();
+    let arrived = arrives(&door.gateway, "other", "7", json!({ "name": "ann" })).await;
+    assert!(matches!(arrived, Arrived::Done(signed_in) if signed_in.person.id == ann.id));
+}
+
+#[tokio::test]
+async fn o_74_an_administrator_whose_password_was_taken_is_nobody_elses() {
+    let door = site().await;
+    door.gateway.add("root", &[Role::Administrator]).await;
+    door.gateway.add("ann", &[Role::Administrator]).await;
+    let app = &door.gateway.app;
+    let subject = app.user("ann").unwrap().id;
+    let unlinked = app.unlink_identity("ann", "local", subject.as_str(), Actor::command_line());
+    unlinked.await.unwrap();
+    let ann = app.user("ann").unwrap();
+    let claims = json!({ "name": "ann", "groups": ["guests"] });
+    let (code, _) = refused(&door, "corp", "2", claims).await;
+    assert_eq!(code, "USER_NAME_TAKEN");
+    assert_eq!(app.user("ann").unwrap(), ann);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -587,9 +642,15 @@ fn the_command_line_links_lists_and_unlinks() {
     let listed = run(&["user", "identities", "ann", "--json"]).json();
     assert_eq!(listed["items"][0]["source"], "corp");
     assert_eq!(listed["items"][0]["subject"], "7");
+    let unlinked = run(&[&["user", "unlink", "ann"][..], &identity].concat());
+    assert_eq!(unlinked.stdout, "ann: unlinked\n");
+    let own = run(&["user", "identities", "ann", "--json"]).json();
+    let subject = own["items"][0]["subject"].as_str().unwrap();
+    let own = ["--source", "local", "--subject", subject];
+    let unlinked = run(&[&["user", "unlink", "ann"][..], &own].concat());
     assert_eq!(
-        run(&[&["user", "unlink", "ann"][..], &identity].concat()).code,
-        0
+        unlinked.stdout,
+        "ann: unlinked; nobody can sign in as ann until \"user link\" or \"user set-password\"\n"
     );
     for (arguments, words) in [
         (

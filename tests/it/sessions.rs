@@ -238,6 +238,18 @@ async fn s_04_of_two_cookies_with_one_name_neither_is_picked() {
         let lines = [session(&right), doubled];
         ask(&lines).await.problem(400, "BAD_REQUEST");
     }
+    // A cookie of another program that is no text hides none of ours.
+    for line in [
+        "name=M\u{fc}ller; {}",
+        "{}; name=M\u{fc}ller;",
+        "\u{fc}; {}; a=b",
+    ] {
+        let line = line.replace("{}", &session(&right));
+        assert_eq!(ask(&[line]).await.status, 200);
+    }
+    let apart = ["name=M\u{fc}ller".to_owned(), session(&right)];
+    assert_eq!(ask(&apart).await.status, 200);
+    assert_eq!(ask(&apart[..1]).await.status, 401);
     // Names of others may come twice, and ours in other spellings are none of ours.
     let others = format!("x=1; x=2; __host-session={planted}; {}", session(&right));
     assert_eq!(ask(&[others]).await.status, 200);

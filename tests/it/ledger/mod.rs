@@ -9,6 +9,7 @@ mod faults;
 mod harness;
 mod kill;
 mod launch;
+mod migrations;
 mod model;
 mod races;
 mod sessions;
