@@ -10,8 +10,8 @@ use crate::auth::secret::{SecretKind, hash_secret};
 use crate::config::WEB_TICKET_SOURCE;
 use crate::domain::person::Person;
 use crate::store::{
-    Actor, BroughtWebTicket, NewWebTicket, StoreError, TicketSession, WebTicketRefusal,
-    WebTicketTaken,
+    Actor, BroughtWebTicket, FactorBesideTicket, NewWebTicket, StoreError, TicketSession,
+    WebTicketRefusal, WebTicketTaken,
 };
 
 /// Random bytes of a ticket: 40 hex characters, and clients refuse any other length (CONFIRMED).
@@ -94,11 +94,9 @@ impl App {
         secret: &str,
         client: &Client,
     ) -> Result<Option<Person>, StoreError> {
-        if self.web_ticket_needs_factor(client) {
-            return Ok(None);
-        }
+        let hash = hash_secret(SecretKind::WebTicket, secret);
         self.ledger()
-            .web_ticket_holder(&hash_secret(SecretKind::WebTicket, secret))
+            .web_ticket_holder(&hash, self.factor_beside_ticket(client))
     }
 
     /// Redeems a ticket for a browser. The session that it opens has no role and satisfies no second
@@ -116,7 +114,7 @@ impl App {
         let brought = BroughtWebTicket {
             hash: hash_secret(SecretKind::WebTicket, secret),
             address: client.address.to_string(),
-            factor_required: self.web_ticket_needs_factor(client),
+            factor: self.factor_beside_ticket(client),
         };
         let (person, groups) = match self.ledger().redeem_web_ticket(brought).await? {
             WebTicketTaken::Granted { person, groups } => (person, groups),
@@ -133,11 +131,15 @@ impl App {
         })))
     }
 
-    /// Whether a rule asks for a second factor where this client brings a ticket. A rule for a role
-    /// does not, for the session would have none.
-    fn web_ticket_needs_factor(&self, client: &Client) -> bool {
+    /// Of whom a second factor is asked where this client brings a ticket. A rule for a role asks
+    /// nobody, for the session would have none.
+    fn factor_beside_ticket(&self, client: &Client) -> FactorBesideTicket {
         let needs = &self.config().second_factor;
-        needs.is_required(&[], WEB_TICKET_SOURCE, client.address)
+        match needs.deciding_rule(&[], WEB_TICKET_SOURCE, client.address) {
+            Some(rule) if rule.required => FactorBesideTicket::OfEverybody,
+            Some(rule) if rule.source.is_some() => FactorBesideTicket::OfNobody,
+            _ => FactorBesideTicket::OfEnrolled,
+        }
     }
 }
 

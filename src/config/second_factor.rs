@@ -8,7 +8,8 @@ use super::sources::WEB_TICKET_SOURCE;
 use crate::domain::person::Role;
 
 /// Who needs a second factor: the first rule that matches decides, and nobody does without one.
-/// Somebody who has enrolled one is asked for it in any case.
+/// Somebody who has enrolled one is asked for it in any case; a web ticket, which cannot be asked,
+/// opens nothing for them unless a rule for web tickets alone says that none is required.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecondFactor {
     /// The rules, in order.
@@ -43,11 +44,21 @@ impl SecondFactor {
     /// second factor.
     #[must_use]
     pub fn is_required(&self, roles: &[Role], source: &str, address: IpAddr) -> bool {
-        let decides = |rule: &&SecondFactorRule| rule.matches(roles, source, address);
+        self.deciding_rule(roles, source, address)
+            .is_some_and(|rule| rule.required)
+    }
+
+    /// The rule that decides about them, where one does.
+    #[must_use]
+    pub fn deciding_rule(
+        &self,
+        roles: &[Role],
+        source: &str,
+        address: IpAddr,
+    ) -> Option<&SecondFactorRule> {
         self.rules
             .iter()
-            .find(decides)
-            .is_some_and(|rule| rule.required)
+            .find(|rule| rule.matches(roles, source, address))
     }
 }
 

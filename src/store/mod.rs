@@ -60,7 +60,9 @@ pub use report::{OpensCounted, Report};
 pub use sessions::{NewSession, SessionBegun, SessionInfo, SessionRow, Side, TicketSession};
 pub use tokens::{ApiToken, NewToken, Scope};
 pub use upkeep::Swept;
-pub use web_tickets::{BroughtWebTicket, NewWebTicket, WebTicketRefusal, WebTicketTaken};
+pub use web_tickets::{
+    BroughtWebTicket, FactorBesideTicket, NewWebTicket, WebTicketRefusal, WebTicketTaken,
+};
 pub use workstations::{WorkstationRow, WorkstationSeen};
 pub use writer::{Actor, BATCH_COMMANDS_MAX, CLOCK_CLAMP, QUEUE_COMMANDS_MAX};
 

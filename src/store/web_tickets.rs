@@ -1,7 +1,8 @@
 //! Web tickets: issued for somebody by a program that is trusted, redeemed once by their browser.
 
 use super::Store;
-use super::db::{Row, StoreError, values};
+use super::db::{Db, Row, StoreError, values};
+use super::factors;
 use super::people;
 use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
@@ -33,8 +34,19 @@ pub struct BroughtWebTicket {
     pub hash: String,
     /// Where the browser is.
     pub address: String,
-    /// Whether a second factor is asked for there, which no ticket proves.
-    pub factor_required: bool,
+    /// Of whom a second factor is asked there.
+    pub factor: FactorBesideTicket,
+}
+
+/// Of whom a second factor is asked, which no ticket proves: theirs opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorBesideTicket {
+    /// A rule asks everybody.
+    OfEverybody,
+    /// Those are asked who have enrolled one.
+    OfEnrolled,
+    /// A rule for web tickets asks nobody.
+    OfNobody,
 }
 
 /// What became of a ticket that was brought.
@@ -110,13 +122,20 @@ impl Store {
     /// # Errors
     ///
     /// The database fails.
-    pub fn web_ticket_holder(&self, hash: &str) -> Result<Option<Person>, StoreError> {
+    pub fn web_ticket_holder(
+        &self,
+        hash: &str,
+        factor: FactorBesideTicket,
+    ) -> Result<Option<Person>, StoreError> {
         self.read_now(|db, now| {
             let Some(ticket) = db.query_one(FIND, values![hash], stored)? else {
                 return Ok(None);
             };
-            let person = people::by_id(db, &ticket.person)?;
-            Ok(person.filter(|person| judge(&ticket, person, now).is_none()))
+            let Some(person) = people::by_id(db, &ticket.person)? else {
+                return Ok(None);
+            };
+            let refusal = judge(db, &ticket, &person, factor, now)?;
+            Ok(refusal.is_none().then_some(person))
         })
     }
 }
@@ -141,16 +160,27 @@ fn stored(row: &Row<'_>) -> Result<Stored, StoreError> {
 }
 
 /// Why a ticket does not hold, where it does not.
-fn judge(ticket: &Stored, person: &Person, now: Timestamp) -> Option<WebTicketRefusal> {
-    if ticket.redeemed_at.is_some() {
+fn judge(
+    db: &Db,
+    ticket: &Stored,
+    person: &Person,
+    factor: FactorBesideTicket,
+    now: Timestamp,
+) -> Result<Option<WebTicketRefusal>, StoreError> {
+    let is_asked = match factor {
+        FactorBesideTicket::OfEverybody => true,
+        FactorBesideTicket::OfEnrolled => !factors::factors(db, &person.id)?.is_empty(),
+        FactorBesideTicket::OfNobody => false,
+    };
+    Ok(if ticket.redeemed_at.is_some() {
         Some(WebTicketRefusal::Used)
     } else if now >= ticket.expires_at {
         Some(WebTicketRefusal::Expired)
     } else if !person.active {
         Some(WebTicketRefusal::UserDisabled)
     } else {
-        None
-    }
+        is_asked.then_some(WebTicketRefusal::SecondFactorRequired)
+    })
 }
 
 fn issue(batch: &mut Batch<'_>, new: &NewWebTicket, actor: &Actor) -> Result<(), StoreError> {
@@ -189,10 +219,7 @@ fn redeem(batch: &mut Batch<'_>, brought: &BroughtWebTicket) -> Result<WebTicket
     };
     let person = people::by_id(batch.db, &ticket.person)?
         .ok_or_else(|| StoreError::Corrupt(format!("the person {} is missing", ticket.person)))?;
-    let unproven = brought
-        .factor_required
-        .then_some(WebTicketRefusal::SecondFactorRequired);
-    if let Some(refusal) = judge(&ticket, &person, batch.now).or(unproven) {
+    if let Some(refusal) = judge(batch.db, &ticket, &person, brought.factor, batch.now)? {
         record_refusal(batch, &person, refusal, &brought.address)?;
         return Ok(WebTicketTaken::Refused(refusal));
     }

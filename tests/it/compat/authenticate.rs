@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{TRUSTED, brings, encoded, field, get_with, joins, submits, ticket, with};
 use crate::gateway::{Client, Gateway, PASSWORD};
 use crate::other_sites::other_sites;
+use crate::second_factor::enrol;
 
 /// Whether somebody is signed in with this browser; if so, who.
 async fn who(browser: &Client) -> Option<String> {
@@ -166,6 +167,37 @@ async fn where_a_second_factor_is_asked_for_a_ticket_opens_nothing() {
     let answer = brings(&enrols, &held, "").await;
     assert_eq!(answer.location(), "/login?notice=web-ticket-alone");
     assert_eq!(who(&enrols).await.as_deref(), Some("bob"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_nothing_for_whoever_has_enrolled_a_second_factor() {
+    let inside = "[[second_factor.rule]]\naddress = ['127.0.0.0/8']\nrequired = false\n";
+    let tickets = "[[second_factor.rule]]\nsource = 'web ticket'\nrequired = false\n";
+    for (rules, opens) in [("", false), (inside, false), (tickets, true)] {
+        let gateway = with(&format!("{TRUSTED}{rules}")).await;
+        let mut alice = gateway.signed_in("alice").await;
+        enrol(&gateway, &mut alice).await;
+        alice.delete("/api/v1/session").await;
+        let held = ticket(&gateway, "alice", &[]).await;
+        let browser = gateway.client();
+        let answer = brings(&browser, &held, "&try=/account&back=").await;
+        if opens {
+            assert_eq!(who(&browser).await.as_deref(), Some("alice"));
+            continue;
+        }
+        assert_eq!(
+            answer.location(),
+            "/login?return_to=%2Faccount&notice=web-ticket-alone",
+            "{rules}"
+        );
+        assert_eq!(who(&browser).await, None);
+        gateway.gave_nothing();
+        let refused = gateway.audited("sign_in_refused");
+        let code = refused[0].0.as_deref();
+        assert_eq!((refused.len(), code), (1, Some("SECOND_FACTOR_REQUIRED")));
+        // Others come in by theirs.
+        by_ticket(&gateway, "bob", &[]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
