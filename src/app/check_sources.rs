@@ -1,33 +1,47 @@
-//! `accesspoint check`: whether each directory and webhook can be asked, and for how long its
-//! certificate lasts.
+//! `accesspoint check`: whether each directory, webhook and provider can be asked, and for how long
+//! its certificate lasts. No ledger is needed for it.
 
-use super::App;
-use super::check::{CheckFinding, fault, ok};
-use super::providers::{certificate_finding, clock_finding};
-use super::sources::PasswordSource;
+use super::check::{CheckFinding, fault, ok, warning};
+use super::sources::{PasswordSource, Sources};
+use super::{StartError, providers};
 use crate::auth::ldap::Directory;
+use crate::auth::oidc::{LEEWAY, Probe, Reason, Refused};
+use crate::auth::trust::days_left;
 use crate::auth::webhook::Webhook;
 use crate::causes;
-use crate::domain::time::Timestamp;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 
+/// How many days before its end a server's certificate is worth a warning.
+const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 /// What a clock that is off means.
 const OFF_CLOCK: &str = "passwords and certificates may end too early or too late there";
 const OFF_CLOCK_OF_WEBHOOK: &str = "a receiver that looks at the time of a request refuses it";
 
-impl App {
-    /// Tries every server of the directories and the webhooks in use, without anybody's password.
-    pub async fn check_password_sources(&self) -> Vec<CheckFinding> {
-        let now = self.now();
-        let mut found = Vec::new();
-        for source in self.0.sources.all() {
-            found.extend(match source {
-                PasswordSource::Local => Vec::new(),
-                PasswordSource::Ldap(directory) => directory_findings(directory, now).await,
-                PasswordSource::Webhook(webhook) => webhook_findings(webhook, now).await,
-            });
-        }
-        found
+/// Asks every source in use besides the local one, every server of it, without anybody's password.
+///
+/// # Errors
+///
+/// A source cannot be set up.
+pub async fn check_sources(
+    config: &Config,
+    clock: &Clock,
+) -> Result<Vec<CheckFinding>, StartError> {
+    let (sources, providers) = (Sources::new(config)?, providers::in_use(config, clock)?);
+    let now = clock.now();
+    let mut found = Vec::new();
+    for source in sources.all() {
+        found.extend(match source {
+            PasswordSource::Local => Vec::new(),
+            PasswordSource::Ldap(directory) => directory_findings(directory, now).await,
+            PasswordSource::Webhook(webhook) => webhook_findings(webhook, now).await,
+        });
     }
+    for (name, provider) in &providers {
+        found.extend(provider_findings(name, provider.probe().await, now));
+    }
+    Ok(found)
 }
 
 async fn directory_findings(directory: &Directory, now: Timestamp) -> Vec<CheckFinding> {
@@ -67,5 +81,78 @@ async fn webhook_findings(webhook: &Webhook, now: Timestamp) -> Vec<CheckFinding
             let why = causes::in_one_line(&why);
             vec![fault("sign-in", format!("{name}: {why}"))]
         }
+    }
+}
+
+fn provider_findings(
+    name: &str,
+    probed: Result<Probe, Refused>,
+    now: Timestamp,
+) -> Vec<CheckFinding> {
+    let probe = match probed {
+        Ok(probe) => probe,
+        Err(refused) => {
+            let (words, code) = (in_words(refused.reason), refused.reason.code());
+            let text = format!("{name}: {words} ({code}: {})", refused.detail);
+            return vec![fault("sign-in", text)];
+        }
+    };
+    let keys = probe.keys;
+    let mut found = vec![if keys == 0 {
+        fault(
+            "sign-in",
+            format!("{name}: it publishes no key that can be used"),
+        )
+    } else {
+        ok("sign-in", format!("{name}: it answers, {keys} keys"))
+    }];
+    found.extend(clock_finding(
+        name,
+        probe.clock_ahead,
+        "more than 60 s fails",
+    ));
+    if let Some(certificate) = &probe.certificate {
+        found.push(certificate_finding(name, certificate, now));
+    }
+    for lack in &probe.lacks {
+        found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));
+    }
+    found
+}
+
+/// Why a provider cannot be used, as far as that shows before anybody signs in.
+const fn in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ProviderSilent => "it does not answer",
+        Reason::MetadataInvalid => "its metadata cannot be read, or lacks what is needed",
+        Reason::MetadataIssuer => "its metadata names another issuer than the configured one",
+        Reason::MetadataWithoutS256 => "it does not take S256 of PKCE",
+        Reason::EndpointNotAllowed => "its metadata names an address that must not be called",
+        Reason::Algorithm => "it signs with none of id_token_algs",
+        Reason::KeysInvalid => "its keys cannot be read",
+        _ => "its answer cannot be used",
+    }
+}
+
+/// That the clock of a server is not ours, where it is off by more than may be.
+fn clock_finding(name: &str, ahead: Option<Millis>, consequence: &str) -> Option<CheckFinding> {
+    let ahead = ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0)?;
+    let seconds = ahead.0 / SECOND_MS;
+    let text = format!("{name}: its clock is {seconds} s ahead of ours; {consequence}");
+    Some(warning("sign-in", text))
+}
+
+/// How long the certificate of a server lasts.
+pub(super) fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
+    match days_left(certificate, now) {
+        None => warning("sign-in", format!("{name}: its certificate cannot be read")),
+        Some(days) if days < CERTIFICATE_ENDS_SOON_DAYS => warning(
+            "sign-in",
+            format!("{name}: its certificate ends in {days} days"),
+        ),
+        Some(days) => ok(
+            "sign-in",
+            format!("{name}: its certificate has {days} days left"),
+        ),
     }
 }

@@ -5,7 +5,7 @@
 pub mod administer;
 pub mod arrive;
 pub mod check;
-mod check_sources;
+pub mod check_sources;
 mod deep_link;
 pub mod documents;
 pub mod estate;

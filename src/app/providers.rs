@@ -1,19 +1,13 @@
-//! The providers in use: made from the configuration, and looked at by `check`.
+//! The providers in use, made from the configuration.
 
 use std::collections::BTreeMap;
 
-use super::check::{CheckFinding, fault, ok, warning};
-use super::{App, StartError};
+use super::StartError;
 use crate::auth::oidc::{
-    ClientAuth, LEEWAY, PrivateKey, Probe, Provider, ProviderSettings, SetUpError, algorithm_of,
+    ClientAuth, PrivateKey, Provider, ProviderSettings, SetUpError, algorithm_of,
 };
-use crate::auth::trust::days_left;
 use crate::clock::Clock;
 use crate::config::{ClientAuthKind, Config, Oidc, SourceKind};
-use crate::domain::time::{Millis, SECOND_MS, Timestamp};
-
-/// How many days before its end a provider's certificate is worth a warning.
-const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 
 /// The providers in use, by name.
 pub(super) fn in_use(
@@ -74,70 +68,5 @@ fn client_auth(oidc: &Oidc) -> Result<ClientAuth, SetUpError> {
             let key = PrivateKey::from_pem(pem.expose(), oidc.private_key_id.clone())?;
             Ok(ClientAuth::PrivateKey(key))
         }
-    }
-}
-
-impl App {
-    /// Looks at every provider in use.
-    pub async fn check_providers(&self) -> Vec<CheckFinding> {
-        let mut found = Vec::new();
-        for (name, provider) in &self.0.oidc {
-            match provider.probe().await {
-                Ok(probe) => found.extend(findings(name, &probe, self.now())),
-                Err(refused) => found.push(fault("sign-in", format!("{name}: {refused}"))),
-            }
-        }
-        found
-    }
-}
-
-fn findings(name: &str, probe: &Probe, now: Timestamp) -> Vec<CheckFinding> {
-    let keys = probe.keys;
-    let mut found = vec![if keys == 0 {
-        fault(
-            "sign-in",
-            format!("{name}: it publishes no key that can be used"),
-        )
-    } else {
-        ok("sign-in", format!("{name}: it answers, {keys} keys"))
-    }];
-    found.extend(clock_finding(
-        name,
-        probe.clock_ahead,
-        "more than 60 s fails",
-    ));
-    if let Some(certificate) = &probe.certificate {
-        found.push(certificate_finding(name, certificate, now));
-    }
-    for lack in &probe.lacks {
-        found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));
-    }
-    found
-}
-
-/// That the clock of a server is not ours, where it is off by more than may be.
-pub(super) fn clock_finding(
-    name: &str,
-    ahead: Option<Millis>,
-    consequence: &str,
-) -> Option<CheckFinding> {
-    let ahead = ahead.filter(|ahead| ahead.0.abs() > LEEWAY.0)?;
-    let seconds = ahead.0 / SECOND_MS;
-    let text = format!("{name}: its clock is {seconds} s ahead of ours; {consequence}");
-    Some(warning("sign-in", text))
-}
-
-/// How long the certificate of a server lasts.
-pub(super) fn certificate_finding(name: &str, certificate: &[u8], now: Timestamp) -> CheckFinding {
-    match days_left(certificate, now) {
-        None => warning("sign-in", format!("{name}: its certificate cannot be read")),
-        Some(days) if days < CERTIFICATE_ENDS_SOON_DAYS => warning(
-            "sign-in",
-            format!("{name}: its certificate ends in {days} days"),
-        ),
-        Some(days) => ok(
-            "sign-in",
-            format!("{name}: its certificate has {days} days left"),
-        ),
     }
 }

@@ -150,8 +150,9 @@ impl App {
             .collect()
     }
 
-    /// Asks the sources about a name and a password. Where the ledger knows whose name it is, that
-    /// source alone is asked; of several that a person is linked to, the first.
+    /// Asks the sources about a name and a password. Where the ledger knows whose name it is, the
+    /// sources that they are linked to are asked and no others. Of several, one that is down or does
+    /// not know the name gives way to the next.
     pub(super) async fn ask_sources(
         &self,
         name: Option<&UserName>,
@@ -162,21 +163,24 @@ impl App {
             None => Vec::new(),
         };
         let owns = |source: &&PasswordSource| owners.iter().any(|owner| owner == source.name());
-        if let Some(owner) = self.0.sources.all().find(owns) {
-            return Ok(match self.ask_source(owner, name, attempt).await? {
-                Said::Asked(asked) => asked,
-                Said::Unknown => Asked::Wrong { of: None },
-                Said::Down => Asked::Down {
-                    source: owner.name().to_owned(),
-                },
-            });
-        }
+        let is_owned = self.0.sources.all().any(|source| owns(&source));
+        let mut down = None;
         for source in self.0.sources.all() {
-            if let Said::Asked(asked) = self.ask_source(source, name, attempt).await? {
-                return Ok(asked);
+            if is_owned && !owns(&source) {
+                continue;
+            }
+            match self.ask_source(source, name, attempt).await? {
+                Said::Asked(asked) => return Ok(asked),
+                Said::Unknown => {}
+                Said::Down => down = down.or(Some(source)),
             }
         }
-        Ok(Asked::Wrong { of: None })
+        Ok(match down.filter(|_| is_owned) {
+            Some(owner) => Asked::Down {
+                source: owner.name().to_owned(),
+            },
+            None => Asked::Wrong { of: None },
+        })
     }
 
     /// Asks whether a password of the gateway's own is right. An unknown name takes as long.
@@ -257,7 +261,12 @@ impl App {
         if named.is_none_or(|name| name == *asked) || mail.is_some_and(|mail| mail == *asked) {
             return answer;
         }
-        tracing::warn!("a webhook vouched for somebody else than it was asked about");
+        tracing::warn!(
+            source = webhook.name(),
+            asked = asked.folded(),
+            "the webhook vouched for another than it was asked about: neither the user name that the \
+             mapping gives nor the claim email is the name that was typed"
+        );
         Answer::Wrong
     }
 

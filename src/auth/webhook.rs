@@ -23,7 +23,7 @@ use super::trust::TrustError;
 use crate::causes;
 use crate::config;
 use crate::domain::mapping::Claims;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, Timestamp};
 
 /// The header with the instant of a message.
 pub const TIME_HEADER: &str = "X-AccessPoint-Time";
@@ -34,6 +34,8 @@ pub const SIGNATURE_HEADER: &str = "X-AccessPoint-Signature";
 
 /// Bytes of an answer; the claims of somebody with ten thousand groups fit.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How far the time of an answer may be from ours: clocks differ, and an answer takes its time.
+const TIME_OFF_MAX: Millis = Millis::minutes(5);
 /// Characters of a subject.
 const SUBJECT_CHARACTERS_MAX: usize = 255;
 
@@ -82,6 +84,9 @@ pub enum Fault {
     /// The answer is not signed, not with this secret, or for another request.
     #[error("its answer is not signed for this request")]
     Unsigned,
+    /// The answer is signed for another time, or for none that can be read.
+    #[error("its answer is signed for {0:?}, which is not now")]
+    OtherTime(String),
     /// The answer is signed, but is not what was agreed.
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
@@ -241,15 +246,18 @@ impl Inner {
         if response.status() != StatusCode::OK {
             return Err(Fault::Status(response.status()));
         }
-        let header = |name| header_text(&response, name);
         let (signed_at, signature) = (
-            header(TIME_HEADER).unwrap_or(time),
-            header(SIGNATURE_HEADER).ok_or(Fault::Unsigned)?,
+            only_header(&response, TIME_HEADER)?.unwrap_or(time),
+            only_header(&response, SIGNATURE_HEADER)?.ok_or(Fault::Unsigned)?,
         );
         let body = outgoing::read_whole(&mut response, ANSWER_BYTES_MAX).await;
         let body = body.map_err(without_url)?.ok_or(Fault::TooLong)?;
         if !is_signed(&self.key, &signed_at, nonce, &body, &signature) {
             return Err(Fault::Unsigned);
+        }
+        let off = signed_at.parse().map(|at: Timestamp| at - now);
+        if !off.is_ok_and(|off| off.0.abs() <= TIME_OFF_MAX.0) {
+            return Err(Fault::OtherTime(signed_at));
         }
         read_answer(&body, nonce)
     }
@@ -302,9 +310,17 @@ fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
     })
 }
 
-fn header_text(response: &Response, name: &str) -> Option<String> {
-    let value = response.headers().get(name)?;
-    value.to_str().ok().map(str::to_owned)
+/// The value of a header that comes at most once.
+fn only_header(response: &Response, name: &str) -> Result<Option<String>, Fault> {
+    let mut values = response.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(Fault::Unsigned),
+        },
+        (Some(_), Some(_)) => Err(Fault::Unsigned),
+    }
 }
 
 /// The address may hold what is nobody's business in a log.

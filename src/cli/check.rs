@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::app::check::{CheckFinding, Level, fault, ok, warning};
+use crate::app::check_sources::check_sources;
 use crate::app::{App, StartError, estate};
 use crate::clock::Clock;
 use crate::config::{self, Config, Database, LicenseServer, QlikView, SourceKind};
@@ -69,7 +70,7 @@ fn check_site(config: Config, clock: &Clock) -> Vec<CheckFinding> {
     let in_front = config.license.server == LicenseServer::QlikView;
     let qlikview = in_front.then(|| config.qlikview.clone());
     let mut findings = match &config.database {
-        Database::Sqlite(file) if !file.exists() => check_unopened(&config, file),
+        Database::Sqlite(file) if !file.exists() => check_unopened(&config, file, clock),
         _ => check_opened(config, clock),
     };
     findings.push(certificate);
@@ -96,7 +97,7 @@ fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
             let mut findings = vec![ok("ledger", "the database answers".to_owned())];
             findings.extend(app.check());
             findings.extend(check_sign_in(&app));
-            findings.extend(check_peers(&app));
+            findings.extend(check_peers(app.config(), clock));
             findings.extend(app.check_picture());
             app.close();
             findings
@@ -106,7 +107,7 @@ fn check_opened(config: Config, clock: &Clock) -> Vec<CheckFinding> {
 }
 
 /// A site that was never started: nothing is made for looking at it.
-fn check_unopened(config: &Config, ledger: &Path) -> Vec<CheckFinding> {
+fn check_unopened(config: &Config, ledger: &Path, clock: &Clock) -> Vec<CheckFinding> {
     let mut findings: Vec<CheckFinding> = config
         .not_yet_built()
         .into_iter()
@@ -133,6 +134,8 @@ fn check_unopened(config: &Config, ledger: &Path) -> Vec<CheckFinding> {
             ),
         ),
     });
+    findings.extend(local_sources(config).map(nobody_yet));
+    findings.extend(check_peers(config, clock));
     findings
 }
 
@@ -156,29 +159,32 @@ fn not_started(error: StartError) -> Vec<CheckFinding> {
 }
 
 fn check_sign_in(app: &App) -> Vec<CheckFinding> {
-    let sources = app.config().sign_in.sources.iter();
-    sources
-        .filter(|source| source.kind == SourceKind::Local)
-        .map(|source| {
-            check_local(&source.name, app).unwrap_or_else(|error| {
+    local_sources(app.config())
+        .map(|name| {
+            check_local(name, app).unwrap_or_else(|error| {
                 let error = chain(&error.into());
-                fault("sign-in", format!("{}: {error}", source.name))
+                fault("sign-in", format!("{name}: {error}"))
             })
         })
         .collect()
 }
 
+fn local_sources(config: &Config) -> impl Iterator<Item = &str> {
+    let sources = config.sign_in.sources.iter();
+    sources
+        .filter(|source| source.kind == SourceKind::Local)
+        .map(|source| source.name.as_str())
+}
+
 /// Asks every source in use besides the local one, one after the other.
-fn check_peers(app: &App) -> Vec<CheckFinding> {
+fn check_peers(config: &Config, clock: &Clock) -> Vec<CheckFinding> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            let mut found = app.check_password_sources().await;
-            found.extend(app.check_providers().await);
-            found
-        }),
+        Ok(runtime) => runtime
+            .block_on(check_sources(config, clock))
+            .unwrap_or_else(not_started),
         Err(error) => vec![fault("sign-in", error.to_string())],
     }
 }
@@ -189,14 +195,18 @@ fn check_local(name: &str, app: &App) -> Result<CheckFinding, StoreError> {
         limit: 1,
     })?;
     Ok(if anybody.is_empty() {
-        let add = "accesspoint user add NAME --role administrator";
-        warning(
-            "sign-in",
-            format!("{name}: there is nobody yet; add somebody with: {add}"),
-        )
+        nobody_yet(name)
     } else {
         ok("sign-in", format!("{name}: passwords are kept here"))
     })
+}
+
+fn nobody_yet(name: &str) -> CheckFinding {
+    let add = "accesspoint user add NAME --role administrator";
+    warning(
+        "sign-in",
+        format!("{name}: there is nobody yet; add somebody with: {add}"),
+    )
 }
 
 fn check_certificate(config: &Config, now: Timestamp) -> CheckFinding {

@@ -59,14 +59,17 @@ async fn ready(State(app): State<App>) -> Response {
 
 /// What does not do what it should: one sentence each.
 fn ill(app: &App) -> Vec<String> {
-    let Some(estate) = app.estate() else {
-        return app.library().problem().into_iter().collect();
+    let mut ill: Vec<String> = match app.estate() {
+        None => app.library().problem().into_iter().collect(),
+        Some(estate) => {
+            let management = estate
+                .problem()
+                .unwrap_or_else(|error| Some(error.to_string()));
+            management.into_iter().chain(estate.web().ill()).collect()
+        }
     };
-    let management = estate
-        .problem()
-        .unwrap_or_else(|error| Some(error.to_string()));
-    let mut ill: Vec<String> = management.into_iter().collect();
-    ill.extend(estate.web().ill());
+    let silent = app.silent_ways().into_iter();
+    ill.extend(silent.map(|way| format!("the sign-in source {way} does not answer")));
     ill
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use accesspoint::app::check_sources::check_sources;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::ldap::{Directory as Source, Limits};
 use accesspoint::config::Config;
@@ -667,9 +668,33 @@ async fn a_directory_that_is_down_leaves_local_accounts_working_and_the_page_say
         door.refuses(name, "wrong", 503, code).await;
     }
     assert!(door.page().await.text().contains("hq does not answer now"));
+    let ready = door.browser.get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    assert_eq!(
+        ready.body["ill"],
+        serde_json::json!(["the sign-in source hq does not answer"])
+    );
     assert_eq!(door.lets_in("bea", PASSWORD).await["user"], "bea");
     let api = door.gateway.client().sign_in("ann", "wrong").await;
     api.problem(503, "UPSTREAM_SIGN_IN_SILENT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_two_sources_know_comes_in_by_the_second_while_the_first_is_down() {
+    let setting = Setting::new();
+    let settings = format!(
+        "[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{LOCAL}{}",
+        setting.source(&[closed_port()], ALL)
+    );
+    let door = Door::with(&settings).await;
+    door.gateway.add("ann", &[]).await;
+    let app = &door.gateway.app;
+    let actor = accesspoint::store::Actor::command_line();
+    app.link_identity("ann", "hq", "11111111", actor)
+        .await
+        .unwrap();
+    door.refuses("ann", "wrong", 503, "SIGN_IN_FAILED").await;
+    assert_eq!(door.lets_in("ann", PASSWORD).await["user"], "ann");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -723,7 +748,9 @@ async fn check_tells_a_directory_whose_clock_is_off() {
     for (time, off) in [("20261124120059.0Z", false), ("20261124120500.0Z", true)] {
         let root = Entry::new("", "", &[("currentTime", time)]);
         directory.holds(vec![root, people.clone(), ann()]);
-        let found = door.gateway.app.check_password_sources().await;
+        let found = check_sources(door.gateway.app.config(), &door.gateway.clock)
+            .await
+            .unwrap();
         let told = found.iter().find(|found| found.text.contains("clock"));
         assert_eq!(told.is_some(), off, "{found:?}");
         if let Some(told) = told {
@@ -737,10 +764,6 @@ async fn check_tells_a_directory_whose_clock_is_off() {
 fn checked(settings: &str) -> (i32, String) {
     let site = crate::support::Site::new();
     site.write("accesspoint.toml", settings);
-    assert_eq!(
-        site.run(&["migrate", "--config", "accesspoint.toml"]).code,
-        0
-    );
     let ran = site.run(&["check", "--config", "accesspoint.toml"]);
     (ran.code, ran.stdout)
 }

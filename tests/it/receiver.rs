@@ -41,6 +41,10 @@ pub(crate) enum Wrong {
     Replays,
     /// Signs the right answer for another nonce.
     OtherNonce,
+    /// Signs the right answer for another time.
+    OtherTime(&'static str),
+    /// Sends a signature that is none beside the right one.
+    SignedTwice,
     /// Sends so many bytes of claims.
     Bytes(usize),
     /// Sends a byte now and then.
@@ -205,17 +209,21 @@ fn answer(request: &Request, wrong: &Wrong, shared: &Mutex<State>) -> Vec<u8> {
         _ => HOOK_SECRET,
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let time = request.header(TIME_HEADER);
+    let time = match wrong {
+        Wrong::OtherTime(time) => time,
+        _ => request.header(TIME_HEADER),
+    };
     let date = match wrong {
         Wrong::SaysDate(date) => format!("Date: {date}\r\n"),
         _ => String::new(),
     };
+    let signature = sign(&key, time, nonce, body.as_bytes());
     let signature = match wrong {
         Wrong::Unsigned => String::new(),
-        _ => format!(
-            "{SIGNATURE_HEADER}: {}\r\n",
-            sign(&key, time, nonce, body.as_bytes())
-        ),
+        Wrong::SignedTwice => {
+            format!("{SIGNATURE_HEADER}: {signature}\r\n{SIGNATURE_HEADER}: v1=00\r\n")
+        }
+        _ => format!("{SIGNATURE_HEADER}: {signature}\r\n"),
     };
     let whole = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n{date}\

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use accesspoint::app::check::Level;
+use accesspoint::app::check_sources::check_sources;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::webhook::{
     Limits, NONCE_HEADER, SIGNATURE_HEADER, TIME_HEADER, Webhook, sign,
@@ -229,11 +230,19 @@ async fn w_02_an_answer_that_is_replayed_unsigned_or_signed_by_others_refuses() 
         Wrong::Unsigned,
         Wrong::OtherSecret,
         Wrong::OtherNonce,
+        Wrong::OtherTime("2026-11-24T11:54:59.000Z"),
+        Wrong::OtherTime("2026-11-24T12:05:01.000Z"),
+        Wrong::OtherTime("now"),
+        Wrong::SignedTwice,
     ] {
         receiver.does(wrong.clone());
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "two").await, Answer::Down, "{wrong:?}");
     }
+    // Its clock need not be ours to the minute.
+    receiver.does(Wrong::OtherTime("2026-11-24T12:04:00.000Z"));
+    let off = asks(&setting.impatient(receiver.port), "three").await;
+    assert!(matches!(off, Answer::Vouched { .. }), "{off:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,6 +301,25 @@ async fn w_04_a_webhook_that_fails_is_left_alone_and_other_ways_go_on() {
         gateway: door.gateway,
     };
     assert_eq!(again.lets_in("ann", HOOK_PASSWORD).await["user"], "ann");
+}
+
+/// A directory that is down, before all other sources.
+const DOWN: &str = "[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n";
+const DOWN_SETTINGS: &str = "[ldap.hq]\nservers = ['ldaps://127.0.0.1:9']\nuser_base = 'dc=x'\n\
+    user_filter = '(uid={username})'\nuser_name = '{uid}'\n[[ldap.hq.rule]]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_earlier_source_is_down_people_of_later_ones_come_in() {
+    let setting = Setting::new();
+    let receiver = setting.receiver().await;
+    let settings = format!("{DOWN}{}{DOWN_SETTINGS}", setting.hook(receiver.port));
+    let mut door = Door::with(&settings).await;
+    // New here, then known; while the directory is still asked, and when it is left alone.
+    for _ in 0..5 {
+        door.browser = door.gateway.client();
+        assert_eq!(door.lets_in("ann", HOOK_PASSWORD).await["user"], "ann");
+    }
+    assert_eq!(door.gateway.app.silent_sources(), ["hq"]);
 }
 
 /// The example receiver of the README, run as it stands.
@@ -366,10 +394,6 @@ async fn check_reaches_a_webhook_without_asking_about_anybody() {
     let site = crate::support::Site::new();
     let check = ["check", "--config", "accesspoint.toml"];
     site.write("accesspoint.toml", &setting.hook(receiver.port));
-    assert_eq!(
-        site.run(&["migrate", "--config", "accesspoint.toml"]).code,
-        0
-    );
     let ran = site.run(&check);
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     assert!(
@@ -402,7 +426,9 @@ async fn check_tells_a_clock_that_is_off() {
     let door = Door::with(&setting.hook(receiver.port)).await;
     let found = async |date| {
         receiver.does(Wrong::SaysDate(date));
-        let found = door.gateway.app.check_password_sources().await;
+        let found = check_sources(door.gateway.app.config(), &door.gateway.clock)
+            .await
+            .unwrap();
         let mut found = found.into_iter();
         found.find(|found| found.text.contains("clock"))
     };

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::app::App;
 use crate::app::check::{CheckFinding, fault, ok, warning};
-use crate::app::providers::certificate_finding;
+use crate::app::check_sources::certificate_finding;
 use crate::causes;
 use crate::config::QlikView;
 use crate::domain::name::with_prefix;

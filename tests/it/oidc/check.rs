@@ -1,6 +1,7 @@
 //! What `accesspoint check` says of a provider.
 
 use accesspoint::app::check::Level;
+use accesspoint::app::check_sources::check_sources;
 use accesspoint::domain::time::Millis;
 use serde_json::{Value, json};
 
@@ -8,7 +9,9 @@ use super::Site;
 use crate::provider::{answer, edit, instead};
 
 async fn found(site: &Site) -> Vec<(Level, String)> {
-    let findings = site.gateway.app.check_providers().await;
+    let findings = check_sources(site.gateway.app.config(), &site.gateway.clock)
+        .await
+        .unwrap();
     findings
         .into_iter()
         .map(|found| (found.level, found.text))
@@ -57,7 +60,9 @@ async fn a_provider_that_cannot_be_used_is_a_fault() {
     let down = found(&site).await;
     assert_eq!(down[0].0, Level::Fault);
     assert!(
-        down[0].1.starts_with("corp: OIDC_PROVIDER_SILENT"),
+        down[0]
+            .1
+            .starts_with("corp: it does not answer (OIDC_PROVIDER_SILENT: "),
         "{down:?}"
     );
     site.provider.right();
