@@ -75,10 +75,11 @@ impl ArrivalRefusal {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match &self.reason {
-            RefusedArrival::Unmapped(_) => Problem::SignInRefused {
+            RefusedArrival::Unmapped(why) => Problem::SignInRefused {
                 source: self.source.clone(),
                 name: self.name.clone(),
                 groups: self.groups.clone(),
+                why: why.clone(),
             },
             RefusedArrival::UserNameTaken => Problem::UserNameTaken {
                 name: self.name.clone(),

@@ -10,6 +10,7 @@ use super::labels::{
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
+use crate::domain::mapping::Unmapped;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::WorkstationUse;
@@ -1034,16 +1035,8 @@ fn provider_problem(problem: &Problem) -> Words {
             source,
             name,
             groups,
-        } => (
-            "Nicht angemeldet",
-            format!(
-                "{source} hat Sie eingelassen, aber nichts dort erlaubt Ihnen, diesen AccessPoint \
-                 zu benutzen. Sie waren angemeldet als {name}, {}.",
-                in_groups(groups)
-            )
-            .into(),
-            "Bitten Sie um eine der Gruppen, die Ihre Administration festgelegt hat.".into(),
-        ),
+            why,
+        } => sign_in_refused(source, name, groups, why),
         Problem::AttemptInvalid { source } => (
             "Diese Anmeldung ist vorbei",
             format!(
@@ -1075,6 +1068,45 @@ fn provider_problem(problem: &Problem) -> Words {
             "Ihre Administration kann es wieder freigeben.".into(),
         ),
     }
+}
+
+fn sign_in_refused(source: &str, name: &str, groups: &[String], why: &Unmapped) -> Words {
+    let (reason, way_out) = match why {
+        Unmapped::NoRuleMatches => (
+            format!(
+                "nichts dort erlaubt Ihnen, diesen AccessPoint zu benutzen. Sie waren angemeldet als \
+                 {name}, {}.",
+                in_groups(groups)
+            ),
+            "Bitten Sie um eine der Gruppen, die Ihre Administration festgelegt hat.",
+        ),
+        Unmapped::Denied { .. } => (
+            format!(
+                "die Regeln dieses AccessPoints schließen Sie aus. Sie waren angemeldet als {name}, {}.",
+                in_groups(groups)
+            ),
+            "Ihre Administration kann sagen, warum, und es ändern.",
+        ),
+        Unmapped::ClaimMissing { claim } => (
+            format!(
+                "nicht gesagt, woran Sie hier zu erkennen sind: „{claim}“ fehlt oder ist leer."
+            ),
+            "Ihre Administration kann es dort ergänzen.",
+        ),
+        Unmapped::ClaimElsewhere { claim } | Unmapped::ClaimUnusable { claim, .. } => (
+            format!("was dort in „{claim}“ über Sie steht, ist hier nicht zu gebrauchen."),
+            "Ihre Administration kann es dort ändern; das Protokoll sagt, was daran falsch ist.",
+        ),
+        Unmapped::NameInvalid(_) | Unmapped::NameNotAllowed { .. } => (
+            format!(
+                "der Benutzername, den Sie dort haben, ist hier nicht zu gebrauchen. Man kennt Sie \
+                 dort als {name}."
+            ),
+            "Ihre Administration kann Ihnen einen anderen Benutzernamen geben.",
+        ),
+    };
+    let happened = format!("{source} hat Sie eingelassen, aber {reason}");
+    ("Nicht angemeldet", happened.into(), way_out.into())
 }
 
 fn provider_said(source: &str, said: &str) -> Words {

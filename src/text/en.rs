@@ -10,6 +10,7 @@ use super::labels::{
 use super::sentence::{Sentence, sentence};
 use super::{Dates, Language, Problem, ProblemText, Span, Touches, to_fall_silent};
 use crate::domain::client::ClientKind;
+use crate::domain::mapping::Unmapped;
 use crate::domain::refusal::{Refusal, WayOut};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::WorkstationUse;
@@ -990,16 +991,8 @@ fn provider_problem(problem: &Problem) -> Words {
             source,
             name,
             groups,
-        } => (
-            "Not signed in",
-            format!(
-                "{source} let you in, but nothing there allows you to use this AccessPoint. You \
-                 were signed in as {name}, {}.",
-                in_groups(groups)
-            )
-            .into(),
-            "Ask for one of the groups that your administrator has set.".into(),
-        ),
+            why,
+        } => sign_in_refused(source, name, groups, why),
         Problem::AttemptInvalid { source } => (
             "This sign-in is over",
             format!(
@@ -1030,6 +1023,41 @@ fn provider_problem(problem: &Problem) -> Words {
             "Your administrator can enable it again.".into(),
         ),
     }
+}
+
+fn sign_in_refused(source: &str, name: &str, groups: &[String], why: &Unmapped) -> Words {
+    let (reason, way_out) = match why {
+        Unmapped::NoRuleMatches => (
+            format!(
+                "nothing there allows you to use this AccessPoint. You were signed in as {name}, {}.",
+                in_groups(groups)
+            ),
+            "Ask for one of the groups that your administrator has set.",
+        ),
+        Unmapped::Denied { .. } => (
+            format!(
+                "the rules of this AccessPoint keep you out. You were signed in as {name}, {}.",
+                in_groups(groups)
+            ),
+            "Your administrator can say why, and change it.",
+        ),
+        Unmapped::ClaimMissing { claim } => (
+            format!(
+                "did not say what is needed to know you here: \"{claim}\" is missing or empty."
+            ),
+            "Your administrator can add it there.",
+        ),
+        Unmapped::ClaimElsewhere { claim } | Unmapped::ClaimUnusable { claim, .. } => (
+            format!("what it says of you in \"{claim}\" cannot be used here."),
+            "Your administrator can change it there; the audit says what is wrong with it.",
+        ),
+        Unmapped::NameInvalid(_) | Unmapped::NameNotAllowed { .. } => (
+            format!("the user name that it gives you cannot be used here. It knows you as {name}."),
+            "Your administrator can give you another user name.",
+        ),
+    };
+    let happened = format!("{source} let you in, but {reason}");
+    ("Not signed in", happened.into(), way_out.into())
 }
 
 fn provider_said(source: &str, said: &str) -> Words {

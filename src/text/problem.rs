@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::domain::mapping::Unmapped;
 use crate::domain::time::Millis;
 
 /// What stopped a request, with the facts that its sentences need.
@@ -45,6 +46,8 @@ pub enum Problem {
         name: String,
         /// The groups that the source told; may be empty.
         groups: Vec<String>,
+        /// Why the mapping makes nobody of them.
+        why: Unmapped,
     },
     /// 400: what came back from a provider belongs to no sign-in that waits for it.
     AttemptInvalid {

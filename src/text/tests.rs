@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::domain::mapping::Unmapped;
 use crate::domain::refusal::{Refusal, RefusalCode, WayOut};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationUse};
@@ -299,6 +300,7 @@ fn problems() -> Vec<Problem> {
             source: name(),
             name: "ann@corp.example".to_owned(),
             groups: vec!["staff".to_owned()],
+            why: Unmapped::NoRuleMatches,
         },
         Problem::UserNameTaken { name: name() },
         Problem::UserDisabled,
@@ -351,19 +353,55 @@ fn every_problem_says_what_happened_what_changed_and_what_to_do() {
 }
 
 #[test]
-fn a_provider_that_let_in_is_named_with_the_groups() {
-    let refused = Problem::SignInRefused {
-        source: "Corporate sign-in".to_owned(),
-        name: "ann@corp.example".to_owned(),
-        groups: vec!["staff".to_owned()],
-    };
-    let text = (Language::English.text().problem)(&refused);
-    assert_eq!(
-        format!("{} {}", text.happened, text.next),
-        "Corporate sign-in let you in, but nothing there allows you to use this AccessPoint. You \
-         were signed in as ann@corp.example, in the groups: staff. Ask for one of the groups that \
-         your administrator has set."
-    );
+fn a_provider_that_let_in_is_named_with_what_it_lacks() {
+    let claim = || "upn".to_owned();
+    let table = [
+        (
+            Unmapped::NoRuleMatches,
+            "Corporate sign-in let you in, but nothing there allows you to use this AccessPoint. You \
+             were signed in as ann@corp.example, in the groups: staff. Ask for one of the groups that \
+             your administrator has set.",
+        ),
+        (
+            Unmapped::Denied { rule: 2 },
+            "Corporate sign-in let you in, but the rules of this AccessPoint keep you out. You were \
+             signed in as ann@corp.example, in the groups: staff. Your administrator can say why, and \
+             change it.",
+        ),
+        (
+            Unmapped::ClaimMissing { claim: claim() },
+            "Corporate sign-in let you in, but did not say what is needed to know you here: \"upn\" is \
+             missing or empty. Your administrator can add it there.",
+        ),
+        (
+            Unmapped::ClaimElsewhere { claim: claim() },
+            "Corporate sign-in let you in, but what it says of you in \"upn\" cannot be used here. Your \
+             administrator can change it there; the audit says what is wrong with it.",
+        ),
+        (
+            Unmapped::NameNotAllowed {
+                name: "ann".to_owned(),
+            },
+            "Corporate sign-in let you in, but the user name that it gives you cannot be used here. It \
+             knows you as ann@corp.example. Your administrator can give you another user name.",
+        ),
+    ];
+    for (why, said) in table {
+        let refused = Problem::SignInRefused {
+            source: "Corporate sign-in".to_owned(),
+            name: "ann@corp.example".to_owned(),
+            groups: vec!["staff".to_owned()],
+            why,
+        };
+        let english = (Language::English.text().problem)(&refused);
+        assert_eq!(format!("{} {}", english.happened, english.next), said);
+        let german = (Language::German.text().problem)(&refused);
+        assert!(
+            german
+                .happened
+                .starts_with("Corporate sign-in hat Sie eingelassen, aber ")
+        );
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::client::ClientKind;
+use crate::domain::mapping::Unmapped;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::workstation::{Workstation, WorkstationId, WorkstationUse};
@@ -257,6 +258,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
             source: "Corporate sign-in".to_owned(),
             name: name.to_owned(),
             groups: vec![name.to_owned()],
+            why: Unmapped::NoRuleMatches,
         }),
         start_again: Some("/oidc/corp/login?return_to=%2Faccount"),
     };
