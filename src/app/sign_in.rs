@@ -513,7 +513,10 @@ impl App {
         {
             let seen = WorkstationSeen {
                 secret_hash: hash,
-                name: header.clone(),
+                name: header
+                    .chars()
+                    .take(WORKSTATION_NAME_CHARACTERS_MAX)
+                    .collect(),
             };
             return Ok((self.ledger().see_workstation(seen).await?, None));
         }

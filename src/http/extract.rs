@@ -384,26 +384,22 @@ pub(super) fn is_prefetch(headers: &HeaderMap) -> bool {
 /// Whether a page of another site makes this request. `Origin: null` is what browsers send from our
 /// own pages too, because they give no referrer; there the token decides.
 pub(super) fn is_foreign(app: &App, headers: &HeaderMap) -> bool {
-    let site = headers
-        .get("sec-fetch-site")
-        .and_then(|value| value.to_str().ok());
-    if matches!(site, Some("cross-site" | "same-site")) {
-        return true;
-    }
-    match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
-        None | Some(Ok("null")) => false,
-        Some(Ok(origin)) => {
-            let host = origin.strip_prefix("https://");
-            !host.is_some_and(|host| app.accepts_host(host))
-        }
-        Some(Err(_)) => true,
-    }
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    sites.any(|site| site == "cross-site" || site == "same-site")
+        || origins.any(|origin| {
+            let host = origin
+                .to_str()
+                .ok()
+                .and_then(|text| text.strip_prefix("https://"));
+            origin != "null" && !host.is_some_and(|host| app.accepts_host(host))
+        })
 }
 
 /// Whether a page of another site may make this request, where no token of ours speaks for it:
 /// `null` is then as foreign as any name, unless the browser vouches for it.
 pub(super) fn may_be_foreign(app: &App, headers: &HeaderMap) -> bool {
-    let holds = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    let holds = |name: &str, value: &str| headers.get_all(name).iter().any(|found| found == value);
     let null = holds("origin", "null") && !holds("sec-fetch-site", "same-origin");
     null || is_foreign(app, headers)
 }
@@ -645,10 +641,17 @@ impl FromRequestParts<App> for From {
             agent: text("user-agent").unwrap_or_default().to_owned(),
             workstation_cookie: asked.cookie(WORKSTATION_COOKIE).map(str::to_owned),
             workstation_header: header
-                .and_then(|name| text(name.as_str()))
-                .map(|name| name.chars().take(64).collect()),
+                .and_then(|name| parts.headers.get(name.as_str()))
+                .map(|name| any_text(name.as_bytes()).trim().to_owned())
+                .filter(|name| !name.is_empty()),
         }))
     }
+}
+
+/// Text in UTF-8; in Latin-1 where it is none.
+fn any_text(bytes: &[u8]) -> String {
+    let latin = || bytes.iter().copied().map(char::from).collect();
+    std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned)
 }
 
 /// The client as the trusted proxy in front tells it: its own word is the last.

@@ -372,7 +372,7 @@ async fn h_14_an_opaque_origin_signs_nobody_in() {
     let gateway = Gateway::with_cals(1).await;
     gateway.add("ann", &[]).await;
     let ours = gateway.url("");
-    let table: [(&[(&str, &str)], u16); 7] = [
+    let table: [(&[(&str, &str)], u16); 10] = [
         (&[("origin", "null")], 403),
         (&[("origin", "null"), ("sec-fetch-site", "none")], 403),
         (&[("origin", "null"), ("sec-fetch-site", "cross-site")], 403),
@@ -383,6 +383,19 @@ async fn h_14_an_opaque_origin_signs_nobody_in() {
         ),
         (&[("origin", &ours), ("sec-fetch-site", "same-origin")], 201),
         (&[("origin", &ours)], 201),
+        // Of a header that comes twice, no value hides the other.
+        (
+            &[("origin", &ours), ("origin", "https://evil.example")],
+            403,
+        ),
+        (&[("origin", &ours), ("origin", "null")], 403),
+        (
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            403,
+        ),
     ];
     for (headers, status) in table {
         let nobody = gateway.client();

@@ -824,3 +824,48 @@ async fn s_16_pages_of_a_person_are_not_kept_and_show_nothing_after_signing_out(
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r23_the_header_of_a_trusted_proxy_names_the_workstation_and_no_other_header_does() {
+    let header = "[workstation]\nheader = 'X-Workstation'\n";
+    let trusted = "[proxy]\ntrusted = ['127.0.0.1']\n";
+    let stem = "x".repeat(64);
+    let (long, longer) = (format!("{stem}1"), format!("{stem}2"));
+    let signs_in = async |gateway: &Gateway, pc: &[u8]| {
+        let browser = gateway.client();
+        let body = json!({ "username": "ann", "password": PASSWORD });
+        let request = browser
+            .request(Method::POST, SESSION)
+            .header("x-workstation", pc);
+        let answer = browser.send(request.json(&body)).await;
+        assert_eq!(answer.status, 201);
+        let workstation = &answer.body["workstation"];
+        let text = |member: &str| workstation[member].as_str().unwrap().to_owned();
+        let has_cookie = browser.cookie("__Host-workstation").is_some();
+        (text("id"), text("name"), has_cookie)
+    };
+    let gateway = gateway_with(&format!("{header}{trusted}")).await;
+    let (first, name, has_cookie) = signs_in(&gateway, b"PC-0815").await;
+    assert_eq!((name.as_str(), has_cookie), ("PC-0815", false));
+    assert_eq!(signs_in(&gateway, b" pc-0815").await.0, first);
+    let mut found = vec![first];
+    let others: [&[u8]; 4] = [
+        long.as_bytes(),
+        longer.as_bytes(),
+        "PC-M\u{fc}ller".as_bytes(),
+        b"PC-M\xf6ller",
+    ];
+    for pc in others {
+        let (id, name, _) = signs_in(&gateway, pc).await;
+        assert!(!found.contains(&id), "{name}");
+        assert!(
+            name == stem || name == "PC-M\u{fc}ller" || name == "PC-M\u{f6}ller",
+            "{name}"
+        );
+        found.push(id);
+    }
+    let open = gateway_with(header).await;
+    let (one, _, has_cookie) = signs_in(&open, b"PC-0815").await;
+    assert!(has_cookie);
+    assert_ne!(signs_in(&open, b"PC-0815").await.0, one);
+}

@@ -1,7 +1,7 @@
 //! `POST GetWebTicket.aspx`: a program that is trusted gets a ticket in somebody's name.
 //!
-//! Trust is that of the TCP peer or of a token. A request that passed a proxy was sent by somebody
-//! else than its peer, so it needs a token.
+//! Trust is that of the TCP peer or of a token. A request that passed a proxy, or that a page of
+//! another site makes a browser send, is somebody else's than its peer's, so it needs a token.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::xml::{self, Element, Writer};
 use crate::app::App;
 use crate::app::web_ticket::{WebTicketAsked, WebTicketIssued};
-use crate::http::extract::{Asked, WholeBody, bearer_token};
+use crate::http::extract::{Asked, WholeBody, bearer_token, may_be_foreign};
 use crate::http::failure::Failure;
 use crate::store::{Actor, Scope};
 use crate::text::Problem;
@@ -60,7 +60,9 @@ fn trusted(app: &App, peer: IpAddr, headers: &HeaderMap) -> Result<Option<Actor>
         return Ok(Some(Actor::token(&token.id)));
     }
     let config = app.config();
-    let direct = !config.proxy.trusted.contains(peer) && !was_forwarded(headers);
+    let direct = !config.proxy.trusted.contains(peer)
+        && !was_forwarded(headers)
+        && !may_be_foreign(app, headers);
     let trusted = direct && config.compat.web_ticket_trusted.contains(peer);
     Ok(trusted.then(Actor::gateway))
 }

@@ -160,6 +160,28 @@ async fn h_07_what_passed_a_proxy_needs_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h_07_a_page_in_a_browser_of_a_trusted_peer_gets_no_ticket() {
+    let gateway = with(TRUSTED).await;
+    let program = gateway.with_token(&[Scope::WebTicket]).await;
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        let from = |client: &Client| {
+            let request = client.request(Method::POST, TICKETS);
+            request.header(name, value).body(asks_for("alice", ""))
+        };
+        let page = gateway.client();
+        let answer = page.send(from(&page)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
+        ticket_in(&program.send(from(&program)).await.text());
+    }
+    assert_eq!(gateway.audited("web_ticket_issued").len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn h_07_a_trusted_proxy_does_not_lend_its_trust() {
     // The proxy says that 10.0.0.1 asks, which would be trusted; but the peer is the proxy.
     let settings =
