@@ -18,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use super::secret::same_secret;
@@ -58,6 +59,15 @@ impl Password {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same characters in one spelling (NFC, RFC 8265 section 4.2.2), for keyboards differ in how
+    /// they compose an accent.
+    fn composed(&self) -> Zeroizing<String> {
+        // NFC is at most three times as long; a buffer that grew would leave a copy behind.
+        let mut composed = Zeroizing::new(String::with_capacity(3 * self.0.len()));
+        composed.extend(self.0.nfc());
+        composed
     }
 }
 
@@ -465,7 +475,7 @@ impl Record {
         let mut output = vec![0; self.output.len()];
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
             .hash_password_into_with_memory(
-                password.as_str().as_bytes(),
+                password.composed().as_bytes(),
                 &self.salt,
                 &mut output,
                 memory.of(self.params.block_count()),
@@ -574,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_counts_exactly_as_typed() {
+    fn a_password_counts_as_typed_however_its_accents_are_composed() {
         let mut memory = Memory::default();
         let long = "x".repeat(1_000);
         let nul = "before\0after";
@@ -583,13 +593,14 @@ mod tests {
             let others = [
                 typed.trim(),
                 &typed.to_uppercase(),
-                "cafe\u{301}",
+                "cafe",
                 "before",
                 &long[..999],
             ];
             let mut matched =
                 |typed| verify_with(&mut memory, &password(typed), Some(&hash)).matched;
             assert!(matched(typed), "{typed:?}");
+            assert_eq!(matched("cafe\u{301}"), typed == "caf\u{e9}");
             for other in others.into_iter().filter(|&other| other != typed) {
                 assert!(!matched(other), "{other:?} for {typed:?}");
             }

@@ -461,7 +461,7 @@ async fn announced(gateway: &Gateway, path: &str, kind: &str, bytes: usize) -> S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p_08_a_password_counts_exactly_as_it_was_typed() {
+async fn p_08_a_password_counts_as_it_was_typed_however_it_is_composed() {
     let gateway = gateway().await;
     let passwords = [
         " spaces around are kept ",
@@ -499,7 +499,13 @@ async fn p_08_a_password_counts_exactly_as_it_was_typed() {
     }
     let decomposed = "Zoe\u{308} und A\u{308}pfel";
     let answer = gateway.client().sign_in("user-3", decomposed).await;
-    assert_eq!(answer.status, 401, "composed otherwise");
+    assert_eq!(answer.status, 201, "composed otherwise (RFC 8265)");
+    let plain = "Zoe und Apfel";
+    let answer = gateway.client().sign_in("user-3", plain).await;
+    assert_eq!(answer.status, 401, "without its accents");
+    let wide = "\u{3000}spaces around are kept ";
+    let answer = gateway.client().sign_in("user-0", wide).await;
+    assert_eq!(answer.status, 401, "another space");
 }
 
 /// Puts another hash in the place of the one that is stored.
