@@ -42,6 +42,9 @@ use error::Mistakes;
 use section::Section;
 use tree::Table;
 
+/// Characters of a webhook's secret below which it is warned of.
+const SECRET_BYTES_MIN: usize = 16;
+
 /// The whole configuration; every value in it is valid.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -164,6 +167,14 @@ impl Config {
 
     fn source_warnings(&self) -> Vec<String> {
         let settings = self.sign_in.settings();
+        let hooks = self.sign_in.webhook.iter();
+        let guessable = hooks.filter(|(_, hook)| hook.secret.expose().len() < SECRET_BYTES_MIN);
+        let guessable = guessable.map(|(name, _)| {
+            format!(
+                "[webhook.{name}] secret is shorter than {SECRET_BYTES_MIN} characters: whoever \
+                 guesses it speaks for the webhook."
+            )
+        });
         let sentence = |(source, rules): (SignInSource, usize)| {
             let table = format!("[{}.{}]", source.kind.word(), source.name);
             if !self.sign_in.sources.contains(&source) {
@@ -173,7 +184,8 @@ impl Config {
             }
             (rules == 0).then(|| format!("{table} lets nobody in: it has no rule."))
         };
-        settings.into_iter().filter_map(sentence).collect()
+        let unused = settings.into_iter().filter_map(sentence);
+        unused.chain(guessable).collect()
     }
 
     fn read(

@@ -500,10 +500,10 @@ fn read_source(
         .map(|(kind, name)| SignInSource { kind, name });
     if let Some(source) = &source {
         let is_local = source.kind == Local;
-        let is_twice =
-            |other: &SignInSource| other.name == source.name || (is_local && other.kind == Local);
-        if earlier.iter().any(is_twice) {
+        if earlier.iter().any(|other| other.name == source.name) {
             section.mistake("name", format!("{:?} is there twice", source.name));
+        } else if is_local && earlier.iter().any(|other| other.kind == Local) {
+            section.mistake("kind", "there is one local source at most");
         }
         if source.name == PASSKEY_SOURCE {
             section.mistake(

@@ -318,6 +318,15 @@ fn syntax_errors_carry_line_and_column() {
 }
 
 #[test]
+fn a_quote_that_is_missing_is_one_mistake_and_not_one_on_each_line_below() {
+    let table = "[[webhook.hr.rule]]\nwhen = { claim = 'groups', has = 'x }\n";
+    let rest = "[session]\nidle_minutes = 480\nmax_per_user = 20\nwhen_full = 'end_oldest'\n";
+    let found = mistakes(&format!("{table}{rest}"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("accesspoint.toml:2:"), "{found:?}");
+}
+
+#[test]
 fn duplicate_keys_and_tables_are_mistakes_beside_others() {
     let found = mistakes("[session]\nidle_minutes = 1\nidle_minutes = 2\nidle = 3\n");
     assert_eq!(
@@ -658,7 +667,7 @@ fn help_is_a_text_an_address_or_both() {
 fn sources_keep_their_order_and_need_their_settings() {
     let two = "[[sign_in.source]]\nkind = 'webhook'\nname = 'hr'\n\
         [[sign_in.source]]\nkind = 'local'\nname = 'here'\n";
-    let config = load(&format!("{two}{WEBHOOK}secret = 's'"));
+    let config = load(&format!("{two}{WEBHOOK}secret = 'shared with nobody'"));
     let names: Vec<&str> = config
         .sign_in
         .sources
@@ -679,8 +688,14 @@ fn sources_keep_their_order_and_need_their_settings() {
     assert!(
         mistakes(&twice)
             .iter()
-            .any(|line| line.ends_with("\"there\" is there twice"))
+            .any(|line| line.ends_with("kind: there is one local source at most"))
     );
+    let config = load(&format!(
+        "{two}{WEBHOOK}secret = 'short'\n[[webhook.hr.rule]]\n"
+    ));
+    let guessable = "[webhook.hr] secret is shorter than 16 characters: whoever guesses it speaks for the \
+         webhook.";
+    assert_eq!(config.warnings(), [guessable]);
     assert_eq!(mistakes("sign_in.source = []").len(), 1);
     assert_eq!(mistakes("[[sign_in.source]]\nkind = 'saml'").len(), 2);
     assert_eq!(

@@ -40,15 +40,25 @@ pub(super) enum Value {
 /// Reads the text of a file. Syntax errors and duplicate keys are noted with line and column.
 /// After a syntax error nothing is returned: what follows it would be blamed for it.
 pub(super) fn parse_file(text: &str, file: &Arc<str>, mistakes: &Mistakes) -> Option<Table> {
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, mut errors) = DeTable::parse_recoverable(text);
     let lines = Lines { text, file };
+    errors.sort_by_key(|error| lines.span_of(error).start);
+    let mut last_line = None;
     for error in &errors {
-        mistakes.add(&lines.exact_place(error.span()), error.message());
+        let line = lines.line(lines.span_of(error).start);
+        // A missing quote or bracket makes mistakes of the lines that follow it.
+        let follows = last_line.is_some_and(|last| line <= last + 1);
+        last_line = Some(line);
+        if !follows || is_duplicate(error) {
+            mistakes.add(&lines.exact_place(lines.span_of(error)), error.message());
+        }
     }
-    let only_duplicates = errors
-        .iter()
-        .all(|error| error.message() == "duplicate key");
+    let only_duplicates = errors.iter().all(is_duplicate);
     only_duplicates.then(|| table_of(root.into_inner(), &|span| lines.place(&span)))
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
 }
 
 /// Lays the variables that begin with [`VARIABLE_PREFIX`] over the tree.
@@ -279,18 +289,27 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn place(&self, span: &Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
         Place::Line {
             file: Arc::clone(self.file),
-            line: 1 + before.matches('\n').count(),
+            line: self.line(span.start),
             column: None,
         }
     }
 
-    /// With the column; the end of the text where a syntax error has no place of its own.
-    fn exact_place(&self, span: Option<Range<usize>>) -> Place {
+    /// Counted from 1.
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        1 + before.matches('\n').count()
+    }
+
+    /// The end of the text where a syntax error has no place of its own.
+    fn span_of(&self, error: &toml::de::Error) -> Range<usize> {
         let end = self.text.len();
-        let span = span.unwrap_or(end..end);
+        error.span().unwrap_or(end..end)
+    }
+
+    /// With the column.
+    fn exact_place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         match self.place(&span) {
