@@ -17,6 +17,10 @@ use crate::domain::mapping::{Claims, Mapped, Step, Unmapped, Walk};
 /// Bytes of a claim set at most.
 const CLAIMS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// What else can refuse.
+const NOT_LOOKED_AT: &str = "The ledger was not looked at: a name that belongs to another identity is \
+     refused (USER_NAME_TAKEN), and somebody who is known keeps their name.";
+
 /// What to do with mappings.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -127,7 +131,7 @@ fn told(walk: &Walk) -> String {
         let mark = if *passed { "yes" } else { "no" };
         table.row([mark.to_owned(), key.clone(), setting.clone(), found.clone()]);
     }
-    format!("{table}\n{}", outcome(&walk.outcome))
+    format!("{table}\n{}\n{NOT_LOOKED_AT}", outcome(&walk.outcome))
 }
 
 fn outcome(outcome: &Result<Mapped, Unmapped>) -> String {

@@ -318,7 +318,7 @@ impl<T: DeserializeOwned> FromRequest<App> for EnrollingForm<T> {
         let EnrollingVisitor(visitor) =
             EnrollingVisitor::from_request_parts(&mut parts, app).await?;
         if is_prefetch(&parts.headers) {
-            return Err(Problem::Forbidden.into());
+            return Err(Problem::NotAsked.into());
         }
         let (token, fields) = read_form(app, Request::from_parts(parts, body)).await?;
         if !visitor.signed.accepts_token(app, &token) {
@@ -558,7 +558,7 @@ impl FromRequestParts<App> for EnrollingCaller {
         let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
         if !parts.method.is_safe() {
             if is_prefetch(&parts.headers) {
-                return Err(Problem::Forbidden.into());
+                return Err(Problem::NotAsked.into());
             }
             let token = parts
                 .headers

@@ -362,6 +362,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         Problem::CsrfTokenInvalid
         | Problem::NoCookies
         | Problem::Forbidden
+        | Problem::NotAsked
         | Problem::SignInAgain
         | Problem::SecondFactorMissing
         | Problem::SignInRefused { .. }

@@ -58,7 +58,7 @@ async fn login(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     if is_prefetch(&headers) || is_embedded(&headers) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let wanted = only(&query.unwrap_or_default(), "return_to").unwrap_or_default();
     let wanted = deep_link::wanted(&app, &asked, &wanted);
@@ -92,7 +92,7 @@ async fn callback(
 ) -> Result<Response, Failure> {
     // Nobody has gone there yet: it spends no code, and begins no session that may take a CAL.
     if is_prefetch(request.headers()) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let callback = Callback::parse(request.uri().query().unwrap_or_default());
     let browser = Browser {

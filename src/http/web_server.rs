@@ -58,7 +58,7 @@ pub(super) async fn pass(app: &App, signed: Signed, request: Request) -> Result<
     let estate = app.estate().ok_or(Problem::NotFound)?;
     // No token of ours speaks for these pages, so no page of another site may send them anything.
     if !request.method().is_safe() && may_be_foreign(app, request.headers()) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let path = upstream_path(request.uri().path(), estate.settings())?;
     take_to_web_server(app, &signed).await?;

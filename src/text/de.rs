@@ -1180,6 +1180,11 @@ fn request_problem(problem: &Problem) -> Words {
             "Ihr Konto darf das nicht.".into(),
             "Bitten Sie Ihre Administration um das Recht dazu.".into(),
         ),
+        Problem::NotAsked => (
+            "Nicht ausgeführt",
+            "Das kam von einer Seite einer anderen Website, oder vom Browser, bevor jemand geklickt hat.".into(),
+            "Öffnen Sie den AccessPoint selbst, und tun Sie es dort.".into(),
+        ),
         Problem::LaunchTicketInvalid => (
             "Der Link gilt nicht",
             "Der Link zum Dokument ist abgelaufen oder gehört zu einer anderen Sitzung oder einem anderen Arbeitsplatz."

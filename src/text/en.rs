@@ -1131,6 +1131,12 @@ fn request_problem(problem: &Problem) -> Words {
             "Your account is not allowed to do this.".into(),
             "Ask your administrator for the right to do it.".into(),
         ),
+        Problem::NotAsked => (
+            "Not done",
+            "This was sent by a page of another site, or by the browser before anybody clicked."
+                .into(),
+            "Open the AccessPoint itself, and do it there.".into(),
+        ),
         Problem::LaunchTicketInvalid => (
             "The link does not count",
             "The link to the document has run out, or was made for another session or workstation."

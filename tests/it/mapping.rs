@@ -523,8 +523,9 @@ fn mapping_test_says_why_somebody_is_refused() {
     assert_eq!(refused.json()["reason"], "rule 1 denies it");
     let text = site.run(&TEST);
     assert!(
-        text.stdout
-            .ends_with("Refused (SIGN_IN_REFUSED): rule 1 denies it.\n")
+        text.stdout.contains(
+            "\nRefused (SIGN_IN_REFUSED): rule 1 denies it.\nThe ledger was not looked at"
+        )
     );
 }
 

@@ -105,7 +105,7 @@ async fn finish(
 /// There is no token yet that could speak for a page of ours.
 fn refuse_foreign(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     if may_be_foreign(app, headers) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     Ok(())
 }

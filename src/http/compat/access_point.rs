@@ -79,7 +79,7 @@ pub(super) async fn update(
 ) -> Result<Response, Failure> {
     // No token of ours speaks for these clients, so no other page may speak in their place.
     if may_be_foreign(&app, &headers) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let update = xml::parse(&body).map_err(|bad| Failure::body_invalid(bad.to_string()))?;
     if update.name != "update" {

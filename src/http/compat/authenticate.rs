@@ -34,7 +34,7 @@ pub(super) async fn authenticate(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     if is_prefetch(&headers) || is_part_of_another(&app, &headers) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let query = Query::read(&query.unwrap_or_default());
     let signed = asked.signed(&app)?;

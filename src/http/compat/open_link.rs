@@ -47,7 +47,7 @@ pub(super) async fn follow(
         return web_server::pass(&app, visitor.signed, request).await;
     }
     if is_prefetch(request.headers()) {
-        return Err(Problem::Forbidden.into());
+        return Err(Problem::NotAsked.into());
     }
     let wanted = Wanted {
         document: &id,
