@@ -8,9 +8,10 @@ use super::password::PasswordSource;
 use super::{Outcome, one_of};
 use crate::app::App;
 use crate::app::administer::{AddUser, LIST_ROWS_MAX};
+use crate::domain::name::UserName;
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
-use crate::store::{Actor, PersonFilter, PersonRow, StoreError};
+use crate::store::{Actor, LOCAL_SOURCE, PersonFilter, PersonRow, StoreError};
 
 /// What to do with people.
 #[derive(Debug, Subcommand)]
@@ -152,18 +153,44 @@ pub(super) async fn run(command: Command, app: &App, output: Output) -> anyhow::
         }
     };
     let user = app.user_name(&name)?;
-    let has_no_way_in = done == "unlinked" && app.identities(&name)?.is_empty();
     output.print(&json!({ "user": user, "outcome": done }), || {
-        if has_no_way_in {
-            format!(
-                "{user}: {done}; nobody can sign in as {user} until \"user link\" or \
-                 \"user set-password\""
-            )
-        } else {
-            format!("{user}: {done}")
-        }
+        format!(
+            "{user}: {done}{}",
+            note(&user, done, app).unwrap_or_default()
+        )
     })?;
     Ok(Outcome::Done)
+}
+
+/// What whoever gave the command may not have thought of; a failure to find out is no failure of the
+/// command, which is done.
+fn note(user: &UserName, done: &str, app: &App) -> Option<String> {
+    match done {
+        "unlinked" if app.identities(user.folded()).ok()?.is_empty() => Some(format!(
+            "; nobody can sign in as {user} until \"user link\" or \"user set-password\""
+        )),
+        "password set" => {
+            let identities = app.identities(user.folded()).ok()?.into_iter();
+            let sources = identities.map(|identity| identity.source);
+            let others: Vec<String> = sources.filter(|source| source != LOCAL_SOURCE).collect();
+            (!others.is_empty()).then(|| {
+                let others = words(others);
+                format!("; {user} signs in with it here, and by {others} as before")
+            })
+        }
+        "disabled" => {
+            let roles = app.user(user.folded()).ok()?.roles;
+            if !roles.contains(&Role::Administrator) {
+                return None;
+            }
+            let may_administer = |row: &PersonRow| {
+                row.person.active && row.person.administers() && !row.sources.is_empty()
+            };
+            let is_anybody_left = everybody(app).ok()?.iter().any(may_administer);
+            (!is_anybody_left).then(|| "; nobody is left who may administer".to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn list(app: &App, output: Output) -> anyhow::Result<Outcome> {

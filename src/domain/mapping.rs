@@ -630,6 +630,10 @@ fn check_email(value: &Value, claims: &Claims) -> Result<(), &'static str> {
     if address.replacen('@', "", 1).contains(strange) {
         return Err("holds characters that cannot be in a plain address");
     }
+    if !domain.is_ascii() {
+        // What looks like another domain shows what it is when it is written in Punycode.
+        return Err("has a domain with other letters than those of ASCII");
+    }
     Ok(())
 }
 

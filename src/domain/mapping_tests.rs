@@ -229,6 +229,7 @@ fn o_73_an_address_of_mail_must_be_plain_and_verified() {
         json!("@corp.example"),
         json!("ann@"),
         json!("ann"),
+        json!("ann@corp.exampl\u{435}"),
         json!(["ann@corp.example", "ben@corp.example"]),
     ] {
         let refused = outcome(email.clone(), json!(true));
@@ -238,11 +239,7 @@ fn o_73_an_address_of_mail_must_be_plain_and_verified() {
         );
     }
     // What only looks like the domain is another one.
-    for email in [
-        "ann@corp.exampl\u{435}",
-        "ann@xn--corp-example",
-        "ann@CORP.example.evil",
-    ] {
+    for email in ["ann@xn--corp-example", "ann@CORP.example.evil"] {
         assert_eq!(
             outcome(json!(email), json!(true)),
             Err(Unmapped::NoRuleMatches),

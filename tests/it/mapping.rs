@@ -643,6 +643,18 @@ fn the_command_line_links_lists_and_unlinks() {
     let listed = run(&["user", "identities", "ann", "--json"]).json();
     assert_eq!(listed["items"][0]["source"], "corp");
     assert_eq!(listed["items"][0]["subject"], "7");
+    let set = [
+        "user",
+        "set-password",
+        "ann",
+        "--password-stdin",
+        "--config",
+        "accesspoint.toml",
+    ];
+    assert_eq!(
+        site.run_with(&set, "tin-whistle-10\n").stdout,
+        "ann: password set; ann signs in with it here, and by corp as before\n"
+    );
     let unlinked = run(&[&["user", "unlink", "ann"][..], &identity].concat());
     assert_eq!(unlinked.stdout, "ann: unlinked\n");
     let own = run(&["user", "identities", "ann", "--json"]).json();
@@ -652,6 +664,13 @@ fn the_command_line_links_lists_and_unlinks() {
     assert_eq!(
         unlinked.stdout,
         "ann: unlinked; nobody can sign in as ann until \"user link\" or \"user set-password\"\n"
+    );
+    assert_eq!(run(&["user", "disable", "ann"]).stdout, "ann: disabled\n");
+    let root = [&add[..2], &["root", "--role", "administrator"], &add[3..]].concat();
+    assert_eq!(site.run_with(&root, "tin-whistle-9\n").code, 0);
+    assert_eq!(
+        run(&["user", "disable", "root"]).stdout,
+        "root: disabled; nobody is left who may administer\n"
     );
     for (arguments, words) in [
         (

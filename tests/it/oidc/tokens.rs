@@ -1022,6 +1022,8 @@ async fn o_73_an_address_of_mail_that_proves_nothing() {
         (json!("ann <ann@corp.example>"), json!(true)),
         (json!("@corp.example"), json!(true)),
         (json!("ann@"), json!(true)),
+        (json!("ann@c\u{43e}rp.example"), json!(true)),
+        (json!("ann@corp\u{ff0e}example"), json!(true)),
         (json!(["ann@corp.example", "ben@corp.example"]), json!(true)),
         (Value::Null, json!(true)),
     ] {
