@@ -68,6 +68,8 @@ async fn load(file: &Path, force: Force, app: &App, output: Output) -> anyhow::R
     )?;
     if taken > held {
         say("warning: OVERCOMMITTED: nobody new gets a named CAL until it fits.");
+    } else if held == 0 {
+        say("warning: it holds no named CALs, so nobody can open a document (R6).");
     }
     Ok(Outcome::Done)
 }

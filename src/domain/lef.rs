@@ -166,14 +166,14 @@ impl License {
             terms: Vec::new(),
         };
         let mut errors = Vec::new();
-        let mut attribute_lines = 0;
+        let mut has_attributes = false;
         for line in lines(text) {
-            attribute_lines += 1;
+            has_attributes |= line.has_attribute_name();
             if let Err(error) = license.take(&line, attributes) {
                 errors.push(error);
             }
         }
-        if attribute_lines == 0 {
+        if !has_attributes {
             errors.push(LefError::NoAttributes);
         }
         (license, errors)
@@ -390,6 +390,12 @@ fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
 }
 
 impl Line<'_> {
+    /// Whether it begins as attributes are called; prose with a semicolon does not.
+    fn has_attribute_name(&self) -> bool {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        !self.attribute.is_empty() && self.attribute.bytes().all(is_part)
+    }
+
     /// The value as a count; an empty one is 0.
     fn number(&self) -> Result<u32, LefError> {
         if self.value.is_empty() {
@@ -489,6 +495,24 @@ mod tests {
         assert_eq!(lef.named_cals(Timestamp(0)), 8);
         assert_eq!(lef.masked_serial().unwrap(), "************3456");
         assert_eq!(lef.edition(Timestamp(0)), Edition::Enterprise);
+    }
+
+    #[test]
+    fn a_text_that_is_no_lef_is_refused() {
+        for text in [
+            "",
+            "1234567890123456\nOwner\nABCD-EFGH\n",
+            "Dear customer; here is your licence.\n",
+            "a b;c\n;5;;\n",
+        ] {
+            let told = errors(text);
+            assert_eq!(told.len(), 1, "{text:?}");
+            assert!(told[0].starts_with("the LEF holds no line"), "{told:?}");
+        }
+        assert_eq!(
+            read("UNKNOWN;1\nA letter; too\n").named_cals(Timestamp(0)),
+            0
+        );
     }
 
     #[test]

@@ -218,6 +218,15 @@ fn a_lef_names_its_bad_lines_and_one_that_is_too_small_names_the_people() {
         "{}",
         check.stdout
     );
+    site.write("no-cals.lef", "PRODUCTLEVEL;10;;\n");
+    let empty = site.run(&["license", "load", "no-cals.lef", "--force"]);
+    assert!(empty.stderr.contains("OVERCOMMITTED"), "{}", empty.stderr);
+    let fresh = Site::new();
+    fresh.write("no-cals.lef", "PRODUCTLEVEL;10;;\n");
+    let empty = fresh.run(&["license", "load", "no-cals.lef"]);
+    assert_eq!(empty.code, 0);
+    let warning = "warning: it holds no named CALs, so nobody can open a document (R6).\n";
+    assert_eq!(empty.stderr, warning);
     let missing = site.run(&["license", "load", "none.lef"]);
     assert_eq!(missing.code, 1);
     assert!(missing.stderr.contains("none.lef"), "{}", missing.stderr);
