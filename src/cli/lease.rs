@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::output::{Output, Table, facts, moment, say};
+use super::output::{Output, Table, counted, facts, moment, say};
 use crate::app::App;
 use crate::app::administer::LIST_ROWS_MAX;
 use crate::app::keys::{VerifiedLease, verify as verify_token};
@@ -210,5 +210,6 @@ fn table(rows: &[LeaseRow], now: Timestamp) -> Table {
             moment(lease.expires_at, now),
         ]);
     }
-    table.foot(format!("{} leases. Times are in UTC.", rows.len()))
+    let count = counted(rows.len(), "lease", "leases");
+    table.foot(format!("{count}. Times are in UTC."))
 }

@@ -122,6 +122,12 @@ pub(super) fn moment_or_none(at: Option<Timestamp>, now: Timestamp) -> String {
     at.map_or_else(|| NONE.to_owned(), |at| moment(at, now))
 }
 
+/// How many of something.
+pub(super) fn counted(count: usize, one: &str, several: &str) -> String {
+    let what = if count == 1 { one } else { several };
+    format!("{count} {what}")
+}
+
 /// Words in a row, or a dash.
 pub(super) fn words<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> String {
     let words: Vec<W> = words.into_iter().collect();

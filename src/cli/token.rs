@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Output, Table, moment, moment_or_none, say, words};
+use super::output::{Output, Table, counted, moment, moment_or_none, say, words};
 use super::{Outcome, one_of};
 use crate::app::App;
 use crate::app::administer::LIST_ROWS_MAX;
@@ -114,5 +114,6 @@ fn table(tokens: &[ApiToken], now: Timestamp) -> Table {
             moment_or_none(token.revoked_at, now),
         ]);
     }
-    table.foot(format!("{} tokens. Times are in UTC.", tokens.len()))
+    let count = counted(tokens.len(), "token", "tokens");
+    table.foot(format!("{count}. Times are in UTC."))
 }

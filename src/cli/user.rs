@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::output::{Output, Table, moment, moment_or_none, words};
+use super::output::{Output, Table, counted, moment, moment_or_none, words};
 use super::password::PasswordSource;
 use super::{Outcome, one_of};
 use crate::app::App;
@@ -284,5 +284,6 @@ fn table(rows: &[PersonRow], now: Timestamp) -> Table {
             moment(*created_at, now),
         ]);
     }
-    table.foot(format!("{} people. Times are in UTC.", rows.len()))
+    let count = counted(rows.len(), "person", "people");
+    table.foot(format!("{count}. Times are in UTC."))
 }

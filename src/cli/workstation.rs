@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::output::{Output, Table, moment, words};
+use super::output::{Output, Table, counted, moment, words};
 use crate::app::App;
 use crate::app::administer::LIST_ROWS_MAX;
 use crate::domain::time::Timestamp;
@@ -122,5 +122,6 @@ fn table(rows: &[WorkstationRow], now: Timestamp) -> Table {
             moment(row.last_seen_at, now),
         ]);
     }
-    table.foot(format!("{} workstations. Times are in UTC.", rows.len()))
+    let count = counted(rows.len(), "workstation", "workstations");
+    table.foot(format!("{count}. Times are in UTC."))
 }

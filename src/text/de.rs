@@ -89,7 +89,6 @@ const LEAVING: LeavingText = LeavingText {
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
-    title: "AccessPoint",
     my_license: "Meine Lizenz",
     license_missing: "Auf diesem Server ist keine Lizenz geladen, deshalb öffnet sich kein Dokument. Ihre Administration kann eine laden.",
     cal_assigned,

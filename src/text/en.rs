@@ -87,7 +87,6 @@ const LEAVING: LeavingText = LeavingText {
 };
 
 const ACCESS_POINT: AccessPointText = AccessPointText {
-    title: "AccessPoint",
     my_license: "My licence",
     license_missing: "No licence is loaded on this server, so no document opens. Your administrator can load one.",
     cal_assigned,

@@ -99,7 +99,6 @@ pub struct LeavingText {
 /// The `AccessPoint` page.
 #[derive(Debug)]
 pub struct AccessPointText {
-    pub title: &'static str,
     pub my_license: &'static str,
     pub license_missing: &'static str,
     pub cal_assigned: fn(Dates, Timestamp) -> Sentence,
