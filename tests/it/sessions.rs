@@ -869,3 +869,25 @@ async fn r23_the_header_of_a_trusted_proxy_names_the_workstation_and_no_other_he
     assert!(has_cookie);
     assert_ne!(signs_in(&open, b"PC-0815").await.0, one);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_session_has_ended_by_itself_is_told_so_at_the_sign_in() {
+    let gateway = gateway_with("").await;
+    let ended = "Your session has ended.";
+    let ann = gateway.signed_in("ann").await;
+    assert!(!ann.get("/login").await.text().contains(ended));
+    gateway.clock.advance(Millis::minutes(480));
+    let away = ann.get("/account").await;
+    assert_eq!(away.location(), "/login?return_to=%2Faccount");
+    let page = ann.get(&away.location()).await.text();
+    assert!(page.contains(ended), "{page}");
+    assert!(
+        page.contains("name=\"return_to\" value=\"/account\""),
+        "{page}"
+    );
+    assert!(!gateway.client().get("/login").await.text().contains(ended));
+    let mut again = ann;
+    again.sign_in("ann", PASSWORD).await;
+    again.delete(SESSION).await;
+    assert!(!again.get("/login").await.text().contains(ended));
+}

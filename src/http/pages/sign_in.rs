@@ -24,7 +24,7 @@ use crate::http::failure::{self, Failure};
 use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
 use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
-use crate::http::session;
+use crate::http::session::{self, SESSION_COOKIE};
 use crate::text::{Language, Problem};
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ pub(super) async fn show(
     State(app): State<App>,
     asked: Asked,
     RawQuery(query): RawQuery,
-) -> Response {
+) -> Result<Response, Failure> {
     let query = query.unwrap_or_default();
     let notices = &asked.language().text().notice;
     let notice = match only(&query, "notice").as_deref() {
@@ -50,6 +50,10 @@ pub(super) async fn show(
         Some("session-ended") => Some(notices.session_ended),
         Some("web-ticket") => Some(notices.web_ticket_invalid),
         Some("web-ticket-alone") => Some(notices.web_ticket_alone),
+        // A session that nobody used for long enough ends without anybody being told.
+        _ if asked.cookie(SESSION_COOKIE).is_some() && asked.signed(&app)?.is_none() => {
+            Some(notices.session_ended)
+        }
         _ => None,
     };
     let shown = Shown {
@@ -57,7 +61,7 @@ pub(super) async fn show(
         return_to: &only(&query, "return_to").unwrap_or_default(),
         ..Shown::default()
     };
-    form(&app, &asked, StatusCode::OK, &shown)
+    Ok(form(&app, &asked, StatusCode::OK, &shown))
 }
 
 /// `POST /login`.
