@@ -605,7 +605,7 @@ fn to_sign_in(wanted: &str, app: &App, asked: &Asked) -> Response {
 
 /// A path that signs somebody in, and then leads to what they wanted.
 pub(super) fn with_return_to(path: &str, wanted: &str) -> String {
-    if wanted == "/" {
+    if matches!(wanted, "" | "/") {
         return path.to_owned();
     }
     format!("{path}?return_to={}", utf8_percent_encode(wanted, QUERY))

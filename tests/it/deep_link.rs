@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+use crate::door::{Door, LOCAL};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::second_factor::{enrol, hidden, second_step_on_page, submit};
 
@@ -149,4 +150,19 @@ async fn what_gives_something_out_is_not_kept() {
         sent.status,
         sent.headers
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_of_language_after_a_wrong_password_keeps_what_was_wanted() {
+    let door = Door::with(LOCAL).await;
+    let refused = door.tries("ann", "wrong").await;
+    assert_eq!(refused.status, 401);
+    let page = refused.text();
+    let link = page.split("hreflang=\"de\"").next().unwrap();
+    let link = link.rsplit("href=\"").next().unwrap();
+    let link = link.split('"').next().unwrap().replace("&#38;", "&");
+    let german = door.browser.get(&link).await.text();
+    assert!(german.contains("Anmelden"), "{german}");
+    assert_eq!(hidden(&german, "return_to"), hidden(&page, "return_to"));
+    assert!(!hidden(&page, "return_to").is_empty());
 }

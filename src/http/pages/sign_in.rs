@@ -20,7 +20,7 @@ use crate::http::edge::see_other;
 use crate::http::extract::{
     Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
 };
-use crate::http::failure::{self, Failure};
+use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
 use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
@@ -252,8 +252,17 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let alone = app.ask_passkey_alone(&browser.secret);
     let silent = app.silent_ways();
     let providers = providers(app, &deep_link::passed_on(app, asked, shown.return_to));
+    // The address of a form that was sent does not say what was wanted; a choice of language asks for
+    // the page again.
+    let path = match shown.failure {
+        Some(_) => with_return_to("/login", shown.return_to),
+        None => asked.path_and_query().to_owned(),
+    };
     let page = SignInPage {
-        frame: frame(app, asked, None, &token),
+        frame: Frame {
+            path: &path,
+            ..frame(app, asked, None, &token)
+        },
         ways: &ways(app, &providers),
         passwords_of: &passwords_of(app, asked.language()),
         silent: &silent,
