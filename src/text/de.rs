@@ -431,7 +431,7 @@ fn cal_quarantined(on: Dates, since: Timestamp, until: Timestamp) -> Sentence {
 }
 
 fn lease_live(on: Dates, until: Timestamp) -> Sentence {
-    let left = format!(" ({}).", left(on, until));
+    let left = format!(" aus ({}).", left(on, until));
     sentence![
         "Dieser Arbeitsplatz leiht bis zum ",
         on.long_day(until),
@@ -525,7 +525,7 @@ fn to_user(refusal: &Refusal, touches: Touches, now: Timestamp) -> Sentence {
             said.append(works_if_unused(on, others, *retry_at));
             said.push(format!(
                 "Bis dahin können Sie hier online arbeiten. Ihre Administration kann {} sofort \
-                 aufheben.",
+                 freigeben.",
                 names(to_fall_silent(others)),
             ));
             said
@@ -853,7 +853,7 @@ fn way_out(way: WayOut) -> &'static str {
         WayOut::AskForCal => "Ihre Administration um eine Named CAL bitten",
         WayOut::AskToGiveBack => "Ihre Administration bitten, Ihre Named CAL zurückzugeben",
         WayOut::AskToLift => {
-            "Ihre Administration bitten, einen der anderen Arbeitsplätze aufzuheben"
+            "Ihre Administration bitten, einen der anderen Arbeitsplätze freizugeben"
         }
         WayOut::AskToSwitchLeasingOn => "Ihre Administration bitten, das Ausleihen zu erlauben",
         WayOut::AskForLicense => "Ihre Administration um eine andere Lizenz bitten",

@@ -179,7 +179,7 @@ fn german_says_the_same_with_its_own_dates() {
          andere von Ihnen haben innerhalb der letzten 7 Tage ausgeliehen: LAPTOP-7 (22. Nov., \
          09:14 UTC) und DESK-12 (23. Nov., 17:40). Wenn LAPTOP-7 unbenutzt bleibt, kann dieser ab \
          29. Nov., 09:14 ausleihen. Bis dahin können Sie hier online arbeiten. Ihre Administration \
-         kann LAPTOP-7 sofort aufheben."
+         kann LAPTOP-7 sofort freigeben."
     );
 }
 
