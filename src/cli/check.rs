@@ -229,9 +229,21 @@ fn check_certificate(config: &Config, now: Timestamp) -> CheckFinding {
         }
         files @ CertificateSource::Files { .. } => (files, false),
     };
-    match ServerTls::open(source, now) {
-        Ok(tls) => certificate_age(tls.days_left(now), renewed),
-        Err(error) => fault("certificate", chain(&error.into())),
+    let tls = match ServerTls::open(source, now) {
+        Ok(tls) => tls,
+        Err(error) => return fault("certificate", chain(&error.into())),
+    };
+    let host = config.public_url.host.trim_matches(['[', ']']);
+    if renewed || tls.days_left(now) < 0 {
+        certificate_age(tls.days_left(now), renewed)
+    } else if tls.begins_at() > now {
+        let text = format!("it is not valid before {}", tls.begins_at());
+        fault("certificate", text)
+    } else if !tls.is_for(host) {
+        let text = format!("it is not for {host}, the host of public_url: browsers warn of it");
+        warning("certificate", text)
+    } else {
+        certificate_age(tls.days_left(now), renewed)
     }
 }
 

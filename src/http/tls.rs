@@ -207,6 +207,23 @@ impl ServerTls {
         self.current.get().ends_at
     }
 
+    /// The instant from which on the whole chain is valid.
+    #[must_use]
+    pub fn begins_at(&self) -> Timestamp {
+        self.current.get().begins_at
+    }
+
+    /// Whether the certificate is for this host: a name in small letters, or an address in its usual
+    /// spelling.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let any_below = host
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
+        let names = &self.current.get().names;
+        names.contains(host) || any_below.is_some_and(|any| names.contains(&any))
+    }
+
     /// Whole days that the certificate still has; negative once it has ended.
     #[must_use]
     pub fn days_left(&self, now: Timestamp) -> i64 {
@@ -915,6 +932,27 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_certificate_is_for_the_hosts_that_it_names() {
+        let folder = Folder::new();
+        let names = ["gateway.example", "*.corp.example", "192.0.2.7"].map(str::to_owned);
+        let (chain, key) = self_signed(&names, NOW).unwrap();
+        folder.write("chain.pem", &chain);
+        folder.write("key.pem", &key);
+        let tls = open(folder.configured(), NOW);
+        for host in ["gateway.example", "ap.corp.example", "192.0.2.7"] {
+            assert!(tls.is_for(host), "{host}");
+        }
+        for host in [
+            "a.gateway.example",
+            "corp.example",
+            "a.b.corp.example",
+            "192.0.2.8",
+        ] {
+            assert!(!tls.is_for(host), "{host}");
+        }
+    }
+
+    #[test]
     fn the_end_is_that_of_the_certificate_in_the_chain_that_ends_first() {
         let folder = Folder::new();
         folder.write_pair(NOW);
@@ -923,6 +961,7 @@ pub(crate) mod tests {
         folder.write("chain.pem", &(folder.read("chain.pem") + &earlier));
         let tls = open(folder.configured(), NOW);
         assert_eq!(tls.days_left(NOW), 70);
+        assert!(tls.begins_at() <= NOW);
         assert_eq!(
             tls.current.get().names,
             ["gateway.example".to_owned()].into()

@@ -14,6 +14,7 @@ use accesspoint::domain::workstation::{Workstation, WorkstationId};
 use accesspoint::fresh::Fresh;
 use serde_json::{Value, json};
 
+use crate::pki::Authority;
 use crate::support::{Ran, Running, Site, get};
 
 const PASSWORD: &str = "tin-whistle-9\n";
@@ -645,4 +646,29 @@ fn a_demo_refuses_other_peoples_folders_and_other_machines() {
     let left: Vec<_> = std::fs::read_dir(site.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "only documents: {left:?}");
     assert!(Path::new(&site.path().join("documents")).is_dir());
+}
+
+#[test]
+fn check_tells_a_certificate_of_another_host() {
+    let site = Site::new();
+    let authority = Authority::new(site.path());
+    for (host, expected) in [
+        ("gateway.example", "ok      certificate: "),
+        (
+            "other.example",
+            "warning certificate: it is not for gateway.example, the host of public_url: browsers warn of \
+             it\n",
+        ),
+    ] {
+        let leaf = authority.leaf(&[host]);
+        site.write("chain.pem", &leaf.certificate);
+        site.write("key.pem", &leaf.key);
+        site.write(
+            "a.toml",
+            "public_url = \"https://gateway.example\"\n[tls]\ncertificate_file = \"chain.pem\"\n\
+             private_key_file = \"key.pem\"\n",
+        );
+        let told = site.run(&["check", "--config", "a.toml"]).stdout;
+        assert!(told.contains(expected), "{told}");
+    }
 }
