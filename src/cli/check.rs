@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use crate::app::check::{CheckFinding, Level, fault, ok, warning};
 use crate::app::check_sources::check_sources;
 use crate::app::{App, StartError, estate};
@@ -122,6 +124,7 @@ fn check_unopened(config: &Config, ledger: &Path, clock: &Clock) -> Vec<CheckFin
             ledger.display()
         ),
     ));
+    findings.extend(not_to_be_made(&config.data_dir));
     let library = Library::new(&config.documents.root, Rules::default());
     let root = config.documents.root.display();
     findings.push(match library.problem() {
@@ -137,6 +140,21 @@ fn check_unopened(config: &Config, ledger: &Path, clock: &Clock) -> Vec<CheckFin
     findings.extend(local_sources(config).map(nobody_yet));
     findings.extend(check_peers(config, clock));
     findings
+}
+
+/// That a folder cannot be made at the first start, where that shows without trying.
+fn not_to_be_made(folder: &Path) -> Option<CheckFinding> {
+    let there = std::path::absolute(folder).ok()?;
+    let there = there.ancestors().find(|above| above.exists())?;
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    let why = if there.is_dir() {
+        rustix::fs::access(there, access).err()?.to_string()
+    } else {
+        "it is not a folder".to_owned()
+    };
+    let (folder, there) = (folder.display(), there.display());
+    let text = format!("data_dir {folder} cannot be made or written: {there}: {why}");
+    Some(fault("files", text))
 }
 
 /// What kept the app from being opened.

@@ -672,3 +672,17 @@ fn check_tells_a_certificate_of_another_host() {
         assert!(told.contains(expected), "{told}");
     }
 }
+
+#[test]
+fn check_tells_a_data_dir_that_cannot_be_made() {
+    let site = Site::new();
+    site.write("file", "");
+    site.write("a.toml", "data_dir = \"file/below\"\n");
+    let ran = site.run(&["check", "--config", "a.toml"]);
+    assert_eq!(ran.code, 1);
+    let told = format!(
+        "fault   files: data_dir file/below cannot be made or written: {}: it is not a folder\n",
+        site.path().join("file").display()
+    );
+    assert!(ran.stdout.contains(&told), "{}", ran.stdout);
+}
