@@ -33,6 +33,8 @@ pub struct ProviderSession {
     pub sid: Option<String>,
     /// The ID token, which hints at it.
     pub id_token: String,
+    /// When the provider saw a proof of who they are; absent where that was now, or it does not say.
+    pub proved_at: Option<Timestamp>,
 }
 
 /// What became of an arrival.

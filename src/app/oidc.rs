@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
+use super::second_factor::CONFIRMED_FOR;
 use super::sign_in::{Client, SignedIn};
 use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -124,7 +125,8 @@ impl App {
         self.0.oidc.get(name).map(Provider::issuer)
     }
 
-    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name.
+    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name. With
+    /// `again` somebody who is signed in has to prove anew who they are.
     ///
     /// # Errors
     ///
@@ -133,6 +135,7 @@ impl App {
         &self,
         name: &str,
         wanted: String,
+        again: bool,
         browser: Browser<'_>,
     ) -> Result<Option<Begun>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
@@ -151,7 +154,8 @@ impl App {
             nonce: &nonce,
             verifier: &verifier,
         };
-        let to = match provider.begin(secrets, self.fresh()).await {
+        let fresh_within = again.then_some(CONFIRMED_FOR);
+        let to = match provider.begin(secrets, fresh_within, self.fresh()).await {
             Ok(to) => to,
             Err(refused) => {
                 let refused = self.refuse(name, refused, None, wanted, browser).await?;
@@ -208,6 +212,7 @@ impl App {
             provider: Some(ProviderSession {
                 sid: vouched.sid,
                 id_token: self.sealed(&vouched.id_token),
+                proved_at: vouched.signed_in_at,
             }),
         };
         Ok(Some(match self.arrive(arrival, browser.client).await? {

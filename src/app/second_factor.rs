@@ -390,9 +390,12 @@ impl App {
     ) -> Result<Finished, StoreError> {
         let (workstation, workstation_cookie) = self.workstation_of(client).await?;
         let sid = challenge.provider_sid;
-        let provider = waiting
-            .id_token
-            .map(|id_token| ProviderSession { sid, id_token });
+        let provider = waiting.id_token.map(|id_token| ProviderSession {
+            sid,
+            id_token,
+            // The second factor is a proof by itself.
+            proved_at: None,
+        });
         Ok(Finished::Done(Box::new(SignedIn {
             person,
             workstation,

@@ -415,6 +415,7 @@ impl App {
             sign_in_epoch: signed_in.person.sign_in_epoch,
             workstation: signed_in.workstation.id.clone(),
             source: signed_in.source.clone(),
+            proved_at: signed_in.provider.as_ref().and_then(|p| p.proved_at),
             provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
             id_token: signed_in.provider.as_ref().map(|p| p.id_token.clone()),
             ticket: signed_in.ticket.clone(),

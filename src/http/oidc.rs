@@ -66,7 +66,10 @@ async fn login(
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
-    match app.begin_at_provider(&name, wanted, browser).await? {
+    // Whoever is signed in goes there to prove anew who they are: a session there is no proof.
+    let signed = asked.signed(&app)?;
+    let again = signed.is_some_and(|signed| !app.is_confirmed(&signed.info));
+    match app.begin_at_provider(&name, wanted, again, browser).await? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
         Some(Begun::Busy { wait, wanted }) => Err(Failure::start_again(

@@ -45,6 +45,8 @@ pub struct NewSession {
     pub workstation: WorkstationId,
     /// By which source.
     pub source: String,
+    /// When the person proved who they are, where that was earlier than now.
+    pub proved_at: Option<Timestamp>,
     /// The id that the provider knows the session by.
     pub provider_sid: Option<String>,
     /// The provider's ID token, for its logout.
@@ -585,8 +587,8 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreError> {
     const INSERT: &str = "INSERT INTO session (hash, id, person_id, workstation_id, source, \
          address, agent, created_at, last_seen_at, ends_at, provider_sid, id_token, enrol_for, \
-         by_ticket, ticket_groups, side) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+         by_ticket, ticket_groups, side, confirmed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     const SIGNED_IN: &str = "UPDATE person SET last_sign_in_at = $1 WHERE id = $2";
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
@@ -628,6 +630,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
             new.ticket.is_some(),
             ticket_groups.as_ref(),
             new.side.word(),
+            new.proved_at.filter(|proved_at| *proved_at < now),
         ],
     )?;
     end_beyond_most(batch, new, &person)?;

@@ -51,6 +51,7 @@ async fn arrives(gateway: &Gateway, source: &str, subject: &str, claims: Value) 
         provider: Some(ProviderSession {
             sid: Some("session there".to_owned()),
             id_token: "a.b.c".to_owned(),
+            proved_at: None,
         }),
     };
     gateway.app.arrive(arrival, &from()).await.unwrap()

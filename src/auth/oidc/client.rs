@@ -134,7 +134,11 @@ pub struct Secrets<'a> {
 
 impl Conversation<'_> {
     /// Where the browser is sent; the request is pushed to the provider where it offers that.
-    pub(super) async fn authorization_url(&self, secrets: Secrets<'_>) -> Result<Url, Refused> {
+    pub(super) async fn authorization_url(
+        &self,
+        secrets: Secrets<'_>,
+        fresh_within: Option<Millis>,
+    ) -> Result<Url, Refused> {
         let client = self.client(&ClientAuth::None)?;
         let (state, nonce) = (secrets.state.to_owned(), secrets.nonce.to_owned());
         let verifier = PkceCodeVerifier::new(secrets.verifier.to_owned());
@@ -149,7 +153,14 @@ impl Conversation<'_> {
             )
             .add_scopes(scopes.map(|scope| Scope::new(scope.clone())))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        if let Some(max_age) = self.settings.max_age {
+        if fresh_within.is_some() {
+            request = request.add_prompt(CoreAuthPrompt::Login);
+        }
+        let max_age = self.settings.max_age;
+        let max_age = fresh_within.map_or(max_age, |within| {
+            Some(max_age.map_or(within, |max_age| max_age.min(within)))
+        });
+        if let Some(max_age) = max_age {
             let seconds = u64::try_from(max_age.0 / SECOND_MS).unwrap_or_default();
             request = request.set_max_age(std::time::Duration::from_secs(seconds));
         }

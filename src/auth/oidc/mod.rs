@@ -34,7 +34,7 @@ use super::breaker::Breaker;
 use super::outgoing;
 use crate::clock::Clock;
 use crate::config::Reach;
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
 use http::Http;
@@ -129,6 +129,8 @@ pub struct Vouched {
     pub claims: Map<String, Value>,
     /// The session at the provider.
     pub sid: Option<String>,
+    /// When they signed in there; absent where the ID token does not say it.
+    pub signed_in_at: Option<Timestamp>,
     /// The ID token as it came; a secret.
     pub id_token: String,
 }
@@ -182,16 +184,22 @@ impl Provider {
         &self.origin
     }
 
-    /// Where to send the browser for an attempt.
+    /// Where to send the browser for an attempt. With `fresh_within` the provider is asked for a proof
+    /// of who they are that is not older, whatever session they have there.
     ///
     /// # Errors
     ///
     /// The provider does not answer, or its answer is not accepted.
-    pub async fn begin(&self, secrets: Secrets<'_>, fresh: &Fresh) -> Result<String, Refused> {
+    pub async fn begin(
+        &self,
+        secrets: Secrets<'_>,
+        fresh_within: Option<Millis>,
+        fresh: &Fresh,
+    ) -> Result<String, Refused> {
         let url = async {
             let metadata = self.metadata().await?;
             let conversation = self.conversation(&metadata, fresh);
-            conversation.authorization_url(secrets).await
+            conversation.authorization_url(secrets, fresh_within).await
         };
         let url = url.await;
         // A request that is not pushed is written without asking: it says nothing of the provider.
@@ -275,12 +283,14 @@ impl Provider {
                 told
             }
         };
+        let signed_in_at = signed.signed_in_at();
         merge(&mut claims, signed.claims);
         let sid = claims.get("sid").and_then(Value::as_str);
         Ok(Vouched {
             subject,
             sid: sid.map(str::to_owned),
             claims,
+            signed_in_at,
             id_token,
         })
     }

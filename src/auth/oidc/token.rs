@@ -355,16 +355,21 @@ impl Signed {
         }
     }
 
+    /// When the person signed in at the provider, where it says so in a way that can be read.
+    pub(super) fn signed_in_at(&self) -> Option<Timestamp> {
+        self.claims.get("auth_time").and_then(instant)
+    }
+
     /// How, and how long ago, the person signed in at the provider, where that was asked.
     fn check_strength(&self, expected: &Expected<'_>) -> Result<(), Refused> {
-        let auth_time = self.claims.get("auth_time");
         if let Some(max_age) = expected.max_age {
             let now = expected.now;
-            let lately = auth_time
-                .and_then(instant)
+            let lately = self
+                .signed_in_at()
                 .is_some_and(|at| at <= now + LEEWAY && now <= at + max_age + LEEWAY);
             if !lately {
-                return Err(Refused::new(Reason::AuthTime, shown(auth_time)));
+                let found = shown(self.claims.get("auth_time"));
+                return Err(Refused::new(Reason::AuthTime, found));
             }
         }
         if expected.acr_values.is_empty() {

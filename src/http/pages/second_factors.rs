@@ -12,7 +12,7 @@ use tower_sessions::cookie::Cookie;
 use super::sign_in::{NoFields, problem_text};
 use super::{Frame, add_cookie, frame, host_cookie};
 use crate::app::App;
-use crate::app::factors::{Enrolment, MyFactors, factor_name};
+use crate::app::factors::{Enrolment, factor_name};
 use crate::app::sign_in::{Client, Confirmed};
 use crate::auth::password::Password;
 use crate::auth::totp;
@@ -20,16 +20,13 @@ use crate::http::edge::see_other;
 use crate::http::extract::{
     CheckedForm, EnrollingForm, EnrollingVisitor, From, Params, Signed, Visitor,
 };
-use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH};
+use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH, with_return_to};
 use crate::http::page::{
     ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, TotpPage, respond,
 };
 use crate::http::session::{self, SESSION_COOKIE};
 use crate::store::FactorRemoved;
 use crate::text::{Problem, SecondFactorText};
-
-/// Where somebody signs in again who can prove nothing here.
-const SIGN_IN_AGAIN: &str = "/login?return_to=%2Faccount";
 
 /// Routes of second factors.
 pub(super) fn routes() -> Router<App> {
@@ -406,7 +403,12 @@ fn list(
     let mine = app.my_factors(info, client)?;
     let token = visitor.signed.csrf_token(app);
     let rows: Vec<FactorRow<'_>> = mine.factors.iter().map(FactorRow::of).collect();
-    let confirm = (!app.is_confirmed(info)).then(|| confirm_ways(&mine));
+    let sign_in = sign_in_again(app, &info.source);
+    let confirm = (!app.is_confirmed(info)).then(|| ConfirmWays {
+        password: mine.password_confirms,
+        code: !mine.factors.is_empty(),
+        sign_in: &sign_in,
+    });
     let page = SecondFactorsPage {
         frame: page_frame(app, visitor, SECOND_FACTORS_PATH, &token),
         notice: told.notice,
@@ -421,11 +423,12 @@ fn list(
     Ok(respond(status, &page))
 }
 
-const fn confirm_ways(mine: &MyFactors) -> ConfirmWays<'static> {
-    ConfirmWays {
-        password: mine.password_confirms,
-        code: !mine.factors.is_empty(),
-        sign_in: SIGN_IN_AGAIN,
+/// Where somebody signs in again: at their provider at once, where they came from one.
+fn sign_in_again(app: &App, source: &str) -> String {
+    if app.has_provider(source) {
+        with_return_to(&format!("/oidc/{source}/login"), "/account")
+    } else {
+        with_return_to("/login", "/account")
     }
 }
 

@@ -208,6 +208,7 @@ impl Ledger {
             sign_in_epoch: person.sign_in_epoch,
             workstation: self.workstation(workstation).await.id,
             source: "local".to_owned(),
+            proved_at: None,
             provider_sid: None,
             id_token: None,
             ticket: None,

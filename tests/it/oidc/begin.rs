@@ -502,7 +502,7 @@ async fn a_flood_of_sign_ins_from_one_address_waits_and_keeps_nobody_else_out() 
         let begun = site
             .gateway
             .app
-            .begin_at_provider("corp", "/".to_owned(), browser);
+            .begin_at_provider("corp", "/".to_owned(), false, browser);
         begun.await.unwrap().unwrap()
     };
     for _ in 0..BEGUN_OF_ADDRESS_MAX {

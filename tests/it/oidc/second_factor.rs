@@ -1,6 +1,9 @@
 //! A second factor after a provider.
 
+use serde_json::{Value, json};
+
 use super::{Site, WANTED, WANTED_AGAIN};
+use crate::provider::edit;
 use crate::second_factor::{Phone, enrol, second_step_on_page};
 
 /// Ann of the provider, who has an app; nobody is signed in.
@@ -66,4 +69,89 @@ async fn a_provider_ends_sign_ins_that_wait_for_the_second_step_too() {
         let again = format!("href=\"{again}\">Start again</a>");
         assert!(answer.text().contains(&again), "{}", answer.text());
     }
+}
+
+/// When the provider saw a proof of who somebody is, in seconds before now; nothing where it does not
+/// say.
+fn proved(site: &Site, seconds_ago: Option<i64>) {
+    let now = site.gateway.clock.now().0 / 1000;
+    site.provider.wrong(|wrong| {
+        wrong.claims = edit(move |claims: &mut Value| match seconds_ago {
+            Some(ago) => claims["auth_time"] = json!(now - ago),
+            None => drop(claims.as_object_mut().unwrap().remove("auth_time")),
+        });
+    });
+}
+
+/// Whether whoever is signed in may change what guards their account.
+async fn may_enrol(site: &Site) -> bool {
+    let mut ann = site.browser.clone();
+    let session = ann.get("/api/v1/session").await.body;
+    let token = session["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut ann.csrf_token);
+    let begun = ann
+        .post(
+            "/api/v1/account/second-factors/totp",
+            &json!({ "name": "phone" }),
+        )
+        .await;
+    if begun.status.is_success() {
+        return true;
+    }
+    begun.problem(403, "SIGN_IN_AGAIN");
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_05_a_session_at_the_provider_is_no_fresh_proof_where_it_tells_its_age() {
+    let site = Site::new().await;
+    for (seconds_ago, fresh) in [
+        (Some(0), true),
+        (Some(599), true),
+        (Some(600), false),
+        (Some(3 * 3600), false),
+        (Some(-3600), true),
+        (None, true),
+    ] {
+        proved(&site, seconds_ago);
+        site.accepted().await;
+        assert_eq!(may_enrol(&site).await, fresh, "{seconds_ago:?}");
+        site.browser.cookies.lock().unwrap().clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_05_whoever_signs_in_again_is_asked_for_a_fresh_proof_by_the_provider() {
+    let site = Site::new().await;
+    proved(&site, Some(3600));
+    let away = site.begin().await;
+    assert!(
+        !away.contains("prompt=") && !away.contains("max_age="),
+        "{away}"
+    );
+    site.accepted().await;
+    assert!(!may_enrol(&site).await);
+    let page = site.browser.get("/account/second-factors").await.text();
+    let link = "/oidc/corp/login?return_to=%2Faccount";
+    assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
+    let away = site.browser.get(link).await.location();
+    assert!(
+        away.contains("prompt=login") && away.contains("max_age=600"),
+        "{away}"
+    );
+    // A provider that answers from its old session gives no fresh proof.
+    let back = site.authorize(&away).await;
+    assert_eq!(site.browser.get(&back).await.location(), "/account");
+    assert!(!may_enrol(&site).await);
+    proved(&site, Some(5));
+    let away = site.browser.get(link).await.location();
+    let back = site.authorize(&away).await;
+    assert_eq!(site.browser.get(&back).await.location(), "/account");
+    assert!(may_enrol(&site).await);
+    // Who has just proved it is not asked again.
+    let away = site.browser.get(link).await.location();
+    assert!(
+        !away.contains("prompt=") && !away.contains("max_age="),
+        "{away}"
+    );
 }
