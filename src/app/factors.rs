@@ -9,7 +9,7 @@ use super::sign_in::{Client, workstation_name};
 use crate::auth::passkey::Asking;
 use crate::auth::{recovery, totp};
 use crate::config::PASSKEY_SOURCE;
-use crate::domain::person::{Person, PersonId};
+use crate::domain::person::Person;
 use crate::store::{
     Actor, ChallengePurpose, Enrolled, Factor, FactorKind, FactorRemoved, LOCAL_SOURCE,
     NewChallenge, NewFactor, SessionInfo, StoreError,
@@ -30,8 +30,18 @@ pub struct MyFactors {
     pub codes_left: u32,
     /// Whether the site asks this person for one.
     pub required: bool,
-    /// Whether their password proves again who they are.
-    pub password_confirms: bool,
+    /// What proves again who they are.
+    pub confirms: Confirms,
+}
+
+/// What proves again in a session who its person is; where nothing does, they sign in again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Confirms {
+    /// The password: the gateway keeps one, and they have no second factor, which whoever learned the
+    /// password could take away.
+    pub password: bool,
+    /// The code of a second factor.
+    pub code: bool,
 }
 
 /// An app that waits for its first code.
@@ -104,18 +114,25 @@ impl App {
             factors: self.ledger().factors(person)?,
             codes_left: self.ledger().recovery_codes_left(person)?,
             required: self.needs_factor(session, client),
-            password_confirms: self.password_confirms(person)?,
+            confirms: self.confirms(session)?,
         })
     }
 
-    /// Whether a password proves again who this person is: the gateway keeps one, and they have no
-    /// second factor, which whoever learned the password could take away.
+    /// What proves again in this session who its person is.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub fn password_confirms(&self, person: &PersonId) -> Result<bool, StoreError> {
-        Ok(self.ledger().has_password(person)? && self.ledger().factors(person)?.is_empty())
+    pub fn confirms(&self, session: &SessionInfo) -> Result<Confirms, StoreError> {
+        if !session.can_be_confirmed() {
+            return Ok(Confirms::default());
+        }
+        let person = &session.person.id;
+        let code = !self.ledger().factors(person)?.is_empty();
+        Ok(Confirms {
+            password: !code && self.ledger().has_password(person)?,
+            code,
+        })
     }
 
     /// Begins to enrol an app.

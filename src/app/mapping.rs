@@ -98,7 +98,7 @@ impl App {
             let walk = self.walk(&known.source, &claims);
             walk.outcome.map_err(|why: Unmapped| why.to_string())
         };
-        let keeps_roles = self.ledger().has_password(&known.person.id)?;
+        let keeps_roles = self.ledger().keeps_roles(&known.person.id)?;
         diff.items.extend(change(known, outcome, keeps_roles));
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::domain::throttle::{ThrottleKey, address_key, factor_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::store::{
     Actor, Answered, Challenge, ChallengePurpose, Factor, FactorKind, FactorUse, NewChallenge,
-    SessionInfo, Side, StoreError, WrongFactor,
+    SessionInfo, StoreError, WrongFactor,
 };
 use crate::text::Problem;
 
@@ -243,12 +243,10 @@ impl App {
     }
 
     /// Whether the person of a session proved who they are lately enough to change what guards
-    /// their account. A web ticket proves nothing of the kind, and a session that uses pages of the
-    /// web server may be asked by such a page.
+    /// their account.
     #[must_use]
     pub fn is_confirmed(&self, session: &SessionInfo) -> bool {
-        let is_theirs = !session.by_ticket && session.side != Side::WebServer;
-        is_theirs && self.now() < session.confirmed_at + CONFIRMED_FOR
+        session.can_be_confirmed() && self.now() < session.confirmed_at + CONFIRMED_FOR
     }
 
     /// Whether a code is one of this person's; counted like the second step of a sign-in.

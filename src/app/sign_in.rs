@@ -114,6 +114,8 @@ pub struct Begins<'a> {
     pub enrol_for: Option<&'a str>,
     /// Which pages it is for.
     pub side: Side,
+    /// The hash of the session that it takes the place of.
+    pub replaces: Option<&'a str>,
 }
 
 /// Somebody who may have a session.
@@ -426,6 +428,7 @@ impl App {
             refused_beyond: session.when_full == WhenFull::RefuseNewest,
             enrol_for: begins.enrol_for.map(str::to_owned),
             side: begins.side,
+            replaces: begins.replaces.map(str::to_owned),
         };
         self.ledger().begin_session(new).await
     }

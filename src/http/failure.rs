@@ -363,6 +363,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::NoCookies
         | Problem::Forbidden
         | Problem::NotAsked
+        | Problem::PasswordElsewhere
         | Problem::SignInAgain
         | Problem::SecondFactorMissing
         | Problem::SignInRefused { .. }

@@ -15,7 +15,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use crate::app::App;
 use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
-use crate::store::{SessionBegun, Side, StoreError};
+use crate::store::{SessionBegun, StoreError};
 
 /// The cookie of a session.
 pub(super) const SESSION_COOKIE: &str = "__Host-session";
@@ -42,8 +42,8 @@ pub(super) fn hash_of(secret: &str) -> String {
     hash_secret(SecretKind::Session, secret)
 }
 
-/// Begins a session under a new id; one that the browser had before is over (S-01, S-02). Answers
-/// the value of its cookie. With `enrol_for`, the wanted path, nothing can be done in it before a
+/// Begins a session under a new id; one that the browser had before is over then (S-01, S-02), and
+/// goes on where the new one does not begin. Answers the value of its cookie. With `enrol_for`, the wanted path, nothing can be done in it before a
 /// second factor is enrolled.
 pub(super) async fn begin(
     app: &App,
@@ -52,17 +52,18 @@ pub(super) async fn begin(
     client: &Client,
     enrol_for: Option<&str>,
 ) -> std::result::Result<String, BeginError> {
-    let mut begins = Begins {
-        enrol_for,
-        side: Side::default(),
+    let replaced = session.id().map(|id| hash_of(&id.to_string()));
+    let before = match &replaced {
+        Some(hash) => app.ledger().session(hash)?,
+        None => None,
     };
-    if let Some(id) = session.id() {
-        let before = app.ledger().session(&hash_of(&id.to_string()))?;
-        begins.side = before
+    let begins = Begins {
+        enrol_for,
+        side: before
             .map(|before| before.side.of_successor())
-            .unwrap_or_default();
-        session.flush().await?;
-    }
+            .unwrap_or_default(),
+        replaces: replaced.as_deref(),
+    };
     let secret = new_secret(app);
     let begun = app
         .begin_session(signed_in, &secret, client, begins)
@@ -75,6 +76,9 @@ pub(super) async fn begin(
             });
         }
         SessionBegun::Overtaken => return Err(BeginError::Overtaken),
+    }
+    if replaced.is_some() {
+        session.flush().await?;
     }
     session.insert(SIGN_IN, &secret).await?;
     session.save().await?;

@@ -70,7 +70,7 @@ fn run(
         batch.record(&event, actor)?;
         return Ok(PersonChanged::LastAdministrator);
     }
-    store(batch, &after)?;
+    store(batch, &before, &after)?;
     if before.roles != after.roles || before.active && !after.active {
         let ended = batch.end_sessions_of(&after.id, None)?;
         event = event.with("sessions_ended", ended.to_string());
@@ -119,21 +119,20 @@ pub(super) fn changed(before: &Person, after: &Person) -> Event {
     event
 }
 
-fn store(batch: &Batch<'_>, person: &Person) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE person SET active = $1, display_name = $2, roles = $3, \
-         user_groups = $4 WHERE id = $5";
-    let (roles, groups) = (
-        people::roles_text(&person.roles),
-        people::groups_text(&person.groups),
-    );
-    let row = values![
-        person.active,
-        &person.display_name,
-        &roles,
-        &groups,
-        person.id.as_str()
-    ];
-    batch.db.change_one(SQL, row)
+/// What an administrator changes is no mapping's any more.
+fn store(batch: &Batch<'_>, before: &Person, after: &Person) -> Result<(), StoreError> {
+    const ACTIVE: &str = "UPDATE person SET active = $1 WHERE id = $2";
+    let mut by = people::mapped_by(batch.db, &after.id)?;
+    if before.groups != after.groups {
+        by.groups = None;
+    }
+    if before.roles != after.roles {
+        by.roles = None;
+    }
+    people::store_mapped(batch, after, &by)?;
+    batch
+        .db
+        .change_one(ACTIVE, values![after.active, after.id.as_str()])
 }
 
 /// How many other people may administer, and have a way to sign in.

@@ -406,7 +406,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_estate.sql"),
     include_str!("migrations/0008_web_server.sql"),
     include_str!("migrations/0009_overtaken.sql"),
-    include_str!("migrations/0010_identified.sql"),
+    include_str!("migrations/0010_identities_kept.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

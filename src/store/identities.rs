@@ -4,14 +4,14 @@
 use super::Store;
 use super::change_person::{changed, other_administrators};
 use super::db::{Db, StoreError, values};
-use super::people;
+use super::people::{self, MappedBy};
 use super::provider_sessions::{NewAtProvider, has_ended};
 use super::sessions::OVERTAKEN;
 use super::writer::{Actor, Batch};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::mapping::{Mapped, Unmapped};
 use crate::domain::name::UserName;
-use crate::domain::person::{Person, PersonId};
+use crate::domain::person::{AutomaticCal, Person, PersonId};
 use crate::domain::time::Timestamp;
 
 /// Bytes of claims that are kept; longer ones are not known until the next sign-in.
@@ -194,8 +194,8 @@ impl Store {
             .await
     }
 
-    /// Takes an identity from a person and ends the sessions from its source; a local one takes
-    /// the password with it. The name stays the person's, also where this was the last one.
+    /// Takes an identity from a person, with the groups and roles that its mapping gave, and ends the
+    /// sessions from its source; a local one takes the password with it. The name stays the person's, also where this was the last one.
     ///
     /// # Errors
     ///
@@ -242,8 +242,8 @@ fn arrive(batch: &mut Batch<'_>, arriving: &Arriving) -> Result<ArrivedAs, Store
     }
     let is_known = known.is_some();
     let person = match known.or(named) {
-        Some(before) => update(batch, &before, mapped)?,
-        None => make(batch, mapped)?,
+        Some(before) => update(batch, &before, mapped, &arriving.source)?,
+        None => make(batch, mapped, &arriving.source)?,
     };
     if is_known {
         remember(batch, arriving)?;
@@ -253,7 +253,8 @@ fn arrive(batch: &mut Batch<'_>, arriving: &Arriving) -> Result<ArrivedAs, Store
     Ok(ArrivedAs::Person(person))
 }
 
-/// The mapping lets them in no longer, or never did: what they had begun from there ends.
+/// The mapping lets them in no longer, or never did: what they had begun from there ends, and what it
+/// gave them goes.
 fn lose(
     batch: &mut Batch<'_>,
     arriving: &Arriving,
@@ -263,6 +264,7 @@ fn lose(
     if let Some(person) = known {
         remember(batch, arriving)?;
         batch.end_sessions_from(&person.id, &arriving.source)?;
+        take_mapped(batch, person, &arriving.source)?;
     }
     refuse(batch, arriving, known, "SIGN_IN_REFUSED", Some(why))?;
     Ok(ArrivedAs::Unmapped(why.clone()))
@@ -292,31 +294,30 @@ fn refuse(
 
 /// Brings a person to what their source says. Roles that an administrator gave to somebody with a
 /// password of the gateway's own are that administrator's affair.
-fn update(batch: &mut Batch<'_>, before: &Person, mapped: &Mapped) -> Result<Person, StoreError> {
-    const SQL: &str = "UPDATE person SET display_name = $1, roles = $2, user_groups = $3, \
-         automatic_cal = $4 WHERE id = $5";
+fn update(
+    batch: &mut Batch<'_>,
+    before: &Person,
+    mapped: &Mapped,
+    source: &str,
+) -> Result<Person, StoreError> {
+    let by_before = people::mapped_by(batch.db, &before.id)?;
+    let mut by = by_before.clone();
     let mut after = before.clone();
     after.display_name.clone_from(&mapped.display_name);
     after.groups.clone_from(&mapped.groups);
     after.automatic_cal = mapped.automatic_cal;
-    if !people::has_password(batch.db, &before.id)? {
+    by.groups = Some(source.to_owned());
+    if !people::keeps_roles(batch.db, &before.id)? {
         after.roles.clone_from(&mapped.roles);
+        by.roles = Some(source.to_owned());
     }
+    if after == *before && by == by_before {
+        return Ok(after);
+    }
+    people::store_mapped(batch, &after, &by)?;
     if after == *before {
         return Ok(after);
     }
-    let (roles, groups) = (
-        people::roles_text(&after.roles),
-        people::groups_text(&after.groups),
-    );
-    let row = values![
-        &after.display_name,
-        &roles,
-        &groups,
-        after.automatic_cal.word(),
-        after.id.as_str(),
-    ];
-    batch.db.change_one(SQL, row)?;
     let mut event = changed(before, &after);
     if after.roles.iter().any(|role| !before.roles.contains(role)) {
         // Other sessions may have begun with less proof than the new role asks for (S-02).
@@ -329,7 +330,31 @@ fn update(batch: &mut Batch<'_>, before: &Person, mapped: &Mapped) -> Result<Per
     Ok(after)
 }
 
-fn make(batch: &mut Batch<'_>, mapped: &Mapped) -> Result<Person, StoreError> {
+/// Takes from a person what the mapping of a source gave them.
+fn take_mapped(batch: &mut Batch<'_>, before: &Person, source: &str) -> Result<(), StoreError> {
+    let by_before = people::mapped_by(batch.db, &before.id)?;
+    let (mut after, mut by) = (before.clone(), by_before.clone());
+    if by.groups.as_deref() == Some(source) {
+        after.groups.clear();
+        after.automatic_cal = AutomaticCal::Dynamic;
+        by.groups = None;
+    }
+    if by.roles.as_deref() == Some(source) {
+        after.roles.clear();
+        by.roles = None;
+    }
+    if by == by_before {
+        return Ok(());
+    }
+    people::store_mapped(batch, &after, &by)?;
+    batch.forget_sessions();
+    if after == *before {
+        return Ok(());
+    }
+    batch.record(&changed(before, &after), &Actor::gateway())
+}
+
+fn make(batch: &mut Batch<'_>, mapped: &Mapped, source: &str) -> Result<Person, StoreError> {
     let person = Person {
         display_name: mapped.display_name.clone(),
         roles: mapped.roles.clone(),
@@ -338,6 +363,11 @@ fn make(batch: &mut Batch<'_>, mapped: &Mapped) -> Result<Person, StoreError> {
         ..people::unseen(batch, &mapped.name)
     };
     people::insert(batch, &person)?;
+    let by = MappedBy {
+        groups: Some(source.to_owned()),
+        roles: Some(source.to_owned()),
+    };
+    people::store_mapped(batch, &person, &by)?;
     let event = Event::new(EventKind::UserAdded)
         .about(&person.id, &person.name)
         .with("roles", people::roles_text(&person.roles));
@@ -408,7 +438,9 @@ fn unlink(
         return Ok(Linked::UnknownIdentity);
     }
     let mut event = linked_event(EventKind::IdentityUnlinked, &person, source, subject);
-    if is_last_way_in(batch.db, &person)? && person.administers() {
+    let administers_by = people::mapped_by(batch.db, &person.id)?.roles;
+    let loses_role = administers_by.as_deref() == Some(source);
+    if person.administers() && (loses_role || is_last_way_in(batch.db, &person)?) {
         let others = other_administrators(batch.db, &person.id)?;
         if others == 0 {
             event.code = Some("LAST_ADMINISTRATOR".to_owned());
@@ -422,6 +454,7 @@ fn unlink(
     }
     let ended = batch.end_sessions_from(&person.id, source)?;
     batch.record(&event.with("sessions_ended", ended.to_string()), actor)?;
+    take_mapped(batch, &person, source)?;
     Ok(Linked::Done)
 }
 

@@ -113,6 +113,16 @@ impl Store {
         self.read(|db| has_password(db, person))
     }
 
+    /// Whether a mapping leaves the roles of this person alone: an administrator gave them to somebody
+    /// with a password of the gateway's own.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn keeps_roles(&self, person: &PersonId) -> Result<bool, StoreError> {
+        self.read(|db| keeps_roles(db, person))
+    }
+
     /// People by user name.
     ///
     /// # Errors
@@ -340,6 +350,53 @@ pub(super) fn has_password(db: &Db, person: &PersonId) -> Result<bool, StoreErro
     Ok(db
         .query_one(SQL, values![person.as_str()], |row| row.at(0))?
         .is_some())
+}
+
+/// From whose mapping somebody has what; none where an administrator gave it, or nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct MappedBy {
+    /// The source of the groups and of the CAL policy.
+    pub(super) groups: Option<String>,
+    /// The source of the roles.
+    pub(super) roles: Option<String>,
+}
+
+pub(super) fn mapped_by(db: &Db, person: &PersonId) -> Result<MappedBy, StoreError> {
+    const SQL: &str = "SELECT groups_from, roles_from FROM person WHERE id = $1";
+    let found = db.query_one(SQL, values![person.as_str()], |row| {
+        Ok(MappedBy {
+            groups: row.maybe_text(0)?,
+            roles: row.maybe_text(1)?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Whether a mapping leaves the roles of somebody alone: an administrator gave them to somebody with
+/// a password of the gateway's own.
+pub(super) fn keeps_roles(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
+    Ok(mapped_by(db, person)?.roles.is_none() && has_password(db, person)?)
+}
+
+/// Stores what a mapping gives, or gives no longer.
+pub(super) fn store_mapped(
+    batch: &Batch<'_>,
+    person: &Person,
+    by: &MappedBy,
+) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE person SET display_name = $1, roles = $2, user_groups = $3, \
+         automatic_cal = $4, groups_from = $5, roles_from = $6 WHERE id = $7";
+    let (roles, groups) = (roles_text(&person.roles), groups_text(&person.groups));
+    let row = values![
+        &person.display_name,
+        &roles,
+        &groups,
+        person.automatic_cal.word(),
+        by.groups.as_ref(),
+        by.roles.as_ref(),
+        person.id.as_str(),
+    ];
+    batch.db.change_one(SQL, row)
 }
 
 /// The subject of a local identity is the person's id, so that a rename does not touch it.

@@ -67,6 +67,8 @@ pub struct NewSession {
     pub enrol_for: Option<String>,
     /// Which pages it is for.
     pub side: Side,
+    /// The hash of the session that it takes the place of, where it begins.
+    pub replaces: Option<String>,
 }
 
 /// Which side of the origin that the gateway shares with the web server's pages a session is for:
@@ -155,6 +157,15 @@ pub struct SessionInfo {
     pub side: Side,
     last_seen_at: AtomicI64,
     seen_written_at: AtomicI64,
+}
+
+impl SessionInfo {
+    /// Whether its person can prove in it who they are. A web ticket proves nothing of the kind, and a
+    /// session that uses pages of the web server may be asked by such a page.
+    #[must_use]
+    pub fn can_be_confirmed(&self) -> bool {
+        !self.by_ticket && self.side != Side::WebServer
+    }
 }
 
 /// A session as lists show it.
@@ -257,18 +268,7 @@ impl Store {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn end_session(&self, hash: String) -> Result<(), StoreError> {
-        self.write(move |batch| {
-            let Some(session) = load(batch.db, &hash)? else {
-                return Ok(());
-            };
-            batch.end_session(&hash)?;
-            let person = &session.person;
-            let event = Event::new(EventKind::SignedOut)
-                .about(&person.id, &person.name)
-                .with("session", session.id.clone());
-            batch.record(&event, &Actor::person(&person.name))
-        })
-        .await
+        self.write(move |batch| sign_out(batch, &hash)).await
     }
 
     /// Ends a person's session by its public id; false where they have none of that id.
@@ -599,9 +599,13 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
         refuse(batch, new, &person, OVERTAKEN)?;
         return Ok(SessionBegun::Overtaken);
     }
-    if new.refused_beyond && live_sessions(batch, &person, new.most)? >= new.most {
+    let replaced = new.replaces.as_deref().unwrap_or_default();
+    if new.refused_beyond && live_sessions(batch, &person, replaced, new.most)? >= new.most {
         refuse(batch, new, &person, TOO_MANY_SESSIONS)?;
         return Ok(SessionBegun::TooMany);
+    }
+    if !replaced.is_empty() {
+        sign_out(batch, replaced)?;
     }
     let id = batch.options.fresh.id();
     let (person_id, workstation) = (new.person.as_str(), new.workstation.as_str());
@@ -668,12 +672,19 @@ fn refuse(
 
 /// How many sessions somebody has. Those that are over take nobody's place where there would be more
 /// than `most`; the last use is written a minute late at most.
-fn live_sessions(batch: &mut Batch<'_>, person: &Person, most: u32) -> Result<u32, StoreError> {
-    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1";
+fn live_sessions(
+    batch: &mut Batch<'_>,
+    person: &Person,
+    except: &str,
+    most: u32,
+) -> Result<u32, StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM session WHERE person_id = $1 AND hash <> $2";
     const OVER: &str = "DELETE FROM session WHERE person_id = $1 \
          AND (ends_at <= $2 OR last_seen_at <= $3)";
     let id = person.id.as_str();
-    let count = batch.db.query_one(COUNT, values![id], |row| row.count(0))?;
+    let count = batch
+        .db
+        .query_one(COUNT, values![id, except], |row| row.count(0))?;
     let count = count.unwrap_or(0);
     if count < most {
         return Ok(count);
@@ -686,6 +697,18 @@ fn live_sessions(batch: &mut Batch<'_>, person: &Person, most: u32) -> Result<u3
     Ok(count.saturating_sub(u32::try_from(over).unwrap_or(u32::MAX)))
 }
 
+fn sign_out(batch: &mut Batch<'_>, hash: &str) -> Result<(), StoreError> {
+    let Some(session) = load(batch.db, hash)? else {
+        return Ok(());
+    };
+    batch.end_session(hash)?;
+    let person = &session.person;
+    let event = Event::new(EventKind::SignedOut)
+        .about(&person.id, &person.name)
+        .with("session", session.id.clone());
+    batch.record(&event, &Actor::person(&person.name))
+}
+
 /// Ends the oldest sessions of somebody who has begun one too many (S-10).
 fn end_beyond_most(
     batch: &mut Batch<'_>,
@@ -695,7 +718,7 @@ fn end_beyond_most(
     const OLDEST: &str = "DELETE FROM session WHERE person_id = $1 AND hash <> $2 \
          AND hash NOT IN (SELECT hash FROM session WHERE person_id = $1 AND hash <> $2 \
          ORDER BY created_at DESC, id LIMIT $3)";
-    if live_sessions(batch, person, new.most + 1)? <= new.most {
+    if live_sessions(batch, person, "", new.most + 1)? <= new.most {
         return Ok(());
     }
     let id = person.id.as_str();
@@ -774,9 +797,14 @@ impl Batch<'_> {
         Ok(ended)
     }
 
-    /// Lets no sign-in of a person that was proved so far come to a session.
+    /// Lets no sign-in of a person that was proved so far come to a session, nor a web ticket.
     pub(super) fn end_sign_ins_of(&self, person: &PersonId) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE person SET sign_in_epoch = sign_in_epoch + 1 WHERE id = $1";
-        self.db.change_one(SQL, values![person.as_str()])
+        const EPOCH: &str = "UPDATE person SET sign_in_epoch = sign_in_epoch + 1 WHERE id = $1";
+        const TICKETS: &str = "UPDATE web_ticket SET expires_at = $1 \
+             WHERE person_id = $2 AND expires_at > $1 AND redeemed_at IS NULL";
+        self.db.change_one(EPOCH, values![person.as_str()])?;
+        self.db
+            .execute(TICKETS, values![self.now, person.as_str()])
+            .map(drop)
     }
 }

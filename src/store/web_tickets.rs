@@ -174,10 +174,10 @@ fn judge(
     };
     Ok(if ticket.redeemed_at.is_some() {
         Some(WebTicketRefusal::Used)
-    } else if now >= ticket.expires_at {
-        Some(WebTicketRefusal::Expired)
     } else if !person.active {
         Some(WebTicketRefusal::UserDisabled)
+    } else if now >= ticket.expires_at {
+        Some(WebTicketRefusal::Expired)
     } else {
         is_asked.then_some(WebTicketRefusal::SecondFactorRequired)
     })

@@ -1179,6 +1179,12 @@ fn request_problem(problem: &Problem) -> Words {
             "Ihr Konto darf das nicht.".into(),
             "Bitten Sie Ihre Administration um das Recht dazu.".into(),
         ),
+        Problem::PasswordElsewhere => (
+            "Nicht geändert",
+            "Hier liegt kein Passwort von Ihnen.".into(),
+            "Ändern Sie es dort, wo Sie sich anmelden, oder bitten Sie Ihre Administration, hier eines zu setzen."
+                .into(),
+        ),
         Problem::NotAsked => (
             "Nicht ausgeführt",
             "Das kam von einer Seite einer anderen Website, oder vom Browser, bevor jemand geklickt hat.".into(),

@@ -1130,6 +1130,11 @@ fn request_problem(problem: &Problem) -> Words {
             "Your account is not allowed to do this.".into(),
             "Ask your administrator for the right to do it.".into(),
         ),
+        Problem::PasswordElsewhere => (
+            "Not changed",
+            "No password of yours is kept here.".into(),
+            "Change it where you sign in, or ask your administrator to set one here.".into(),
+        ),
         Problem::NotAsked => (
             "Not done",
             "This was sent by a page of another site, or by the browser before anybody clicked."

@@ -38,6 +38,8 @@ pub enum Problem {
     Forbidden,
     /// 403: a page of another site made the request, or a browser that nobody told to.
     NotAsked,
+    /// 403: the person has no password of the gateway's own.
+    PasswordElsewhere,
     /// 403: a fresh sign-in is wanted.
     SignInAgain,
     /// 403: a provider let the person in, but no rule of the mapping does.
@@ -171,7 +173,7 @@ impl Problem {
             Self::PasskeyTaken => "PASSKEY_TAKEN",
             Self::CsrfTokenInvalid => "CSRF_TOKEN_INVALID",
             Self::NoCookies => "NO_COOKIES",
-            Self::Forbidden | Self::NotAsked => "FORBIDDEN",
+            Self::Forbidden | Self::NotAsked | Self::PasswordElsewhere => "FORBIDDEN",
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
             Self::AttemptInvalid { .. } => "ATTEMPT_INVALID",

@@ -296,6 +296,7 @@ fn problems() -> Vec<Problem> {
         Problem::NoCookies,
         Problem::Forbidden,
         Problem::NotAsked,
+        Problem::PasswordElsewhere,
         Problem::SignInAgain,
         Problem::SignInRefused {
             source: name(),
@@ -338,10 +339,10 @@ fn problems() -> Vec<Problem> {
 fn every_problem_says_what_happened_what_changed_and_what_to_do() {
     let mut codes = HashSet::new();
     for problem in problems() {
-        // The contract has one code for both.
-        let is_one_of_two = problem == Problem::NotAsked;
+        // The contract has one code for these.
+        let shares_its_code = matches!(problem, Problem::NotAsked | Problem::PasswordElsewhere);
         assert!(
-            codes.insert(problem.code()) || is_one_of_two,
+            codes.insert(problem.code()) || shares_its_code,
             "{}",
             problem.code()
         );

@@ -499,6 +499,14 @@ async fn s_10_where_the_newest_is_refused_fifty_at_once_never_exceed_the_cap() {
     let refused = &gateway.audited("sign_in_refused")[0];
     let (code, user) = (refused.0.as_deref(), refused.1.as_deref());
     assert_eq!((code, user), (Some("TOO_MANY_SESSIONS"), Some("ann")));
+    // Who was signed in in that browser still is; who was it themselves only changes their session.
+    let mut bens = gateway.signed_in("ben").await;
+    let refused = bens.sign_in("ann", PASSWORD).await;
+    refused.problem(403, "TOO_MANY_SESSIONS");
+    assert_eq!(bens.get(SESSION).await.body["user"], "ben");
+    let mut first = first;
+    assert_eq!(first.sign_in("ann", PASSWORD).await.status, 201);
+    assert_eq!(count_of(&gateway, "ann"), 3);
     // A page says so, and leads on to what was wanted once there is a place again.
     let browser = gateway.client();
     let page = String::from_utf8(browser.get("/login").await.bytes).unwrap();

@@ -203,7 +203,11 @@ async fn change_password(
     Body(change): Body<ChangePassword>,
 ) -> Result<StatusCode, Failure> {
     signed.may_change_account()?;
-    let name = signed.info.person.name.clone();
+    let person = &signed.info.person;
+    if !app.ledger().has_password(&person.id)? {
+        return Err(Problem::PasswordElsewhere.into());
+    }
+    let name = person.name.clone();
     app.confirm_password(&name, change.current_password.into(), client)
         .await?
         .into_result(Problem::SignInFailed, app.now())?;

@@ -92,10 +92,12 @@ async fn confirm(
     Body(confirm): Body<Confirm>,
 ) -> Result<Response, Failure> {
     let person = &signed.info.person;
+    let ways = app.confirms(&signed.info)?;
+    if !ways.password && !ways.code {
+        return Err(Problem::SignInAgain.into());
+    }
     let (confirmed, wrong) = match (confirm.password, confirm.code) {
-        (Some(_), None) if !app.password_confirms(&person.id)? => {
-            return Err(Problem::SecondFactorRequired.into());
-        }
+        (Some(_), None) if !ways.password => return Err(Problem::SecondFactorRequired.into()),
         (Some(password), None) => {
             let confirmed = app.confirm_password(&person.name, password.into(), client);
             (confirmed.await?, Problem::SignInFailed)

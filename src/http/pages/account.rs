@@ -280,6 +280,9 @@ async fn change_password(
     }
     let info = &visitor.signed.info;
     let name = &info.person.name;
+    if !app.ledger().has_password(&info.person.id)? {
+        return Err(Problem::PasswordElsewhere.into());
+    }
     let current = Password::from(fields.current_password);
     match app.confirm_password(name, current, client).await? {
         Confirmed::Wrong => return refuse(notices.password_wrong),

@@ -97,9 +97,11 @@ async fn confirm(
     let CheckedForm { visitor, fields } = form;
     let info = &visitor.signed.info;
     let person = &info.person;
-    let confirmed = if !fields.code.is_empty() {
+    let confirmed = if !info.can_be_confirmed() {
+        return Err(Problem::SignInAgain.into());
+    } else if !fields.code.is_empty() {
         app.confirm_code(person, &fields.code, &client).await?
-    } else if app.password_confirms(&person.id)? {
+    } else if app.confirms(info)?.password {
         let password = Password::from(fields.password);
         app.confirm_password(&person.name, password, client.clone())
             .await?
@@ -405,8 +407,8 @@ fn list(
     let rows: Vec<FactorRow<'_>> = mine.factors.iter().map(FactorRow::of).collect();
     let sign_in = sign_in_again(app, &info.source);
     let confirm = (!app.is_confirmed(info)).then(|| ConfirmWays {
-        password: mine.password_confirms,
-        code: !mine.factors.is_empty(),
+        password: mine.confirms.password,
+        code: mine.confirms.code,
         sign_in: &sign_in,
     });
     let page = SecondFactorsPage {

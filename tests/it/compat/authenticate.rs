@@ -223,6 +223,65 @@ async fn where_no_rule_asks_for_a_second_factor_a_ticket_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_11_a_ticket_opens_nothing_once_the_sessions_of_its_person_were_ended() {
+    let gateway = with(TRUSTED).await;
+    let (app, actor) = (&gateway.app, Actor::command_line);
+    let alice = app.user("alice").unwrap();
+    for what in ["ended", "password", "disabled for a moment"] {
+        let held = ticket(&gateway, "alice", &[]).await;
+        let others = ticket(&gateway, "bob", &[]).await;
+        match what {
+            "ended" => {
+                let ended = app
+                    .ledger()
+                    .end_sessions_of(alice.id.clone(), None, actor());
+                ended.await.unwrap();
+            }
+            "password" => {
+                let set = app.set_user_password("alice", PASSWORD.to_owned().into(), None, actor());
+                set.await.unwrap();
+            }
+            _ => {
+                for active in [false, true] {
+                    app.set_user_active("alice", active, actor()).await.unwrap();
+                }
+            }
+        }
+        let browser = gateway.client();
+        let answer = brings(&browser, &held, "").await;
+        assert_eq!(answer.location(), "/login?notice=web-ticket", "{what}");
+        assert_eq!(who(&browser).await, None, "{what}");
+        let refused = gateway.audited("sign_in_refused");
+        assert_eq!(
+            refused[0].0.as_deref(),
+            Some("WEB_TICKET_EXPIRED"),
+            "{what}"
+        );
+        brings(&browser, &others, "").await;
+        assert_eq!(who(&browser).await.as_deref(), Some("bob"), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_by_ticket_is_told_to_sign_in_again_where_a_proof_is_wanted() {
+    let gateway = with(TRUSTED).await;
+    let browser = by_ticket(&gateway, "alice", &[]).await;
+    for proof in [json!({ "password": PASSWORD }), json!({ "code": "123456" })] {
+        let path = "/api/v1/account/second-factors/confirm";
+        browser
+            .post(path, &proof)
+            .await
+            .problem(403, "SIGN_IN_AGAIN");
+    }
+    let page = browser.get("/account/second-factors").await.text();
+    assert!(
+        page.contains("href=\"/login?return_to=%2Faccount\""),
+        "{page}"
+    );
+    assert!(!page.contains("second-factors/confirm"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_holds_once_and_for_a_minute() {
     let gateway = with(TRUSTED).await;
     let late = ticket(&gateway, "alice", &[]).await;

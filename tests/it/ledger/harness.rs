@@ -209,6 +209,7 @@ impl Ledger {
             workstation: self.workstation(workstation).await.id,
             source: "local".to_owned(),
             proved_at: None,
+            replaces: None,
             provider_sid: None,
             id_token: None,
             ticket: None,

@@ -155,3 +155,30 @@ async fn a_05_whoever_signs_in_again_is_asked_for_a_fresh_proof_by_the_provider(
         "{away}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_password_here_is_told_so_where_one_is_asked_for() {
+    let site = Site::new().await;
+    site.accepted().await;
+    let mut ann = site.browser.clone();
+    let session = ann.get("/api/v1/session").await.body;
+    let token = session["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut ann.csrf_token);
+    let confirm = "/api/v1/account/second-factors/confirm";
+    let confirmed = ann
+        .post(confirm, &json!({ "password": "of the provider" }))
+        .await;
+    confirmed.problem(403, "SIGN_IN_AGAIN");
+    let change =
+        json!({ "current_password": "of the provider", "new_password": "another long one" });
+    let request = ann
+        .request(reqwest::Method::PUT, "/api/v1/password")
+        .json(&change);
+    let answer = ann.send(request).await;
+    answer.problem(403, "FORBIDDEN");
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("No password of yours is kept here."),
+        "{detail}"
+    );
+}
