@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::second_factor::CONFIRMED_FOR;
 use super::sign_in::{Client, SignedIn};
+use super::{App, to_its_end};
 use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
@@ -17,6 +17,10 @@ use crate::store::{
     Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
 
+/// Bytes of the address at which somebody signs out of a provider; web servers refuse longer ones.
+const SIGN_OUT_URL_BYTES_MAX: usize = 7 * 1024;
+/// The same for the engine of Internet Explorer, which cuts longer ones.
+const OLD_ENGINE_URL_BYTES_MAX: usize = 2083;
 /// What an ID token is sealed for.
 const ID_TOKEN: &str = "id-token";
 
@@ -187,6 +191,25 @@ impl App {
         callback: &Callback,
         browser: Browser<'_>,
     ) -> Result<Option<Finished>, StoreError> {
+        // A browser that goes away meanwhile has spent its attempt, and the audit says what came of it.
+        let (app, name, callback) = (self.clone(), name.to_owned(), callback.clone());
+        let (cookie, client) = (browser.cookie.map(str::to_owned), browser.client.clone());
+        to_its_end(async move {
+            let browser = Browser {
+                cookie: cookie.as_deref(),
+                client: &client,
+            };
+            app.finish_to_the_end(&name, &callback, browser).await
+        })
+        .await
+    }
+
+    async fn finish_to_the_end(
+        &self,
+        name: &str,
+        callback: &Callback,
+        browser: Browser<'_>,
+    ) -> Result<Option<Finished>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(None);
         };
@@ -351,14 +374,21 @@ impl App {
 
     /// How somebody whose session from this source has ended signs out of their provider too, where
     /// it offers that.
+    /// `for_old_engine` keeps the address short.
     pub async fn provider_sign_out(
         &self,
         source: &str,
         id_token: Option<&str>,
+        for_old_engine: bool,
     ) -> Option<ProviderSignOut> {
         let provider = self.0.oidc.get(source)?;
         let state = self.fresh().token();
-        match provider.end_session_url(id_token, &state).await {
+        let bytes_max = if for_old_engine {
+            OLD_ENGINE_URL_BYTES_MAX
+        } else {
+            SIGN_OUT_URL_BYTES_MAX
+        };
+        match provider.end_session_url(id_token, &state, bytes_max).await {
             Ok(to) => to.map(|to| ProviderSignOut {
                 at_issuer: to.origin().ascii_serialization() == provider.origin(),
                 to: to.into(),
@@ -463,7 +493,11 @@ impl App {
     }
 
     /// Seals an ID token; one that cannot be sealed is not kept.
+    /// Nothing where it is too long to hint at the session in an address.
     fn sealed(&self, id_token: &str) -> String {
+        if id_token.len() > SIGN_OUT_URL_BYTES_MAX {
+            return String::new();
+        }
         let sealed = self.0.seal.seal(self.fresh().bytes(), ID_TOKEN, id_token);
         sealed.unwrap_or_default()
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::arrive::{ArrivalRefusal, Arrived, ProviderSession, RefusedArrival};
 use super::sources::Asked;
 use super::under_way::Begun;
-use super::{App, workstation_name as first_name};
+use super::{App, to_its_end, workstation_name as first_name};
 use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::config::WhenFull;
@@ -215,6 +215,12 @@ impl App {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn sign_in_with_password(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
+        // Whoever hangs up meanwhile has tried all the same.
+        let app = self.clone();
+        to_its_end(async move { app.sign_in_to_the_end(attempt).await }).await
+    }
+
+    async fn sign_in_to_the_end(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
         let begun_at = Instant::now();
         let outcome = match self.attempt(&attempt, Ask::AllSources).await? {
             Tried::Local { person, outdated } => self.enter(person, outdated, &attempt).await?,

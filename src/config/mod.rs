@@ -213,8 +213,7 @@ impl Config {
         let qlikview = QlikView::read(root.section("qlikview"), license.server);
         let proxy = Proxy::read(root.section("proxy"));
         let sign_in = SignIn::read(&mut root);
-        let sources: Vec<&str> = sign_in.sources.iter().map(|used| &*used.name).collect();
-        let second_factor = SecondFactor::read(root.section("second_factor"), &sources);
+        let second_factor = SecondFactor::read(root.section("second_factor"), &sign_in.sources);
         let config = Self {
             public_url: public_url.unwrap_or_else(|| PublicUrl::of_listener(listen.https)),
             extra_hosts: Vec::new(),

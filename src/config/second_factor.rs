@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::network::Networks;
 use super::section::{Section, one_of};
-use super::sources::WEB_TICKET_SOURCE;
+use super::sources::{SignInSource, SourceKind, WEB_TICKET_SOURCE};
 use crate::domain::person::Role;
 
 /// Who needs a second factor: the first rule that matches decides, and nobody does without one.
@@ -21,7 +21,8 @@ pub struct SecondFactor {
 pub struct SecondFactorRule {
     /// A role of the person.
     pub role: Option<Role>,
-    /// The name of the source that they signed in with, or [`WEB_TICKET_SOURCE`].
+    /// The source that they signed in with: its name, `local` for the gateway's own passwords, or
+    /// [`WEB_TICKET_SOURCE`].
     pub source: Option<String>,
     /// Where they come from.
     pub address: Option<Networks>,
@@ -30,7 +31,7 @@ pub struct SecondFactorRule {
 }
 
 impl SecondFactor {
-    pub(super) fn read(mut section: Section<'_>, sources: &[&str]) -> Self {
+    pub(super) fn read(mut section: Section<'_>, sources: &[SignInSource]) -> Self {
         let rules = section.list_sections("rule").unwrap_or_default();
         let rules = rules
             .into_iter()
@@ -63,20 +64,24 @@ impl SecondFactor {
 }
 
 impl SecondFactorRule {
-    fn read(mut section: Section<'_>, sources: &[&str]) -> Option<Self> {
+    fn read(mut section: Section<'_>, sources: &[SignInSource]) -> Option<Self> {
         section.demand("required");
         let roles = Role::ALL.map(|role| (role.word(), role));
         let role = section.parsed("role", one_of(&roles));
         let source = section.text("source");
-        if let Some(source) = &source
-            && source != WEB_TICKET_SOURCE
-            && !sources.contains(&source.as_str())
-        {
-            section.mistake(
-                "source",
-                format!("no [[sign_in.source]] is named {source:?}"),
-            );
-        }
+        let used = |name: &String| sources.iter().find(|used| used.name == *name);
+        let source = source.map(|name| match used(&name) {
+            // Whatever the local source is called, its sessions are of this one.
+            Some(used) if used.kind == SourceKind::Local => SourceKind::Local.word().to_owned(),
+            Some(_) => name,
+            None => {
+                if name != WEB_TICKET_SOURCE {
+                    let why = format!("no [[sign_in.source]] is named {name:?}");
+                    section.mistake("source", why);
+                }
+                name
+            }
+        });
         let has_address = section.has("address");
         let address = section.networks("address");
         let required = section.flag("required");

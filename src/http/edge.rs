@@ -195,9 +195,10 @@ fn complete(headers: &mut HeaderMap, leads_to: Option<&str>) {
 }
 
 /// The policy of a page whose form for signing out leads on to a provider: browsers hold the
-/// redirect after a form to `form-action` too.
+/// redirects after a form to `form-action` too, and a provider may send people on to where they
+/// signed in behind it.
 fn policy_leading_to(origin: &str) -> Option<HeaderValue> {
-    let targets = format!("form-action 'self' {origin}");
+    let targets = format!("form-action 'self' {origin} https:");
     HeaderValue::from_str(&CONTENT_POLICY.replace("form-action 'self'", &targets)).ok()
 }
 

@@ -634,7 +634,7 @@ impl FromRequestParts<App> for From {
         let header = app.config().workstation.header.as_ref().filter(|_| trusted);
         Ok(Self(Client {
             address: if trusted {
-                last_hop(&parts.headers).unwrap_or(peer)
+                last_hop(&parts.headers)?.unwrap_or(peer)
             } else {
                 peer
             },
@@ -654,24 +654,30 @@ fn any_text(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned)
 }
 
-/// The client as the trusted proxy in front tells it: its own word is the last.
-fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+/// The client as the trusted proxy in front tells it: its own word is the last. Where both headers are
+/// there and do not agree, one of them is the client's own, and nobody can tell which.
+fn last_hop(headers: &HeaderMap) -> Result<Option<IpAddr>, Problem> {
     let last = |name: &str| {
         let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         line.rsplit(',').next().map(str::trim)
     };
-    if let Some(hop) = last("forwarded") {
+    let forwarded = last("forwarded").map(|hop| {
         let pairs = hop
             .split(';')
             .filter_map(|pair| pair.trim().split_once('='));
         let mut node = pairs
             .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
             .map(|(_, v)| v);
-        return node
-            .next_back()
-            .and_then(|node| address(node.trim_matches('"')));
+        node.next_back()
+            .and_then(|node| address(node.trim_matches('"')))
+    });
+    match (forwarded, last("x-forwarded-for").map(address)) {
+        (Some(one), Some(other)) if one != other => {
+            tracing::warn!("Forwarded and X-Forwarded-For of a trusted proxy do not agree");
+            Err(Problem::BadRequest)
+        }
+        (one, other) => Ok(one.or(other).flatten()),
     }
-    last("x-forwarded-for").and_then(address)
 }
 
 /// An address as proxies write it: with a port, in brackets, or plain.
@@ -730,7 +736,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
             assert_eq!(
-                last_hop(&headers),
+                last_hop(&headers).unwrap(),
                 expected.map(|text| text.parse().unwrap()),
                 "{value}"
             );

@@ -388,6 +388,24 @@ async fn a_rule_may_go_by_where_people_come_from() {
         assert_eq!(session.status, 201);
         assert_eq!(session.body["must_enrol"], must_enrol, "{address}");
     }
+    // The proxy passes on what a client says of itself: nobody can tell which of two is its own.
+    let client = gateway.client();
+    let request = client
+        .request(Method::POST, "/api/v1/session")
+        .header("x-forwarded-for", "192.0.2.7")
+        .header("forwarded", "for=10.1.2.3")
+        .json(&json!({ "username": "ann", "password": PASSWORD }));
+    client.send(request).await.problem(400, "BAD_REQUEST");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_for_local_accounts_holds_whatever_they_are_called() {
+    let local = "[[sign_in.source]]\nkind = 'local'\nname = 'here'\n";
+    let rule = "[[second_factor.rule]]\nsource = 'here'\nrequired = true\n";
+    let gateway = ruled(&format!("{local}{rule}")).await;
+    gateway.add("ann", &[]).await;
+    let session = gateway.client().sign_in("ann", PASSWORD).await;
+    assert_eq!(session.body["must_enrol"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]

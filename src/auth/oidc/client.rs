@@ -132,6 +132,9 @@ pub struct Secrets<'a> {
     pub verifier: &'a str,
 }
 
+/// Bytes of a provider's error code that the audit repeats.
+const ERROR_BYTES_MAX: usize = 64;
+
 impl Conversation<'_> {
     /// Where the browser is sent; the request is pushed to the provider where it offers that.
     pub(super) async fn authorization_url(
@@ -213,11 +216,13 @@ impl Conversation<'_> {
         if answer.status() == StatusCode::OK {
             return Ok(answer);
         }
-        let status = answer.status();
-        Err(Refused::new(
-            Reason::UserInfo,
-            format!("it answers {status}"),
-        ))
+        let reason = if is_silence(answer.status()) {
+            Reason::ProviderSilent
+        } else {
+            Reason::UserInfo
+        };
+        let detail = format!("UserInfo answers {}", answer.status());
+        Err(Refused::new(reason, detail))
     }
 
     fn client(&self, auth: &ClientAuth) -> Result<Client, Refused> {
@@ -265,13 +270,25 @@ impl Conversation<'_> {
     /// Pushes the parameters of a request (RFC 9126), and answers the short address for the browser.
     async fn push(&self, endpoint: &Url, url: &Url) -> Result<Url, Refused> {
         let answer = self.http.send(self.push_request(endpoint, url)?).await?;
-        if answer.status() != StatusCode::CREATED {
-            let detail = format!("the pushed request is answered {}", answer.status());
-            return Err(Refused::new(Reason::ProviderAnswer, detail));
+        let status = answer.status();
+        let pushed = json::object(answer.body());
+        if status != StatusCode::CREATED {
+            let said = pushed.unwrap_or_default();
+            let said = said.get("error").and_then(Value::as_str);
+            let said = said
+                .filter(|said| said.len() <= ERROR_BYTES_MAX)
+                .unwrap_or("no error");
+            let detail = format!("the pushed request is answered {status} with {said:?}");
+            let reason = if is_silence(status) {
+                Reason::ProviderSilent
+            } else {
+                Reason::ProviderAnswer
+            };
+            return Err(Refused::new(reason, detail));
         }
-        let pushed = json::object(answer.body())
-            .map_err(|error| Refused::new(Reason::ProviderAnswer, error))?;
-        let Some(request_uri) = pushed.get("request_uri").and_then(Value::as_str) else {
+        let pushed = pushed.map_err(|error| Refused::new(Reason::ProviderAnswer, error))?;
+        let request_uri = pushed.get("request_uri").and_then(Value::as_str);
+        let Some(request_uri) = request_uri.filter(|uri| !uri.is_empty()) else {
             let detail = "there is no request_uri";
             return Err(Refused::new(Reason::ProviderAnswer, detail));
         };
@@ -334,6 +351,11 @@ impl Conversation<'_> {
     }
 }
 
+/// Whether a status says that the provider cannot answer now.
+fn is_silence(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
 /// The token call. A status that is not the standard's is told apart here, because the library
 /// reads the body of whatever is no `200` as an error object.
 async fn send_to_token_endpoint(
@@ -344,7 +366,7 @@ async fn send_to_token_endpoint(
     let status = answer.status();
     match status.as_u16() {
         200 | 400 | 401 => {}
-        500..=599 => return Err(TokenCallFault::Ill(status)),
+        429 | 500..=599 => return Err(TokenCallFault::Ill(status)),
         _ => return Err(TokenCallFault::Status(status)),
     }
     // What is read must be JSON in which no name is there twice.

@@ -123,7 +123,7 @@ impl Http {
         let answer = self.send(request).await?;
         match answer.status().as_u16() {
             200 => Ok(answer),
-            500..=599 => Err(Refused::new(
+            429 | 500..=599 => Err(Refused::new(
                 Reason::ProviderSilent,
                 format!("{url} answers {}", answer.status()),
             )),

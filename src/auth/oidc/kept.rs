@@ -164,7 +164,10 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A provider's metadata.
 #[derive(Debug, Default)]
-pub(super) struct KeptMetadata(Kept<Metadata>);
+pub(super) struct KeptMetadata {
+    kept: Kept<Metadata>,
+    sought: Arc<Mutex<Sought>>,
+}
 
 impl KeptMetadata {
     /// The metadata, fetched where none counts.
@@ -174,15 +177,36 @@ impl KeptMetadata {
         demands: impl FnOnce() -> Demands,
         clock: &Clock,
     ) -> Result<Arc<Metadata>, Refused> {
-        let fetch = || {
-            let (http, demands) = (http.clone(), demands());
-            async move {
-                let answer = http.get(&metadata::address(&demands.issuer)).await?;
-                Metadata::parse(answer.body(), &demands)
-            }
-        };
-        self.0.get(METADATA_LIFE, clock, fetch).await
+        let fetch = || fetch_metadata(http.clone(), demands());
+        self.kept.get(METADATA_LIFE, clock, fetch).await
     }
+
+    /// Metadata that is newer than this, because a token or a failed call makes one think that it has
+    /// changed; none where that was thought less than a minute ago.
+    pub(super) async fn newer(
+        &self,
+        old: &Arc<Metadata>,
+        http: &Http,
+        demands: impl FnOnce() -> Demands,
+        kind: Kind,
+        clock: &Clock,
+    ) -> Result<Option<Arc<Metadata>>, Refused> {
+        let may_seek = |now| {
+            let mut sought = locked(&self.sought);
+            let may = sought.may_seek(kind, now);
+            if may {
+                *sought.of(kind) = Some(now);
+            }
+            may
+        };
+        let fetch = || fetch_metadata(http.clone(), demands());
+        self.kept.newer_than(old, clock, may_seek, fetch).await
+    }
+}
+
+async fn fetch_metadata(http: Http, demands: Demands) -> Result<Metadata, Refused> {
+    let answer = http.get(&metadata::address(&demands.issuer)).await?;
+    Metadata::parse(answer.body(), &demands)
 }
 
 /// A provider's keys.
@@ -192,7 +216,7 @@ pub(super) struct KeptKeys {
     sought: Arc<Mutex<Sought>>,
 }
 
-/// When new keys were fetched last because of a token. Those that strangers send are counted by
+/// When something newer was fetched last because of a token. Those that strangers send are counted by
 /// themselves, for they could else use up what a real rotation needs.
 #[derive(Debug, Default)]
 struct Sought {

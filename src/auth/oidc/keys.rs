@@ -137,7 +137,9 @@ fn rsa_key(modulus: &str, exponent: &str) -> Option<DecodingKey> {
     if e < RSA_EXPONENT_MIN || e.is_multiple_of(2) {
         return None;
     }
-    DecodingKey::from_rsa_components(modulus, exponent).ok()
+    // Zeros in front, which some providers write, would count as digits.
+    let modulus: Vec<u8> = significant.into_iter().copied().collect();
+    DecodingKey::from_rsa_components(&URL_SAFE_NO_PAD.encode(modulus), exponent).ok()
 }
 
 /// Whether the point lies on the curve is checked with the signature.

@@ -256,7 +256,16 @@ impl Provider {
         let metadata = self.metadata().await?;
         let conversation = self.conversation(&metadata, fresh);
         let secrets = answer.secrets;
-        let tokens = conversation.exchange(answer.code, secrets.verifier).await?;
+        let tokens = match conversation.exchange(answer.code, secrets.verifier).await {
+            Ok(tokens) => tokens,
+            Err(refused) => {
+                if refused.reason == Reason::TokenCall {
+                    // The endpoint may have moved: the next sign-in is to find it.
+                    drop(self.newer_metadata(&metadata, Kind::Id).await);
+                }
+                return Err(refused);
+            }
+        };
         let id_token = tokens
             .id_token
             .ok_or_else(|| Refused::new(Reason::IdTokenMissing, "there is no id_token"))?;
@@ -285,10 +294,9 @@ impl Provider {
         };
         let signed_in_at = signed.signed_in_at();
         merge(&mut claims, signed.claims);
-        let sid = claims.get("sid").and_then(Value::as_str);
         Ok(Vouched {
             subject,
-            sid: sid.map(str::to_owned),
+            sid: token::session_id(&claims),
             claims,
             signed_in_at,
             id_token,
@@ -301,13 +309,18 @@ impl Provider {
     ///
     /// Anything is not as it must be.
     pub async fn check_logout_token(&self, text: &str) -> Result<LogoutNotice, Refused> {
-        let metadata = self.metadata().await?;
+        // What cannot be judged now may be right: the provider is to send it again.
+        let metadata = self.metadata().await.map_err(|refused| {
+            let detail = format!("the metadata cannot be used now: {refused}");
+            Refused::new(Reason::ProviderSilent, detail)
+        })?;
         let signed = self.signed(text, Kind::Logout, &metadata).await?;
         let settings = &self.settings;
         signed.check_logout_token(&settings.issuer, &settings.client_id, self.clock.now())
     }
 
-    /// Where somebody signs out of the provider too, if it offers that.
+    /// Where somebody signs out of the provider too, if it offers that. The ID token hints at the
+    /// session there, as far as the address then has no more than `bytes_max`.
     ///
     /// # Errors
     ///
@@ -316,11 +329,22 @@ impl Provider {
         &self,
         id_token: Option<&str>,
         state: &str,
+        bytes_max: usize,
     ) -> Result<Option<Url>, Refused> {
         let metadata = self.metadata().await?;
         let Some(endpoint) = &metadata.end_session else {
             return Ok(None);
         };
+        let with_hint = self.end_session_url_at(endpoint, id_token, state);
+        let fits = with_hint.as_str().len() <= bytes_max;
+        Ok(Some(if fits {
+            with_hint
+        } else {
+            self.end_session_url_at(endpoint, None, state)
+        }))
+    }
+
+    fn end_session_url_at(&self, endpoint: &Url, id_token: Option<&str>, state: &str) -> Url {
         let mut url = endpoint.clone();
         let mut pairs = url.query_pairs_mut();
         if let Some(hint) = id_token {
@@ -334,7 +358,7 @@ impl Provider {
             )
             .append_pair("state", state);
         drop(pairs);
-        Ok(Some(url))
+        url
     }
 
     /// The origins whose pages sign people out: the issuer's, and that of its end-session endpoint.
@@ -389,13 +413,33 @@ impl Provider {
         self.metadata.get(&self.http, demands, &self.clock).await
     }
 
-    /// A token whose signature is right.
+    /// Metadata that is newer than this, where there may be such: it is looked for once a minute.
+    async fn newer_metadata(
+        &self,
+        old: &Arc<Metadata>,
+        kind: Kind,
+    ) -> Result<Option<Arc<Metadata>>, Refused> {
+        let demands = || self.demands();
+        let (http, clock) = (&self.http, &self.clock);
+        self.metadata.newer(old, http, demands, kind, clock).await
+    }
+
+    /// A token whose signature is right. One of an algorithm that is allowed and that the metadata
+    /// does not name may be of a provider that has begun to use it since.
     async fn signed(
         &self,
         token: &str,
         kind: Kind,
-        metadata: &Metadata,
+        metadata: &Arc<Metadata>,
     ) -> Result<Signed, Refused> {
+        let newer = match Unchecked::parse(token, kind, &metadata.algorithms) {
+            Err(refused) if refused.reason == Reason::Algorithm => {
+                Unchecked::parse(token, kind, &self.settings.algorithms)?;
+                self.newer_metadata(metadata, kind).await?
+            }
+            _ => None,
+        };
+        let metadata = newer.as_ref().unwrap_or(metadata);
         let token = Unchecked::parse(token, kind, &metadata.algorithms)?;
         let (http, address) = (&self.http, &metadata.keys);
         self.keys
@@ -406,7 +450,7 @@ impl Provider {
     async fn user_info_claims(
         &self,
         answer: &openidconnect::HttpResponse,
-        metadata: &Metadata,
+        metadata: &Arc<Metadata>,
     ) -> Result<Map<String, Value>, Refused> {
         let unreadable = |detail: String| Refused::new(Reason::UserInfo, detail);
         let kind = answer.headers().get(header::CONTENT_TYPE);
@@ -420,7 +464,8 @@ impl Provider {
         }
         let text = std::str::from_utf8(answer.body()).map_err(|e| unreadable(e.to_string()))?;
         let signed = self.signed(text.trim(), Kind::UserInfo, metadata).await?;
-        signed.check_user_info(&self.settings.issuer, &self.settings.client_id)?;
+        let settings = &self.settings;
+        signed.check_user_info(&settings.issuer, &settings.client_id, self.clock.now())?;
         Ok(signed.claims)
     }
 }

@@ -34,7 +34,7 @@ const AGE_MAX: Millis = Millis::minutes(10);
 /// How long a token may live at most.
 const LIFE_MAX: Millis = Millis::days(7);
 /// Bytes of a token.
-const TOKEN_BYTES_MAX: usize = 128 * 1024;
+const TOKEN_BYTES_MAX: usize = 768 * 1024;
 /// Characters of a key's id, of a subject and of other names.
 const NAME_CHARACTERS_MAX: usize = 255;
 /// The latest instant that a claim may name, in seconds: the end of the year 9999.
@@ -229,17 +229,13 @@ impl Signed {
             None => None,
             Some(_) => Some(subject(&self.claims)?),
         };
-        let sid = match self.claims.get("sid") {
-            None => None,
-            Some(sid) => Some(name(sid).ok_or_else(|| {
-                Refused::new(
-                    Reason::LogoutNobody,
-                    "sid is no text of 1 to 255 characters",
-                )
-            })?),
-        };
+        if self.claims.get("sid").is_some_and(|sid| !sid.is_string()) {
+            return Err(Refused::new(Reason::LogoutNobody, "sid is no text"));
+        }
+        let sid = session_id(&self.claims);
         if subject.is_none() && sid.is_none() {
-            return Err(Refused::new(Reason::LogoutNobody, "neither sub nor sid"));
+            let detail = "neither sub nor a sid of 1 to 255 characters";
+            return Err(Refused::new(Reason::LogoutNobody, detail));
         }
         let id = self.claims.get("jti").and_then(name);
         let id = id.ok_or_else(|| Refused::new(Reason::LogoutId, "there is no jti"))?;
@@ -252,7 +248,24 @@ impl Signed {
     }
 
     /// Checks the claims of signed `UserInfo` that are there: only `sub` must be.
-    pub(super) fn check_user_info(&self, issuer: &str, client_id: &str) -> Result<(), Refused> {
+    pub(super) fn check_user_info(
+        &self,
+        issuer: &str,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let at = |name| {
+            let value = self.claims.get(name);
+            let found = value.map(|value| instant(value).ok_or_else(|| shown(Some(value))));
+            let found = found.transpose();
+            found.map_err(|found| Refused::new(Reason::UserInfo, format!("{name} is {found}")))
+        };
+        if at("exp")?.is_some_and(|exp| now >= exp + LEEWAY) {
+            return Err(Refused::new(Reason::UserInfo, "it has ended"));
+        }
+        if at("nbf")?.is_some_and(|nbf| nbf > now + LEEWAY) {
+            return Err(Refused::new(Reason::UserInfo, "it does not count yet"));
+        }
         if self.claims.contains_key("iss") {
             self.check_issuer(issuer)?;
         }
@@ -387,6 +400,12 @@ impl Signed {
     }
 }
 
+/// The session at the provider, where its name is one that is kept: 1 to 255 characters, none of them
+/// a control. A session with another name is known by its subject alone, and ends with that.
+pub(super) fn session_id(claims: &Map<String, Value>) -> Option<String> {
+    claims.get("sid").and_then(name)
+}
+
 /// The subject: 1 to 255 characters, none of them a control.
 pub(super) fn subject(claims: &Map<String, Value>) -> Result<String, Refused> {
     let sub = claims.get("sub");
@@ -400,16 +419,16 @@ fn name(value: &Value) -> Option<String> {
     (fits && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
-/// An instant in seconds, whole or not.
+/// An instant in seconds, whole or not; `nbf` is 0 at some providers, which is long ago.
 fn instant(value: &Value) -> Option<Timestamp> {
     if let Some(seconds) = value.as_i64() {
-        return (1..=SECONDS_MAX)
+        return (-SECONDS_MAX..=SECONDS_MAX)
             .contains(&seconds)
             .then(|| Timestamp(seconds * SECOND_MS));
     }
-    let seconds = value.as_f64().filter(|at| *at >= 1.0)?;
+    let seconds = value.as_f64()?;
     #[expect(clippy::cast_precision_loss, reason = "the limit is far below 2^52")]
-    let within = seconds <= SECONDS_MAX as f64;
+    let within = seconds.abs() <= SECONDS_MAX as f64;
     #[expect(clippy::cast_possible_truncation, reason = "it is within the limit")]
     within.then(|| Timestamp(seconds.trunc() as i64 * SECOND_MS))
 }

@@ -367,7 +367,11 @@ fn a_token_was_made_just_now() {
 #[test]
 fn a_token_counts_from_its_nbf() {
     assert!(check(&with(claims(), "nbf", json!(NOW_S + 60))).is_ok());
-    for nbf in [json!(NOW_S + 61), json!("soon"), json!(-1), json!(null)] {
+    // Long ago, as some providers write it.
+    for nbf in [json!(0), json!(-1), json!(0.5)] {
+        assert!(check(&with(claims(), "nbf", nbf)).is_ok());
+    }
+    for nbf in [json!(NOW_S + 61), json!("soon"), json!(null), json!(1e300)] {
         let refused = check(&with(claims(), "nbf", nbf.clone())).unwrap_err();
         assert_eq!(refused, Reason::NotYetValid, "{nbf}");
     }
@@ -563,8 +567,11 @@ fn a_logout_token_that_lacks_something_is_refused() {
         (with(good(), "nonce", json!("n")), Reason::LogoutNonce),
         (with(good(), "nonce", json!(null)), Reason::LogoutNonce),
         (neither, Reason::LogoutNobody),
-        (with(good(), "sid", json!("")), Reason::LogoutNobody),
         (with(good(), "sid", json!(7)), Reason::LogoutNobody),
+        (
+            with(without(good(), "sub"), "sid", json!("")),
+            Reason::LogoutNobody,
+        ),
         (with(good(), "sub", json!("")), Reason::Subject),
         (without(good(), "iat"), Reason::IssuedAt),
         (with(good(), "iat", json!(NOW_S - 661)), Reason::IssuedAt),
@@ -579,17 +586,38 @@ fn a_logout_token_that_lacks_something_is_refused() {
 }
 
 #[test]
+fn a_session_whose_name_is_not_kept_ends_with_its_subject() {
+    for sid in [String::new(), "s".repeat(256), "a\u{1}".to_owned()] {
+        let claims = with(logout_claims(), "sid", json!(sid));
+        assert_eq!(session_id(claims.as_object().unwrap()), None);
+        let notice = check_logout(&claims).unwrap();
+        assert_eq!((notice.subject.as_deref(), notice.sid), (Some("ann"), None));
+    }
+}
+
+#[test]
 fn signed_user_info_is_for_us_where_it_says_for_whom() {
     let check = |claims: Value| {
         let token = token(&claims);
         let signed = signed(&token, Kind::UserInfo).unwrap();
-        signed.check_user_info(ISSUER, CLIENT).map_err(|e| e.reason)
+        let checked = signed.check_user_info(ISSUER, CLIENT, now());
+        checked.map_err(|e| e.reason)
     };
     assert_eq!(check(json!({"sub": "ann"})), Ok(()));
     assert_eq!(
         check(json!({"sub": "ann", "iss": ISSUER, "aud": CLIENT})),
         Ok(())
     );
+    for (name, value) in [
+        ("exp", json!(NOW_S - 60)),
+        ("exp", json!("never")),
+        ("nbf", json!(NOW_S + 61)),
+    ] {
+        let claims = with(json!({"sub": "ann"}), name, value);
+        assert_eq!(check(claims), Err(Reason::UserInfo), "{name}");
+    }
+    let counts = json!({"sub": "ann", "exp": NOW_S - 59, "nbf": 0});
+    assert_eq!(check(counts), Ok(()));
     assert_eq!(
         check(json!({"sub": "ann", "iss": "x"})),
         Err(Reason::Issuer)

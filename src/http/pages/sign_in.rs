@@ -178,6 +178,7 @@ fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Res
 pub(super) async fn sign_out(
     State(app): State<App>,
     session: Session,
+    From(client): From,
     EnrollingForm(form): EnrollingForm<NoFields>,
 ) -> Result<Response, Failure> {
     let ending = form.visitor.signed.info;
@@ -188,7 +189,10 @@ pub(super) async fn sign_out(
         .await
         .map_err(|error| Failure::fault(&error))?;
     let source = ending.source.as_str();
-    let leads_to = app.provider_sign_out(source, id_token.as_deref()).await;
+    let is_old = form.visitor.asked.in_desktop() || client.agent.contains("Trident/");
+    let leads_to = app
+        .provider_sign_out(source, id_token.as_deref(), is_old)
+        .await;
     let Some(provider) = leads_to else {
         return Ok(see_other("/login?notice=signed-out"));
     };

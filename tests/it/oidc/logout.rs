@@ -509,7 +509,7 @@ async fn l_10_signing_out_at_the_provider_gives_the_id_token_to_it_alone() {
     let page = site.browser.get("/").await;
     assert!(!page.text().contains("eyJ"));
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    let leads = format!("form-action 'self' {};", site.provider.issuer());
+    let leads = format!("form-action 'self' {} https:;", site.provider.issuer());
     assert!(policy.contains(&leads), "{policy}");
     let away = site.sign_out(&site.browser).await;
     assert_eq!(away.status, 303);
@@ -542,7 +542,7 @@ async fn signing_out_leads_to_a_host_that_no_policy_names_after_a_restart_too() 
     let browser = site.browser.at(restarted.address);
     let page = browser.get("/").await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    let leads = format!("form-action 'self' {};", site.provider.issuer());
+    let leads = format!("form-action 'self' {} https:;", site.provider.issuer());
     assert!(policy.contains(&leads), "{policy}");
     let away = site.sign_out(&browser).await;
     assert_eq!(away.status, 200, "no redirect, which the policy would stop");

@@ -217,3 +217,22 @@ async fn o_10_nothing_of_a_browsers_text_is_told_where_code_and_error_come() {
     let detail = site.last_event().detail;
     assert!(!detail.contains("INFO") && detail.len() < 300, "{detail}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_16_what_becomes_of_a_callback_is_told_also_where_its_browser_went_away() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let held = Arc::new(Semaphore::new(0));
+    site.provider.wrong(|wrong| {
+        wrong.user_info_held = Some(Arc::clone(&held));
+        wrong.user_info = edit(|told: &mut Value| told["sub"] = json!("another"));
+    });
+    let before = site.last_event().seq;
+    let away = site.browser.get(&callback);
+    let gone = tokio::time::timeout(Duration::from_millis(300), away).await;
+    assert!(gone.is_err(), "nothing was held");
+    held.add_permits(1);
+    until(|| site.last_event().seq > before).await;
+    assert_eq!(site.last_code(), "OIDC_USERINFO_SUBJECT");
+    assert_eq!(site.sessions(), 0);
+}
