@@ -20,7 +20,7 @@ use crate::domain::person::Person;
 use crate::domain::throttle::{ThrottleKey, address_key, factor_keys};
 use crate::domain::time::{Millis, Timestamp};
 use crate::store::{
-    Actor, Answered, Challenge, ChallengePurpose, Factor, FactorKind, FactorUse, NewChallenge,
+    Answered, Challenge, ChallengePurpose, Factor, FactorKind, FactorUse, NewChallenge,
     SessionInfo, StoreError, WrongFactor,
 };
 use crate::text::Problem;
@@ -498,7 +498,7 @@ impl App {
             .with("source", PASSKEY_SOURCE)
             .with("address", client.address.to_string());
         event.code = Some("PASSKEY_REFUSED".to_owned());
-        self.ledger().note(event, Actor::gateway()).await
+        self.note_stranger(event, client.address).await.map(drop)
     }
 
     async fn note_wrong(

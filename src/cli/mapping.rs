@@ -12,6 +12,7 @@ use super::output::{NONE, Output, Table, facts, words};
 use super::{Outcome, site};
 use crate::app::App;
 use crate::app::mapping::{MappingChange, MappingDiff, test_mapping};
+use crate::config::Database;
 use crate::domain::mapping::{Claims, Mapped, Step, Unmapped, Walk};
 
 /// Bytes of a claim set at most.
@@ -64,6 +65,21 @@ pub(super) fn test(
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Refused,
     })
+}
+
+/// Refuses to compare with nobody: the configuration has to name the ledger of the site.
+pub(super) fn needs_ledger(config: Option<&Path>) -> anyhow::Result<()> {
+    let config = site::load(config)?;
+    if let Database::Sqlite(file) = &config.database
+        && !file.exists()
+    {
+        bail!(
+            "there is no ledger {}: the new configuration has to name that of the site (data_dir), \
+             whose people are compared",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 /// Runs it on the site.

@@ -150,6 +150,7 @@ fn dispatch(line: CommandLine) -> anyhow::Result<Outcome> {
             mapping::test(&arguments, config, output)
         }
         Command::Mapping(mapping::Command::OnSite(command)) => {
+            mapping::needs_ledger(config)?;
             site::with(config, async |app| mapping::run(&command, app, output))
         }
         Command::Lease(lease::Command::OnSite(command)) => {

@@ -712,6 +712,19 @@ async fn mapping_diff_says_who_would_gain_or_lose_what() {
 }
 
 #[test]
+fn a_mapping_is_compared_with_the_people_of_a_ledger_or_not_at_all() {
+    let site = folder(&json!({}));
+    let diff = site.run(&["mapping", "diff", "--config", "accesspoint.toml"]);
+    assert_eq!(diff.code, 1);
+    assert!(
+        diff.stderr.contains("there is no ledger"),
+        "{}",
+        diff.stderr
+    );
+    assert!(!site.path().join("accesspoint-data").exists());
+}
+
+#[test]
 fn the_command_line_links_lists_and_unlinks() {
     let site = folder(&json!({}));
     let add = [

@@ -37,7 +37,7 @@ pub(super) async fn of_person(
         level.retain(|group| seen.insert(group.to_lowercase()));
         found.extend(level.iter().cloned());
         if found.len() > GROUPS_MAX {
-            return Err(Fault::Unreadable("the person has too many groups"));
+            return Err(Fault::Groups("the person has too many groups"));
         }
         level = groups_around(ldap, settings, &level).await?;
     }
@@ -111,7 +111,7 @@ fn whole_values(entry: &SearchEntry, attribute: &str) -> Result<Vec<String>, Fau
     let ranged = format!("{};range=", attribute.to_lowercase());
     let is_ranged = |name: &String| name.to_lowercase().starts_with(&ranged);
     if entry.attrs.keys().any(is_ranged) {
-        return Err(Fault::Unreadable("it tells only a part of the groups"));
+        return Err(Fault::Groups("it tells only a part of the groups"));
     }
     Ok(values_of(entry, attribute).unwrap_or_default().to_vec())
 }

@@ -130,6 +130,9 @@ pub enum Fault {
     /// It sends more than anybody needs.
     #[error("it sends more than is read")]
     TooMuch,
+    /// Not all groups of the person can be read.
+    #[error("{0}")]
+    Groups(&'static str),
     /// It does not speak LDAP, or sends what cannot be.
     #[error("its answer cannot be read: {0}")]
     Unreadable(&'static str),
@@ -281,7 +284,19 @@ impl Inner {
             Err(answer) => return Ok(answer),
         };
         let groups = groups::of_person(&ldap, &self.settings, &entry);
-        let groups = in_time(self.limits.groups, groups).await?;
+        let groups = match in_time(self.limits.groups, groups).await {
+            // That is about this person, and no failure of the server.
+            Err(Fault::Groups(why)) => {
+                tracing::warn!(
+                    source = self.name,
+                    dn = entry.dn,
+                    why,
+                    "groups are left out"
+                );
+                None
+            }
+            told => Some(told?),
+        };
         Ok(Answer::Vouched {
             subject: subject(&entry),
             claims: self.claims(&entry, groups),
@@ -396,7 +411,8 @@ impl Inner {
     }
 
     /// The attributes that the mapping names, in its spelling, and the groups.
-    fn claims(&self, entry: &SearchEntry, groups: Vec<String>) -> Claims {
+    /// Groups that are not all known are said to be elsewhere, so that nothing is decided by them.
+    fn claims(&self, entry: &SearchEntry, groups: Option<Vec<String>>) -> Claims {
         let mut claims = Claims::new();
         for name in self.settings.mapping.claim_names() {
             if let Some(values) = values_of(entry, &name) {
@@ -408,7 +424,13 @@ impl Inner {
             }
         }
         if self.settings.groups != LdapGroups::None {
-            claims.insert(LDAP_GROUPS.to_owned(), Value::from(groups));
+            match groups {
+                Some(groups) => claims.insert(LDAP_GROUPS.to_owned(), Value::from(groups)),
+                None => claims.insert(
+                    "_claim_names".to_owned(),
+                    serde_json::json!({ LDAP_GROUPS: self.name }),
+                ),
+            };
         }
         claims
     }
