@@ -349,6 +349,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
     match problem {
         Problem::BadRequest
         | Problem::AttemptInvalid { .. }
+        | Problem::AttemptUnconfirmed { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
         Problem::SignInRequired
@@ -382,7 +383,9 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         Problem::BodyInvalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Problem::UpstreamAnswer { .. } => StatusCode::BAD_GATEWAY,
+        Problem::UpstreamAnswer { .. }
+        | Problem::ProviderTooWeak { .. }
+        | Problem::ClocksDiffer { .. } => StatusCode::BAD_GATEWAY,
         Problem::SourceSilent { .. }
         | Problem::UpstreamSilent { .. }
         | Problem::UpstreamChanging { .. }

@@ -245,15 +245,18 @@ fn start_path(app: &App, asked: &Asked, name: &str, wanted: &str) -> String {
 
 fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> Failure {
     let source = app.config().sign_in.label(name).to_owned();
-    let problem = match refused.reason.blame() {
-        Blame::Request => Problem::AttemptInvalid { source },
-        Blame::Browser => Problem::CookieMissing { source },
-        Blame::Said => Problem::ProviderSaid {
+    let problem = match (refused.reason, refused.reason.blame()) {
+        (Reason::AuthTime | Reason::AuthContext, _) => Problem::ProviderTooWeak { source },
+        (Reason::IssuedAt | Reason::NotYetValid, _) => Problem::ClocksDiffer { source },
+        (Reason::CallbackIssuer | Reason::CodeRefused, _) => Problem::AttemptUnconfirmed { source },
+        (_, Blame::Request) => Problem::AttemptInvalid { source },
+        (_, Blame::Browser) => Problem::CookieMissing { source },
+        (_, Blame::Said) => Problem::ProviderSaid {
             source,
             said: refused.said.unwrap_or_default(),
         },
-        Blame::Answer => Problem::UpstreamAnswer { name: source },
-        Blame::Silence => Problem::UpstreamSilent { name: source },
+        (_, Blame::Answer) => Problem::UpstreamAnswer { name: source },
+        (_, Blame::Silence) => Problem::UpstreamSilent { name: source },
     };
     Failure::start_again(problem, start_path(app, asked, name, &refused.wanted))
 }

@@ -884,6 +884,9 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
+        | Problem::AttemptUnconfirmed { .. }
+        | Problem::ProviderTooWeak { .. }
+        | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
@@ -982,6 +985,9 @@ fn sign_in_problem(problem: &Problem) -> Words {
         ),
         Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
+        | Problem::AttemptUnconfirmed { .. }
+        | Problem::ProviderTooWeak { .. }
+        | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
@@ -1036,6 +1042,31 @@ fn provider_problem(problem: &Problem) -> Words {
             groups,
             why,
         } => sign_in_refused(source, name, groups, why),
+        Problem::AttemptUnconfirmed { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Was zurückkam, zeigt nicht, dass es von {source} ist, oder {source} kennt es nicht \
+                 mehr."
+            )
+            .into(),
+            "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration.".into(),
+        ),
+        Problem::ProviderTooWeak { source } => (
+            "Nicht angemeldet",
+            format!(
+                "Ihre Anmeldung bei {source} ist länger her oder schwächer, als dieser AccessPoint \
+                 verlangt."
+            )
+            .into(),
+            "Melden Sie sich dort neu an, mit allem, was es dort gibt, und beginnen Sie dann noch einmal. \
+             Bleibt es so, sagen Sie es Ihrer Administration."
+                .into(),
+        ),
+        Problem::ClocksDiffer { source } => (
+            "Nicht angemeldet",
+            format!("Die Uhr von {source} und die hiesige stimmen nicht überein.").into(),
+            "Sagen Sie es Ihrer Administration. Sobald sie übereinstimmen, geht es wieder.".into(),
+        ),
         Problem::AttemptInvalid { source } => (
             "Diese Anmeldung ist vorbei",
             format!(

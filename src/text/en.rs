@@ -841,6 +841,9 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::SignInAgain
         | Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
+        | Problem::AttemptUnconfirmed { .. }
+        | Problem::ProviderTooWeak { .. }
+        | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
@@ -938,6 +941,9 @@ fn sign_in_problem(problem: &Problem) -> Words {
         ),
         Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }
+        | Problem::AttemptUnconfirmed { .. }
+        | Problem::ProviderTooWeak { .. }
+        | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
         | Problem::UserNameTaken { .. }
@@ -992,6 +998,30 @@ fn provider_problem(problem: &Problem) -> Words {
             groups,
             why,
         } => sign_in_refused(source, name, groups, why),
+        Problem::AttemptUnconfirmed { source } => (
+            "Not signed in",
+            format!(
+                "What came back does not show that it is from {source}, or {source} does not know \
+                 it any more."
+            )
+            .into(),
+            "Start again. If it stays so, tell your administrator.".into(),
+        ),
+        Problem::ProviderTooWeak { source } => (
+            "Not signed in",
+            format!(
+                "You signed in at {source} longer ago, or with less, than this AccessPoint asks for."
+            )
+            .into(),
+            "Sign in there anew with all that it offers, then start again. If it stays so, tell your \
+             administrator."
+                .into(),
+        ),
+        Problem::ClocksDiffer { source } => (
+            "Not signed in",
+            format!("The clock of {source} and the one here do not agree.").into(),
+            "Tell your administrator. It works again once they do.".into(),
+        ),
         Problem::AttemptInvalid { source } => (
             "This sign-in is over",
             format!(

@@ -53,6 +53,21 @@ pub enum Problem {
         /// Why the mapping makes nobody of them.
         why: Unmapped,
     },
+    /// 400: what came back does not show that it is a provider's, or the provider does not know it.
+    AttemptUnconfirmed {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 502: the sign-in at a provider was longer ago or weaker than is asked.
+    ProviderTooWeak {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 502: the clock of a provider is not ours.
+    ClocksDiffer {
+        /// The label of the provider.
+        source: String,
+    },
     /// 400: what came back from a provider belongs to no sign-in that waits for it.
     AttemptInvalid {
         /// The label of the provider.
@@ -177,6 +192,9 @@ impl Problem {
             Self::SignInAgain => "SIGN_IN_AGAIN",
             Self::SignInRefused { .. } => "SIGN_IN_REFUSED",
             Self::AttemptInvalid { .. } => "ATTEMPT_INVALID",
+            Self::AttemptUnconfirmed { .. } => "ATTEMPT_UNCONFIRMED",
+            Self::ProviderTooWeak { .. } => "UPSTREAM_SIGN_IN_WEAK",
+            Self::ClocksDiffer { .. } => "UPSTREAM_CLOCK",
             Self::CookieMissing { .. } => "COOKIE_MISSING",
             Self::ProviderSaid { .. } => "PROVIDER_SAID",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",

@@ -308,6 +308,9 @@ fn problems() -> Vec<Problem> {
         Problem::UserDisabled,
         Problem::TooManySessions { most: 20 },
         Problem::AttemptInvalid { source: name() },
+        Problem::AttemptUnconfirmed { source: name() },
+        Problem::ProviderTooWeak { source: name() },
+        Problem::ClocksDiffer { source: name() },
         Problem::CookieMissing { source: name() },
         Problem::ProviderSaid {
             source: name(),
