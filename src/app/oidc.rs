@@ -273,6 +273,19 @@ impl App {
         Ok(last.unwrap_or_else(|| "/".to_owned()))
     }
 
+    /// The path that this browser wanted when it began the attempt with this state.
+    fn wanted_with(
+        &self,
+        state: Option<&str>,
+        browser: Browser<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        let (Some(state), Some(browser)) = (state, browser.hash()) else {
+            return Ok(None);
+        };
+        let state = hash_secret(SecretKind::AttemptState, state);
+        self.ledger().wanted_with(&state, &browser)
+    }
+
     /// Takes the attempt of a callback, or says what the callback comes to without one.
     async fn take_attempt_of<'a>(
         &self,
@@ -282,7 +295,10 @@ impl App {
     ) -> Result<Result<(Attempt, &'a str), Finished>, StoreError> {
         let last_wanted = || self.last_wanted(name, browser);
         let (reason, wanted) = match (callback.twice, callback.state.as_deref()) {
-            (true, _) => (Reason::ParameterTwice, last_wanted()?),
+            (true, state) => {
+                let wanted = self.wanted_with(state, browser)?;
+                (Reason::ParameterTwice, wanted.map_or_else(last_wanted, Ok)?)
+            }
             (_, None) => (Reason::StateMissing, last_wanted()?),
             (_, Some(state)) => {
                 let state_hash = hash_secret(SecretKind::AttemptState, state);
@@ -373,8 +389,7 @@ impl App {
     }
 
     /// How somebody whose session from this source has ended signs out of their provider too, where
-    /// it offers that.
-    /// `for_old_engine` keeps the address short.
+    /// it offers that; `for_old_engine` keeps the address short.
     pub async fn provider_sign_out(
         &self,
         source: &str,
@@ -492,8 +507,8 @@ impl App {
         }
     }
 
-    /// Seals an ID token; one that cannot be sealed is not kept.
-    /// Nothing where it is too long to hint at the session in an address.
+    /// Seals an ID token; one that cannot be sealed, or is too long to hint at the session in an
+    /// address, is not kept.
     fn sealed(&self, id_token: &str) -> String {
         if id_token.len() > SIGN_OUT_URL_BYTES_MAX {
             return String::new();

@@ -102,6 +102,20 @@ impl Store {
             .await
     }
 
+    /// The path that a browser wanted when it began the attempt with this state.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn wanted_with(
+        &self,
+        state_hash: &str,
+        browser_hash: &str,
+    ) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "SELECT wanted FROM attempt WHERE state_hash = $1 AND browser_hash = $2";
+        self.read(|db| db.query_one(SQL, values![state_hash, browser_hash], |row| row.text(0)))
+    }
+
     /// The path that a browser wanted when it began its last attempt at this provider.
     ///
     /// # Errors

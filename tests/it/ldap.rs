@@ -577,6 +577,30 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d_06_of_two_linked_sources_a_wrong_password_at_the_first_is_wrong() {
+    let setting = Setting::new();
+    let (_directory, url) = setting.directory().await;
+    let source = setting.source(&[url], ALL);
+    let settings = format!("[[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n{LOCAL}{source}");
+    let door = Door::with(&settings).await;
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    let actor = accesspoint::store::Actor::command_line();
+    let set = door
+        .gateway
+        .app
+        .set_user_password("ann", PASSWORD.to_owned().into(), None, actor);
+    set.await.unwrap();
+    let sources = door.gateway.app.identities("ann").unwrap();
+    assert_eq!(sources.len(), 2, "{sources:?}");
+    // The local password is right, and is not even looked at.
+    let fresh = Door {
+        browser: door.gateway.client(),
+        gateway: door.gateway,
+    };
+    fresh.refuses("ann", PASSWORD, 401, "SIGN_IN_FAILED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p_06_many_names_of_one_entry_do_not_dodge_the_limit() {
     let setting = Setting::new();
     let slapd = Slapd::start(&setting.authority);

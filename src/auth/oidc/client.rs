@@ -250,21 +250,8 @@ impl Conversation<'_> {
         })
     }
 
-    /// How to authenticate, where the configuration leaves that to the metadata.
     fn client_auth(&self) -> Result<ClientAuth, Refused> {
-        use openidconnect::core::CoreClientAuthMethod::{ClientSecretBasic, ClientSecretPost};
-        let ClientAuth::AsOffered(secret) = &self.settings.client_auth else {
-            return Ok(self.settings.client_auth.clone());
-        };
-        let offered = &self.metadata.auth_methods;
-        if offered.contains(&ClientSecretBasic) {
-            Ok(ClientAuth::Basic(secret.clone()))
-        } else if offered.contains(&ClientSecretPost) {
-            Ok(ClientAuth::Post(secret.clone()))
-        } else {
-            let detail = "it takes no client secret; set client_auth";
-            Err(Refused::new(Reason::MetadataInvalid, detail))
-        }
+        client_auth(self.settings, self.metadata)
     }
 
     /// Pushes the parameters of a request (RFC 9126), and answers the short address for the browser.
@@ -348,6 +335,26 @@ impl Conversation<'_> {
         let offered = self.metadata.assertion_algorithms.as_deref();
         key.sign(&claims, offered)
             .map_err(|error| Refused::new(Reason::TokenCall, error.to_string()))
+    }
+}
+
+/// How to authenticate, where the configuration leaves that to the metadata.
+pub(super) fn client_auth(
+    settings: &ProviderSettings,
+    metadata: &Metadata,
+) -> Result<ClientAuth, Refused> {
+    use openidconnect::core::CoreClientAuthMethod::{ClientSecretBasic, ClientSecretPost};
+    let ClientAuth::AsOffered(secret) = &settings.client_auth else {
+        return Ok(settings.client_auth.clone());
+    };
+    let offered = &metadata.auth_methods;
+    if offered.contains(&ClientSecretBasic) {
+        Ok(ClientAuth::Basic(secret.clone()))
+    } else if offered.contains(&ClientSecretPost) {
+        Ok(ClientAuth::Post(secret.clone()))
+    } else {
+        let detail = "it takes no client secret; set client_auth";
+        Err(Refused::new(Reason::MetadataInvalid, detail))
     }
 }
 

@@ -69,9 +69,10 @@ impl KeySet {
         }
     }
 
-    /// How many keys can be used.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// How many keys can be used with one of these algorithms.
+    pub(super) fn usable(&self, algorithms: &[Algorithm]) -> usize {
+        let fits = |key: &&Key| algorithms.iter().any(|algorithm| key.fits(*algorithm));
+        self.0.iter().filter(fits).count()
     }
 }
 
@@ -191,7 +192,7 @@ mod tests {
             ed(1),
         ];
         for key in good {
-            assert_eq!(set(std::slice::from_ref(&key)).len(), 1, "{key}");
+            assert_eq!(set(std::slice::from_ref(&key)).0.len(), 1, "{key}");
         }
         let bad = [
             rsa(512),
@@ -218,7 +219,7 @@ mod tests {
             json!("text"),
         ];
         for key in bad {
-            assert_eq!(set(std::slice::from_ref(&key)).len(), 0, "{key}");
+            assert_eq!(set(std::slice::from_ref(&key)).0.len(), 0, "{key}");
         }
     }
 

@@ -379,13 +379,14 @@ impl Provider {
     pub async fn probe(&self) -> Result<Probe, Refused> {
         let answer = self.http.get(&metadata::address(self.issuer())).await?;
         let metadata = Metadata::parse(answer.body(), &self.demands())?;
+        client::client_auth(&self.settings, &metadata)?;
         let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
         let date = outgoing::date_of(answer.headers());
         let tls = answer.extensions().get::<TlsInfo>();
         Ok(Probe {
             clock_ahead: date.map(|date| date - self.clock.now()),
             certificate: tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),
-            keys: keys.len(),
+            keys: keys.usable(&metadata.algorithms),
             lacks: metadata.lacks,
         })
     }

@@ -6,7 +6,7 @@ use accesspoint::domain::time::Millis;
 use serde_json::{Value, json};
 
 use super::Site;
-use crate::provider::{answer, edit, instead};
+use crate::provider::{answer, edit, instead, keys};
 
 async fn found(site: &Site) -> Vec<(Level, String)> {
     let findings = check_sources(site.gateway.app.config(), &site.gateway.clock)
@@ -71,4 +71,34 @@ async fn a_provider_that_cannot_be_used_is_a_fault() {
     });
     let empty = found(&site).await;
     assert_eq!(empty[0].0, Level::Fault, "{empty:?}");
+    // Keys of another kind than its tokens are signed with.
+    site.provider.right();
+    site.provider.set_keys(vec![keys::ec()]);
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut Value| {
+            metadata["id_token_signing_alg_values_supported"] = json!(["RS256"]);
+        });
+    });
+    let strange = found(&site).await;
+    assert_eq!(
+        strange[0],
+        (
+            Level::Fault,
+            "corp: it publishes no key that can be used".to_owned()
+        )
+    );
+    // A secret, where it takes none.
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(|metadata: &mut Value| {
+            metadata["token_endpoint_auth_methods_supported"] = json!(["private_key_jwt"]);
+        });
+    });
+    let secretless = found(&site).await;
+    assert_eq!(secretless[0].0, Level::Fault);
+    assert!(
+        secretless[0]
+            .1
+            .contains("it takes no client secret; set client_auth"),
+        "{secretless:?}"
+    );
 }

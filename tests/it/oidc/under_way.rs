@@ -236,3 +236,16 @@ async fn o_16_what_becomes_of_a_callback_is_told_also_where_its_browser_went_awa
     assert_eq!(site.last_code(), "OIDC_USERINFO_SUBJECT");
     assert_eq!(site.sessions(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_12_a_spoiled_callback_of_one_tab_leads_back_to_what_that_tab_wanted() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let other_tab = site
+        .browser
+        .get("/oidc/corp/login?return_to=%2Fdesktop")
+        .await;
+    assert_eq!(other_tab.status, 303);
+    let answer = site.browser.get(&format!("{callback}&code=x")).await;
+    site.refused(&answer, 400, "OIDC_PARAMETER_TWICE");
+}
