@@ -121,7 +121,6 @@ pub(super) fn changed(before: &Person, after: &Person) -> Event {
 
 /// What an administrator changes is no mapping's any more.
 fn store(batch: &Batch<'_>, before: &Person, after: &Person) -> Result<(), StoreError> {
-    const ACTIVE: &str = "UPDATE person SET active = $1 WHERE id = $2";
     let mut by = people::mapped_by(batch.db, &after.id)?;
     if before.groups != after.groups {
         by.groups = None;
@@ -129,10 +128,7 @@ fn store(batch: &Batch<'_>, before: &Person, after: &Person) -> Result<(), Store
     if before.roles != after.roles {
         by.roles = None;
     }
-    people::store_mapped(batch, after, &by)?;
-    batch
-        .db
-        .change_one(ACTIVE, values![after.active, after.id.as_str()])
+    people::store(batch, after, &by)
 }
 
 /// How many other people may administer, and have a way to sign in.

@@ -195,7 +195,8 @@ impl Store {
     }
 
     /// Takes an identity from a person, with the groups and roles that its mapping gave, and ends the
-    /// sessions from its source; a local one takes the password with it. The name stays the person's, also where this was the last one.
+    /// sessions from its source; a local one takes the password with it. The name stays the person's,
+    /// also where this was the last one.
     ///
     /// # Errors
     ///
@@ -307,14 +308,14 @@ fn update(
     after.groups.clone_from(&mapped.groups);
     after.automatic_cal = mapped.automatic_cal;
     by.groups = Some(source.to_owned());
-    if !people::keeps_roles(batch.db, &before.id)? {
+    if !people::keeps_roles(batch.db, &before.id, &by)? {
         after.roles.clone_from(&mapped.roles);
         by.roles = Some(source.to_owned());
     }
     if after == *before && by == by_before {
         return Ok(after);
     }
-    people::store_mapped(batch, &after, &by)?;
+    people::store(batch, &after, &by)?;
     if after == *before {
         return Ok(after);
     }
@@ -346,7 +347,7 @@ fn take_mapped(batch: &mut Batch<'_>, before: &Person, source: &str) -> Result<(
     if by == by_before {
         return Ok(());
     }
-    people::store_mapped(batch, &after, &by)?;
+    people::store(batch, &after, &by)?;
     batch.forget_sessions();
     if after == *before {
         return Ok(());
@@ -367,7 +368,7 @@ fn make(batch: &mut Batch<'_>, mapped: &Mapped, source: &str) -> Result<Person, 
         groups: Some(source.to_owned()),
         roles: Some(source.to_owned()),
     };
-    people::store_mapped(batch, &person, &by)?;
+    people::store(batch, &person, &by)?;
     let event = Event::new(EventKind::UserAdded)
         .about(&person.id, &person.name)
         .with("roles", people::roles_text(&person.roles));

@@ -120,7 +120,7 @@ impl Store {
     ///
     /// The database fails.
     pub fn keeps_roles(&self, person: &PersonId) -> Result<bool, StoreError> {
-        self.read(|db| keeps_roles(db, person))
+        self.read(|db| keeps_roles(db, person, &mapped_by(db, person)?))
     }
 
     /// People by user name.
@@ -374,20 +374,17 @@ pub(super) fn mapped_by(db: &Db, person: &PersonId) -> Result<MappedBy, StoreErr
 
 /// Whether a mapping leaves the roles of somebody alone: an administrator gave them to somebody with
 /// a password of the gateway's own.
-pub(super) fn keeps_roles(db: &Db, person: &PersonId) -> Result<bool, StoreError> {
-    Ok(mapped_by(db, person)?.roles.is_none() && has_password(db, person)?)
+pub(super) fn keeps_roles(db: &Db, person: &PersonId, by: &MappedBy) -> Result<bool, StoreError> {
+    Ok(by.roles.is_none() && has_password(db, person)?)
 }
 
-/// Stores what a mapping gives, or gives no longer.
-pub(super) fn store_mapped(
-    batch: &Batch<'_>,
-    person: &Person,
-    by: &MappedBy,
-) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE person SET display_name = $1, roles = $2, user_groups = $3, \
-         automatic_cal = $4, groups_from = $5, roles_from = $6 WHERE id = $7";
+/// Stores what of a person a mapping or an administrator changes, and whose mapping gave it.
+pub(super) fn store(batch: &Batch<'_>, person: &Person, by: &MappedBy) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE person SET active = $1, display_name = $2, roles = $3, \
+         user_groups = $4, automatic_cal = $5, groups_from = $6, roles_from = $7 WHERE id = $8";
     let (roles, groups) = (roles_text(&person.roles), groups_text(&person.groups));
     let row = values![
+        person.active,
         &person.display_name,
         &roles,
         &groups,

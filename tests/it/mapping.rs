@@ -65,6 +65,14 @@ async fn comes(gateway: &Gateway, subject: &str, name: &str, groups: &[&str]) ->
     }
 }
 
+/// Gives somebody a password of the gateway's own.
+async fn gives_password(user: &str, gateway: &Gateway) {
+    let password = PASSWORD.to_owned().into();
+    let actor = Actor::command_line();
+    let set = gateway.app.set_user_password(user, password, None, actor);
+    set.await.unwrap();
+}
+
 async fn refused(door: &Door, source: &str, subject: &str, claims: Value) -> (String, String) {
     let before = door.last_event().map_or(0, |event| event.seq);
     let arrived = arrives(&door.gateway, source, subject, claims).await;
@@ -156,13 +164,7 @@ async fn a_11_roles_of_a_mapping_stay_the_mappings_also_with_a_password_here() {
     let app = &door.gateway.app;
     let boss = comes(&door.gateway, "1", "ann", &["bosses"]).await;
     assert_eq!(boss.person.roles, [Role::Administrator]);
-    let set = app.set_user_password(
-        "ann",
-        PASSWORD.to_owned().into(),
-        None,
-        Actor::command_line(),
-    );
-    set.await.unwrap();
+    gives_password("ann", &door.gateway).await;
     let guest = comes(&door.gateway, "1", "ann", &["guests"]).await;
     assert_eq!(guest.person.roles, []);
     // Given by hand, they are not the mapping's any more.
@@ -186,13 +188,7 @@ async fn a_11_what_a_mapping_gave_goes_with_the_identity_and_with_the_mapping() 
         let linked = app.link_identity("root", "other", ends, Actor::command_line());
         linked.await.unwrap();
         comes(&door.gateway, ends, ends, &["bosses"]).await;
-        let set = app.set_user_password(
-            ends,
-            PASSWORD.to_owned().into(),
-            None,
-            Actor::command_line(),
-        );
-        set.await.unwrap();
+        gives_password(ends, &door.gateway).await;
         if ends == "unlinked" {
             let unlinked = app.unlink_identity(ends, "corp", ends, Actor::command_line());
             unlinked.await.unwrap();
@@ -213,13 +209,7 @@ async fn a_04_the_last_administrator_is_not_unlinked_from_what_makes_them_one() 
     let door = site().await;
     let app = &door.gateway.app;
     comes(&door.gateway, "1", "ann", &["bosses"]).await;
-    let set = app.set_user_password(
-        "ann",
-        PASSWORD.to_owned().into(),
-        None,
-        Actor::command_line(),
-    );
-    set.await.unwrap();
+    gives_password("ann", &door.gateway).await;
     let unlinked = app.unlink_identity("ann", "corp", "1", Actor::command_line());
     let refused = unlinked.await.unwrap_err();
     assert!(

@@ -21,7 +21,7 @@ use openidconnect::{
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::http::{Http, HttpFault};
+use super::http::{Http, HttpFault, is_silence, silence_or};
 use super::json;
 use super::metadata::Metadata;
 use super::refusal::{Reason, Refused};
@@ -216,11 +216,7 @@ impl Conversation<'_> {
         if answer.status() == StatusCode::OK {
             return Ok(answer);
         }
-        let reason = if is_silence(answer.status()) {
-            Reason::ProviderSilent
-        } else {
-            Reason::UserInfo
-        };
+        let reason = silence_or(answer.status(), Reason::UserInfo);
         let detail = format!("UserInfo answers {}", answer.status());
         Err(Refused::new(reason, detail))
     }
@@ -266,11 +262,7 @@ impl Conversation<'_> {
                 .filter(|said| said.len() <= ERROR_BYTES_MAX)
                 .unwrap_or("no error");
             let detail = format!("the pushed request is answered {status} with {said:?}");
-            let reason = if is_silence(status) {
-                Reason::ProviderSilent
-            } else {
-                Reason::ProviderAnswer
-            };
+            let reason = silence_or(status, Reason::ProviderAnswer);
             return Err(Refused::new(reason, detail));
         }
         let pushed = pushed.map_err(|error| Refused::new(Reason::ProviderAnswer, error))?;
@@ -358,11 +350,6 @@ pub(super) fn client_auth(
     }
 }
 
-/// Whether a status says that the provider cannot answer now.
-fn is_silence(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-}
-
 /// The token call. A status that is not the standard's is told apart here, because the library
 /// reads the body of whatever is no `200` as an error object.
 async fn send_to_token_endpoint(
@@ -373,7 +360,7 @@ async fn send_to_token_endpoint(
     let status = answer.status();
     match status.as_u16() {
         200 | 400 | 401 => {}
-        429 | 500..=599 => return Err(TokenCallFault::Ill(status)),
+        _ if is_silence(status) => return Err(TokenCallFault::Ill(status)),
         _ => return Err(TokenCallFault::Status(status)),
     }
     // What is read must be JSON in which no name is there twice.

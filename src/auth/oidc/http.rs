@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openidconnect::http::StatusCode;
 use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::Client;
 use reqwest::tls::TlsInfo;
@@ -121,17 +122,26 @@ impl Http {
             .body(Vec::new())
             .map_err(|error| HttpFault::Request(error.to_string()))?;
         let answer = self.send(request).await?;
-        match answer.status().as_u16() {
-            200 => Ok(answer),
-            429 | 500..=599 => Err(Refused::new(
-                Reason::ProviderSilent,
-                format!("{url} answers {}", answer.status()),
-            )),
-            _ => Err(Refused::new(
-                Reason::ProviderAnswer,
-                format!("{url} answers {}", answer.status()),
-            )),
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
         }
+        let reason = silence_or(status, Reason::ProviderAnswer);
+        Err(Refused::new(reason, format!("{url} answers {status}")))
+    }
+}
+
+/// Whether a status says that the provider cannot answer now.
+pub(super) fn is_silence(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Why an answer with this status does not count.
+pub(super) fn silence_or(status: StatusCode, reason: Reason) -> Reason {
+    if is_silence(status) {
+        Reason::ProviderSilent
+    } else {
+        reason
     }
 }
 

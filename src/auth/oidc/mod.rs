@@ -433,15 +433,16 @@ impl Provider {
         kind: Kind,
         metadata: &Arc<Metadata>,
     ) -> Result<Signed, Refused> {
-        let newer = match Unchecked::parse(token, kind, &metadata.algorithms) {
+        let newer;
+        let (token, metadata) = match Unchecked::parse(token, kind, &metadata.algorithms) {
             Err(refused) if refused.reason == Reason::Algorithm => {
                 Unchecked::parse(token, kind, &self.settings.algorithms)?;
-                self.newer_metadata(metadata, kind).await?
+                newer = self.newer_metadata(metadata, kind).await?;
+                let newer = newer.as_ref().ok_or(refused)?;
+                (Unchecked::parse(token, kind, &newer.algorithms)?, newer)
             }
-            _ => None,
+            parsed => (parsed?, metadata),
         };
-        let metadata = newer.as_ref().unwrap_or(metadata);
-        let token = Unchecked::parse(token, kind, &metadata.algorithms)?;
         let (http, address) = (&self.http, &metadata.keys);
         self.keys
             .verify(http, address, &token, kind, &self.clock)
