@@ -20,8 +20,6 @@ pub struct Arrival {
     pub subject: String,
     /// What the source says of them.
     pub claims: Claims,
-    /// When the source was asked.
-    pub since: Timestamp,
     /// What the provider knows the session by, for logout.
     pub provider: Option<ProviderSession>,
 }
@@ -31,10 +29,22 @@ pub struct Arrival {
 pub struct ProviderSession {
     /// Its `sid`.
     pub sid: Option<String>,
+    /// When the provider was asked: a logout that came since is meant for this sign-in too.
+    pub since: Timestamp,
     /// The ID token, which hints at it.
     pub id_token: String,
     /// When the provider saw a proof of who they are; absent where that was now, or it does not say.
     pub proved_at: Option<Timestamp>,
+}
+
+impl ProviderSession {
+    /// What the ledger holds a logout of the provider against.
+    pub(super) fn as_begun(&self) -> NewAtProvider {
+        NewAtProvider {
+            sid: self.sid.clone(),
+            since: self.since,
+        }
+    }
 }
 
 /// What became of an arrival.
@@ -118,10 +128,7 @@ impl App {
             mapped: walk.outcome,
             name: walk.name.clone(),
             address: client.address.to_string(),
-            at_provider: arrival.provider.as_ref().map(|session| NewAtProvider {
-                sid: session.sid.clone(),
-                since: arrival.since,
-            }),
+            at_provider: arrival.provider.as_ref().map(ProviderSession::as_begun),
         };
         let person = match self.ledger().arrive(arriving).await? {
             ArrivedAs::Person(person) => person,

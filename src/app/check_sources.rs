@@ -12,6 +12,7 @@ use crate::causes;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
+use crate::fresh::Fresh;
 
 /// How many days before its end a server's certificate is worth a warning.
 const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
@@ -27,6 +28,7 @@ const OFF_CLOCK_OF_WEBHOOK: &str = "a receiver that looks at the time of a reque
 pub async fn check_sources(
     config: &Config,
     clock: &Clock,
+    fresh: &Fresh,
 ) -> Result<Vec<CheckFinding>, StartError> {
     let (sources, providers) = (Sources::new(config)?, providers::in_use(config, clock)?);
     let now = clock.now();
@@ -39,7 +41,7 @@ pub async fn check_sources(
         });
     }
     for (name, provider) in &providers {
-        found.extend(provider_findings(name, provider.probe().await, now));
+        found.extend(provider_findings(name, provider.probe(fresh).await, now));
     }
     Ok(found)
 }
@@ -113,6 +115,14 @@ fn provider_findings(
     ));
     if let Some(certificate) = &probe.certificate {
         found.push(certificate_finding(name, certificate, now));
+    }
+    if let Some(refused) = &probe.refuses_us {
+        let text = format!("{name}: it takes no request of ours: {}", refused.detail);
+        found.push(fault("sign-in", text));
+    }
+    for value in &probe.not_offered {
+        let text = format!("{name}: {value} is not among what the metadata offers");
+        found.push(warning("sign-in", text));
     }
     for lack in &probe.lacks {
         found.push(ok("sign-in", format!("{name}: the metadata lacks {lack}")));

@@ -4,6 +4,7 @@
 //! audit event with its reason, and keeps the path that was wanted.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::second_factor::CONFIRMED_FOR;
@@ -12,7 +13,7 @@ use super::{App, to_its_end};
 use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::store::{
     Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
@@ -21,6 +22,10 @@ use crate::store::{
 const SIGN_OUT_URL_BYTES_MAX: usize = 7 * 1024;
 /// The same for the engine of Internet Explorer, which cuts longer ones.
 const OLD_ENGINE_URL_BYTES_MAX: usize = 2083;
+/// How long somebody who signs out waits for their provider's answer.
+const SIGN_OUT_WAIT: Duration = Duration::from_secs(3);
+/// When somebody proved who they are who only had a session at their provider.
+const LONG_AGO: Timestamp = Timestamp(0);
 /// What an ID token is sealed for.
 const ID_TOKEN: &str = "id-token";
 
@@ -175,6 +180,7 @@ impl App {
             nonce,
             verifier,
             wanted,
+            again,
         };
         self.ledger().begin_attempt(attempt).await?;
         Ok(Some(Begun::Away { to, cookie }))
@@ -217,7 +223,7 @@ impl App {
             Ok(taken) => taken,
             Err(finished) => return Ok(Some(finished)),
         };
-        let wanted = attempt.wanted.clone();
+        let (wanted, again) = (attempt.wanted.clone(), attempt.again);
         let since = self.now();
         let vouched = match self.vouched(provider, callback, &attempt, state).await {
             Ok(vouched) => vouched,
@@ -231,11 +237,12 @@ impl App {
             source: name.to_owned(),
             subject: vouched.subject,
             claims: vouched.claims,
-            since,
             provider: Some(ProviderSession {
                 sid: vouched.sid,
+                since,
                 id_token: self.sealed(&vouched.id_token),
-                proved_at: vouched.signed_in_at,
+                // Where nobody says when it was, it may have been long ago, unless it was asked for.
+                proved_at: vouched.signed_in_at.or((!again).then_some(LONG_AGO)),
             }),
         };
         Ok(Some(match self.arrive(arrival, browser.client).await? {
@@ -244,24 +251,49 @@ impl App {
         }))
     }
 
-    /// Refuses an answer of a provider that was posted, though a query was asked for; its attempt goes
-    /// on. Answers the wanted path; `None` where there is no provider of that name.
+    /// Refuses to begin a sign-in that nobody asked for, and tells the audit. `None` where there is no
+    /// provider of that name.
     ///
     /// # Errors
     ///
     /// The ledger is busy, closed, or its database fails.
-    pub async fn refuse_posted(
+    pub async fn refuse_to_begin(
         &self,
         name: &str,
+        wanted: String,
         browser: Browser<'_>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<NotSignedIn>, StoreError> {
         if !self.has_provider(name) {
             return Ok(None);
         }
-        let wanted = self.last_wanted(name, browser)?;
-        let refused = Refused::new(Reason::Posted, "a query was asked for");
-        let refused = self.refuse(name, refused, None, wanted, browser).await?;
-        Ok(Some(refused.wanted))
+        let refused = Refused::new(Reason::NotAsked, "nobody went there");
+        let refused = self.refuse(name, refused, None, wanted, browser);
+        refused.await.map(Some)
+    }
+
+    /// Refuses an answer of a provider for how it came, and tells the audit; its attempt goes on.
+    /// `None` where there is no provider of that name.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn refuse_unread(
+        &self,
+        name: &str,
+        reason: Reason,
+        callback: &Callback,
+        browser: Browser<'_>,
+    ) -> Result<Option<NotSignedIn>, StoreError> {
+        if !self.has_provider(name) {
+            return Ok(None);
+        }
+        let wanted = match self.wanted_with(callback.state.as_deref(), browser)? {
+            Some(wanted) => wanted,
+            None => self.last_wanted(name, browser)?,
+        };
+        let refused = Refused::new(reason, "the answer is not read");
+        let refused = self.refuse(name, refused, None, wanted, browser);
+        refused.await.map(Some)
     }
 
     /// The path that a browser wanted when it began its last attempt at this provider.
@@ -403,7 +435,11 @@ impl App {
         } else {
             SIGN_OUT_URL_BYTES_MAX
         };
-        match provider.end_session_url(id_token, &state, bytes_max).await {
+        let asking = provider.end_session_url(id_token, &state, bytes_max);
+        // The session here has ended: nobody waits long for a provider that is silent.
+        let asked = tokio::time::timeout(SIGN_OUT_WAIT, asking).await;
+        let silent = |_| Err(Refused::new(Reason::ProviderSilent, "it takes too long"));
+        match asked.unwrap_or_else(silent) {
             Ok(to) => to.map(|to| ProviderSignOut {
                 at_issuer: to.origin().ascii_serialization() == provider.origin(),
                 to: to.into(),
@@ -441,7 +477,7 @@ impl App {
                     sid: notice.sid,
                     notice: Some((notice.id, notice.remember_until)),
                 };
-                match self.ledger().end_provider_sessions(logout).await? {
+                match self.end_provider_sessions(logout, from).await? {
                     ProviderLoggedOut::Ended(sessions) => return Ok(Ok(sessions)),
                     ProviderLoggedOut::Replayed => {
                         Refused::new(Reason::LogoutReplayed, "its jti came before")
@@ -452,6 +488,22 @@ impl App {
         };
         self.refuse_logout(name, &refused, from).await?;
         Ok(Err(refused))
+    }
+
+    /// Ends the sessions that a provider names; the audit is told where there are none.
+    async fn end_provider_sessions(
+        &self,
+        logout: ProviderLogout,
+        from: IpAddr,
+    ) -> Result<ProviderLoggedOut, StoreError> {
+        let name = logout.source.clone();
+        let ended = self.ledger().end_provider_sessions(logout).await?;
+        if ended == ProviderLoggedOut::Ended(0) {
+            let nothing = Refused::new(Reason::LogoutNoSession, "it names no session here");
+            let kind = EventKind::LogoutEndedNothing;
+            self.note_logout(kind, &name, &nothing, from).await?;
+        }
+        Ok(ended)
     }
 
     /// Tells the audit of a refused wish to end sessions.
@@ -465,13 +517,24 @@ impl App {
         refused: &Refused,
         from: IpAddr,
     ) -> Result<(), StoreError> {
-        let mut event = Event::new(EventKind::LogoutRefused)
+        self.note_logout(EventKind::LogoutRefused, name, refused, from)
+            .await
+    }
+
+    async fn note_logout(
+        &self,
+        kind: EventKind,
+        name: &str,
+        why: &Refused,
+        from: IpAddr,
+    ) -> Result<(), StoreError> {
+        let mut event = Event::new(kind)
             .with("source", name)
             .with("address", from.to_string())
-            .with("detail", refused.detail.clone());
-        event.code = Some(refused.reason.code().to_owned());
+            .with("detail", why.detail.clone());
+        event.code = Some(why.reason.code().to_owned());
         if self.note_stranger(event, from).await? {
-            tracing::info!(source = name, %refused, "a logout was refused");
+            tracing::info!(source = name, %why, "a provider's logout ended nothing");
         }
         Ok(())
     }
@@ -488,23 +551,22 @@ impl App {
         name: &str,
         iss: Option<&str>,
         sid: Option<&str>,
-    ) -> Result<usize, StoreError> {
-        let (Some(iss), Some(sid)) = (iss, sid) else {
-            return Ok(0);
+        from: IpAddr,
+    ) -> Result<(), StoreError> {
+        let refused = match (iss, sid.filter(|sid| !sid.is_empty())) {
+            (Some(iss), Some(sid)) if self.issuer(name) == Some(iss) => {
+                let logout = ProviderLogout {
+                    source: name.to_owned(),
+                    subject: None,
+                    sid: Some(sid.to_owned()),
+                    notice: None,
+                };
+                return self.end_provider_sessions(logout, from).await.map(drop);
+            }
+            (Some(_), Some(_)) => Refused::new(Reason::Issuer, "iss is another's"),
+            _ => Refused::new(Reason::LogoutNobody, "there is not one iss and one sid"),
         };
-        if self.issuer(name) != Some(iss) || sid.is_empty() {
-            return Ok(0);
-        }
-        let logout = ProviderLogout {
-            source: name.to_owned(),
-            subject: None,
-            sid: Some(sid.to_owned()),
-            notice: None,
-        };
-        match self.ledger().end_provider_sessions(logout).await? {
-            ProviderLoggedOut::Ended(sessions) => Ok(sessions),
-            ProviderLoggedOut::Replayed => Ok(0),
-        }
+        self.refuse_logout(name, &refused, from).await
     }
 
     /// Seals an ID token; one that cannot be sealed, or is too long to hint at the session in an
@@ -529,7 +591,7 @@ impl Browser<'_> {
 fn provider_said(error: &str) -> Refused {
     let reason = match error {
         "access_denied" => Reason::AccessDenied,
-        "temporarily_unavailable" | "server_error" => Reason::ProviderSilent,
+        "temporarily_unavailable" | "server_error" => Reason::ProviderIll,
         _ => Reason::ProviderError,
     };
     let shown: String = error.chars().filter(|c| !c.is_control()).take(64).collect();

@@ -97,7 +97,13 @@ pub struct AskedAlone {
 struct Waiting {
     totp: bool,
     passkey: Option<PasskeyWaiting>,
-    id_token: Option<String>,
+    provider: Option<ProviderWaiting>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ProviderWaiting {
+    id_token: String,
+    since: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -358,7 +364,10 @@ impl App {
         let waiting = Waiting {
             totp: of_kind(FactorKind::Totp).next().is_some(),
             passkey: asking.map(|Asking { options, state }| PasskeyWaiting { options, state }),
-            id_token: provider.map(|provider| provider.id_token.clone()),
+            provider: provider.map(|provider| ProviderWaiting {
+                id_token: provider.id_token.clone(),
+                since: provider.since.0,
+            }),
         };
         let secret = self.fresh().token();
         let new = NewChallenge {
@@ -388,9 +397,10 @@ impl App {
     ) -> Result<Finished, StoreError> {
         let (workstation, workstation_cookie) = self.workstation_of(client).await?;
         let sid = challenge.provider_sid;
-        let provider = waiting.id_token.map(|id_token| ProviderSession {
+        let provider = waiting.provider.map(|waiting| ProviderSession {
             sid,
-            id_token,
+            since: Timestamp(waiting.since),
+            id_token: waiting.id_token,
             // The second factor is a proof by itself.
             proved_at: None,
         });

@@ -417,15 +417,16 @@ impl App {
         begins: Begins<'_>,
     ) -> Result<SessionBegun, StoreError> {
         let session = &self.config().session;
+        let provider = signed_in.provider.as_ref();
         let new = NewSession {
             hash: hash_secret(SecretKind::Session, secret),
             person: signed_in.person.id.clone(),
             sign_in_epoch: signed_in.person.sign_in_epoch,
             workstation: signed_in.workstation.id.clone(),
             source: signed_in.source.clone(),
-            proved_at: signed_in.provider.as_ref().and_then(|p| p.proved_at),
-            provider_sid: signed_in.provider.as_ref().and_then(|p| p.sid.clone()),
-            id_token: signed_in.provider.as_ref().map(|p| p.id_token.clone()),
+            proved_at: provider.and_then(|provider| provider.proved_at),
+            at_provider: provider.map(ProviderSession::as_begun),
+            id_token: provider.map(|provider| provider.id_token.clone()),
             ticket: signed_in.ticket.clone(),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),

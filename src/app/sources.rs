@@ -235,7 +235,6 @@ impl App {
                     source,
                     subject,
                     claims,
-                    since: self.now(),
                     provider: None,
                 };
                 Said::Asked(Asked::Arrived(self.arrive(arrival, client).await?))

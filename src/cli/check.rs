@@ -201,7 +201,7 @@ fn check_peers(config: &Config, clock: &Clock) -> Vec<CheckFinding> {
         .build();
     match runtime {
         Ok(runtime) => runtime
-            .block_on(check_sources(config, clock))
+            .block_on(check_sources(config, clock, &Fresh::system()))
             .unwrap_or_else(not_started),
         Err(error) => vec![fault("sign-in", error.to_string())],
     }

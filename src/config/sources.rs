@@ -535,6 +535,9 @@ fn parse_source_name(text: &str) -> Result<String, &'static str> {
 fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
     let expected = "expected an https URL (http only on loopback, with allow_http_loopback = true)";
     let uri = parse_url(text, &["http", "https"]).ok_or(expected)?;
+    if text.contains('?') {
+        return Err("expected no query: an issuer has none");
+    }
     if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
         return Err(NOT_TO_BE_CALLED);
     }

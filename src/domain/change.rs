@@ -131,6 +131,8 @@ pub enum EventKind {
     SessionsEnded,
     /// A provider's wish to end sessions was refused.
     LogoutRefused,
+    /// A provider's wish to end sessions came where there are none.
+    LogoutEndedNothing,
     /// Refusals of strangers that were too many to be told one by one.
     RefusalsLeftOut,
     /// A user was added.
@@ -192,6 +194,7 @@ impl EventKind {
             Self::SignedOut => "signed_out",
             Self::SessionsEnded => "sessions_ended",
             Self::LogoutRefused => "logout_refused",
+            Self::LogoutEndedNothing => "logout_ended_nothing",
             Self::RefusalsLeftOut => "refusals_left_out",
             Self::UserAdded => "user_added",
             Self::UserDisabled => "user_disabled",

@@ -210,7 +210,7 @@ fn bad_character(character: char) -> Option<BadUserName> {
 
 /// White space other than the plain space, and the characters that Unicode lets a display ignore
 /// (zero widths, direction marks, joiners, fillers, variation selectors, tags).
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     (character.is_whitespace() && character != ' ')
         || matches!(character,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}'

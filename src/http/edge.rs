@@ -99,7 +99,7 @@ impl<S> Edge<S> {
             return Some(Problem::WrongHost);
         }
         // Two cookies of one name: one of them was planted, and nobody can tell which (S-04).
-        has_doubled_cookie(asked).then_some(Problem::BadRequest)
+        has_doubled_cookie(asked).then_some(Problem::CookieTwice)
     }
 }
 

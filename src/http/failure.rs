@@ -351,6 +351,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::AttemptInvalid { .. }
         | Problem::AttemptUnconfirmed { .. }
         | Problem::CookieMissing { .. }
+        | Problem::CookieTwice
         | Problem::ProviderSaid { .. } => StatusCode::BAD_REQUEST,
         Problem::SignInRequired
         | Problem::SignInFailed
@@ -375,7 +376,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::LaunchTicketInvalid
         | Problem::LaunchTicketUsed => StatusCode::FORBIDDEN,
         Problem::NotFound => StatusCode::NOT_FOUND,
-        Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Problem::MethodNotAllowed | Problem::AnswerPosted { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Problem::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -387,6 +388,7 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         | Problem::ProviderTooWeak { .. }
         | Problem::ClocksDiffer { .. } => StatusCode::BAD_GATEWAY,
         Problem::SourceSilent { .. }
+        | Problem::ProviderIll { .. }
         | Problem::UpstreamSilent { .. }
         | Problem::UpstreamChanging { .. }
         | Problem::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_sessions::Session;
@@ -34,10 +34,13 @@ pub(super) fn routes(app: &App) -> Router<App> {
             "/oidc/{name}/callback",
             get(callback)
                 .layer(session::layer(app))
-                .head(no_head("GET"))
-                .post(posted_callback),
+                .head(unread_callback)
+                .fallback(unread_callback),
         )
-        .route("/oidc/{name}/backchannel-logout", post(backchannel_logout))
+        .route(
+            "/oidc/{name}/backchannel-logout",
+            post(backchannel_logout).fallback(unread_logout),
+        )
         .route(
             "/oidc/{name}/frontchannel-logout",
             get(frontchannel_logout).head(no_head("GET")),
@@ -48,7 +51,8 @@ pub(super) fn routes(app: &App) -> Router<App> {
         )
 }
 
-/// `GET /oidc/{name}/login`; parameters other than `return_to` are ignored, whoever sends them.
+/// `GET /oidc/{name}/login`; parameters other than `return_to` and our own `again` are ignored, whoever
+/// sends them.
 async fn login(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -57,18 +61,22 @@ async fn login(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    if is_prefetch(&headers) || is_embedded(&headers) {
-        return Err(Problem::NotAsked.into());
-    }
-    let wanted = only(&query.unwrap_or_default(), "return_to").unwrap_or_default();
+    let query = query.unwrap_or_default();
+    let wanted = only(&query, "return_to").unwrap_or_default();
     let wanted = deep_link::wanted(&app, &asked, &wanted);
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
-    // Whoever is signed in goes there to prove anew who they are: a session there is no proof.
+    if is_prefetch(&headers) || is_embedded(&headers) {
+        let refused = app.refuse_to_begin(&name, wanted, browser).await?;
+        let refused = refused.ok_or(Problem::NotFound)?;
+        return Err(not_signed_in(&app, &asked, &name, refused));
+    }
+    // Whoever is to prove anew who they are proves nothing by a session there.
     let signed = asked.signed(&app)?;
-    let again = signed.is_some_and(|signed| !app.is_confirmed(&signed.info));
+    let again = only(&query, "again").is_some_and(|again| again == "1")
+        && signed.is_some_and(|signed| !app.is_confirmed(&signed.info));
     match app.begin_at_provider(&name, wanted, again, browser).await? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
@@ -93,15 +101,17 @@ async fn callback(
     From(client): From,
     request: Request,
 ) -> Result<Response, Failure> {
-    // Nobody has gone there yet: it spends no code, and begins no session that may take a CAL.
-    if is_prefetch(request.headers()) {
-        return Err(Problem::NotAsked.into());
-    }
     let callback = Callback::parse(request.uri().query().unwrap_or_default());
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
+    // Nobody has gone there yet: it spends no code, and begins no session that may take a CAL.
+    if is_prefetch(request.headers()) {
+        let refused = app.refuse_unread(&name, Reason::NotAsked, &callback, browser);
+        let refused = refused.await?.ok_or(Problem::NotFound)?;
+        return Err(not_signed_in(&app, &asked, &name, refused));
+    }
     let finished = app.finish_at_provider(&name, &callback, browser).await?;
     match finished {
         None => Err(Problem::NotFound.into()),
@@ -119,21 +129,28 @@ async fn callback(
     }
 }
 
-/// `POST /oidc/{name}/callback`: an answer in the wrong way, which spends nothing.
-async fn posted_callback(
+/// `/oidc/{name}/callback` by another method than `GET`: an answer in the wrong way, which spends
+/// nothing.
+async fn unread_callback(
     State(app): State<App>,
     Path(name): Path<String>,
+    method: Method,
     asked: Asked,
     From(client): From,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
-    let wanted = app.refuse_posted(&name, browser).await?;
-    let wanted = wanted.ok_or(Problem::NotFound)?;
-    let path = start_path(&app, &asked, &name, &wanted);
-    let mut refused = Failure::start_again(Problem::MethodNotAllowed, path).into_response();
+    let reason = match method {
+        Method::POST => Reason::Posted,
+        _ => Reason::Method,
+    };
+    let callback = Callback::parse(&query.unwrap_or_default());
+    let refused = app.refuse_unread(&name, reason, &callback, browser).await?;
+    let refused = refused.ok_or(Problem::NotFound)?;
+    let mut refused = not_signed_in(&app, &asked, &name, refused).into_response();
     let allow = HeaderValue::from_static("GET");
     refused.headers_mut().insert(header::ALLOW, allow);
     Ok(refused)
@@ -145,11 +162,19 @@ async fn backchannel_logout(
     Path(name): Path<String>,
     From(client): From,
     headers: HeaderMap,
-    WholeBody(body): WholeBody,
+    body: Result<WholeBody, Failure>,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {
         return Err(Problem::NotFound.into());
     }
+    let WholeBody(body) = match body {
+        Ok(body) => body,
+        Err(failure) => {
+            let refused = Refused::new(Reason::TokenMalformed, "the body cannot be read");
+            app.refuse_logout(&name, &refused, client.address).await?;
+            return Err(failure);
+        }
+    };
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_form = kind.split(';').next().is_some_and(|kind| {
@@ -173,6 +198,23 @@ async fn backchannel_logout(
     }
 }
 
+/// `/oidc/{name}/backchannel-logout` by another method than `POST`.
+async fn unread_logout(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    From(client): From,
+) -> Result<Response, Failure> {
+    if !app.has_provider(&name) {
+        return Err(Problem::NotFound.into());
+    }
+    let refused = Refused::new(Reason::Method, "a logout token is posted");
+    app.refuse_logout(&name, &refused, client.address).await?;
+    let mut refused = Failure::from(Problem::MethodNotAllowed).into_response();
+    let allow = HeaderValue::from_static("POST");
+    refused.headers_mut().insert(header::ALLOW, allow);
+    Ok(refused)
+}
+
 /// The answer to a logout token that does not count. Where the provider could not be asked for its
 /// keys, it may try again.
 fn logout_refused(refused: &Refused) -> Response {
@@ -190,6 +232,7 @@ fn logout_refused(refused: &Refused) -> Response {
 async fn frontchannel_logout(
     State(app): State<App>,
     Path(name): Path<String>,
+    From(client): From,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {
@@ -197,7 +240,7 @@ async fn frontchannel_logout(
     }
     let query = query.unwrap_or_default();
     let (iss, sid) = (only(&query, "iss"), only(&query, "sid"));
-    app.frontchannel_logout(&name, iss.as_deref(), sid.as_deref())
+    app.frontchannel_logout(&name, iss.as_deref(), sid.as_deref(), client.address)
         .await?;
     // The one page that may stand in a frame, and in the provider's alone.
     let origins = app.sign_out_origins(&name).await.join(" ");
@@ -248,6 +291,13 @@ fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> 
     let problem = match (refused.reason, refused.reason.blame()) {
         (Reason::AuthTime | Reason::AuthContext, _) => Problem::ProviderTooWeak { source },
         (Reason::IssuedAt | Reason::NotYetValid, _) => Problem::ClocksDiffer { source },
+        (Reason::NotAsked, _) => Problem::NotAsked,
+        (Reason::Posted, _) => Problem::AnswerPosted { source },
+        (Reason::ProviderIll, _) => Problem::ProviderIll {
+            source,
+            said: refused.said.unwrap_or_default(),
+        },
+        (Reason::Method, _) => Problem::MethodNotAllowed,
         (Reason::CallbackIssuer | Reason::CodeRefused, _) => Problem::AttemptUnconfirmed { source },
         (_, Blame::Request) => Problem::AttemptInvalid { source },
         (_, Blame::Browser) => Problem::CookieMissing { source },

@@ -31,6 +31,8 @@ pub struct NewAttempt {
     pub verifier: String,
     /// Where to go afterwards: a path.
     pub wanted: String,
+    /// Whether the provider is asked for a fresh proof of who they are.
+    pub again: bool,
 }
 
 /// An attempt that was taken for its callback.
@@ -42,6 +44,8 @@ pub struct Attempt {
     pub verifier: String,
     /// Where to go afterwards: a path.
     pub wanted: String,
+    /// Whether the provider was asked for a fresh proof of who they are.
+    pub again: bool,
 }
 
 /// What came of taking an attempt. Where the browser is the one that began it, the wanted path is
@@ -138,8 +142,8 @@ fn begin(batch: &mut Batch<'_>, new: &NewAttempt) -> Result<(), StoreError> {
          (SELECT state_hash FROM attempt WHERE browser_hash = $1 AND source = $2 \
          AND wanted = $3 AND status = 'restarting' ORDER BY begun_at, state_hash LIMIT 1)";
     const INSERT: &str = "INSERT INTO attempt (state_hash, browser_hash, source, nonce, verifier, \
-         wanted, status, restarts, begun_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9)";
+         wanted, status, restarts, begun_at, expires_at, again) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9, $10)";
     const DROP: &str = "UPDATE attempt SET expires_at = $1 \
          WHERE browser_hash = $2 AND status = 'open' AND expires_at > $1 AND state_hash NOT IN \
          (SELECT state_hash FROM attempt WHERE browser_hash = $2 AND status = 'open' \
@@ -164,6 +168,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewAttempt) -> Result<(), StoreError> {
             restarts,
             begun_at,
             now + ATTEMPT_LIFE,
+            new.again,
         ],
     )?;
     batch
@@ -196,6 +201,7 @@ fn stored(row: &Row<'_>) -> Result<Stored, StoreError> {
             nonce: row.text(5)?,
             verifier: row.text(6)?,
             wanted: row.text(7)?,
+            again: row.flag(8)?,
         },
     })
 }
@@ -207,7 +213,7 @@ fn take(
     source: &str,
 ) -> Result<Taken, StoreError> {
     const FIND: &str = "SELECT browser_hash, source, status, restarts, expires_at, nonce, \
-         verifier, wanted FROM attempt WHERE state_hash = $1";
+         verifier, wanted, again FROM attempt WHERE state_hash = $1";
     const MARK: &str = "UPDATE attempt SET status = $1 WHERE state_hash = $2";
     let found = batch.db.query_one(FIND, values![state_hash], stored)?;
     let Some(found) = found else {

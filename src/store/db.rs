@@ -407,6 +407,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_web_server.sql"),
     include_str!("migrations/0009_overtaken.sql"),
     include_str!("migrations/0010_identities_kept.sql"),
+    include_str!("migrations/0011_attempts_again.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

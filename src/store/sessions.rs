@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
+use super::provider_sessions::{NewAtProvider, has_ended};
 use super::writer::{Actor, Batch};
 use super::{cals, people};
 use crate::causes::in_one_line;
@@ -47,8 +48,8 @@ pub struct NewSession {
     pub source: String,
     /// When the person proved who they are, where that was earlier than now.
     pub proved_at: Option<Timestamp>,
-    /// The id that the provider knows the session by.
-    pub provider_sid: Option<String>,
+    /// The provider's session that it goes on from, where it does.
+    pub at_provider: Option<NewAtProvider>,
     /// The provider's ID token, for its logout.
     pub id_token: Option<String>,
     /// The web ticket that opens it, if one does.
@@ -595,7 +596,13 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
          ON CONFLICT (person_id, workstation_id) DO UPDATE SET last_sign_in_at = $3";
     let person = people::by_id(batch.db, &new.person)?
         .ok_or_else(|| StoreError::Corrupt("a session for nobody".to_owned()))?;
-    if !person.active || person.sign_in_epoch != new.sign_in_epoch {
+    let at_provider = new.at_provider.as_ref();
+    // A logout that named its person moved their epoch; one may have named the session alone.
+    let signed_out = match at_provider {
+        Some(session) => has_ended(batch, &new.source, "", session)?,
+        None => false,
+    };
+    if !person.active || person.sign_in_epoch != new.sign_in_epoch || signed_out {
         refuse(batch, new, &person, OVERTAKEN)?;
         return Ok(SessionBegun::Overtaken);
     }
@@ -628,7 +635,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
             now,
             now,
             now + new.life,
-            new.provider_sid.as_ref(),
+            at_provider.and_then(|session| session.sid.as_ref()),
             new.id_token.as_ref(),
             new.enrol_for.as_ref(),
             new.ticket.is_some(),

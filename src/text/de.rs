@@ -331,6 +331,8 @@ const ASK: AskText = AskText {
 
 const NOTICE: NoticeText = NoticeText {
     signed_out: "Sie sind abgemeldet.",
+    signed_out_here: "Sie sind hier abgemeldet. Dort, wo Sie sich angemeldet haben, sind Sie es vielleicht \
+                      noch: Melden Sie sich auch dort ab, wenn andere diesen Computer benutzen.",
     session_ended: "Ihre Sitzung ist zu Ende. Melden Sie sich an, um fortzufahren.",
     lease_released: "Die Ausleihe ist zurückgegeben.",
     workstation_renamed: "Der Arbeitsplatz hat seinen neuen Namen.",
@@ -889,6 +891,8 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
+        | Problem::ProviderIll { .. }
+        | Problem::AnswerPosted { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
         | Problem::TooManySessions { .. }
@@ -990,17 +994,24 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
+        | Problem::ProviderIll { .. }
+        | Problem::AnswerPosted { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled => provider_problem(problem),
         Problem::SignInOvertaken => (
             "Nicht angemeldet",
-            "Während Sie sich anmeldeten, wurden Ihr Passwort, Ihre Rollen oder Ihre Sitzungen geändert."
+            "Während Sie sich anmeldeten, wurden Ihr Passwort, Ihre Rollen oder Ihre Sitzungen geändert, \
+             oder Sie wurden dort abgemeldet, wo Sie sich anmeldeten."
                 .into(),
             "Melden Sie sich noch einmal an.".into(),
         ),
         Problem::TooManySessions { most } => (
             "Nicht angemeldet",
-            format!("Sie sind schon {most}-mal angemeldet, und öfter geht es nicht.").into(),
+            format!(
+                "Sie sind schon {} angemeldet, und öfter geht es nicht.",
+                if *most == 1 { "einmal".to_owned() } else { format!("{most}-mal") }
+            )
+            .into(),
             "Beenden Sie unter Mein Konto eine der Sitzungen, dort wo Sie angemeldet sind; eine, die \
              niemand benutzt, endet von selbst."
                 .into(),
@@ -1087,6 +1098,27 @@ fn provider_problem(problem: &Problem) -> Words {
                 .into(),
         ),
         Problem::ProviderSaid { source, said } => provider_said(source, said),
+        Problem::ProviderIll { source, said } => (
+            "Nicht angemeldet",
+            if said.is_empty() {
+                format!("{source} sagt, dass es gerade niemanden anmelden kann.").into()
+            } else {
+                format!("{source} kann gerade niemanden anmelden. Von dort heißt es: „{said}“.").into()
+            },
+            "Beginnen Sie in ein paar Minuten noch einmal. Bleibt es so, sagen Sie es Ihrer \
+             Administration."
+                .into(),
+        ),
+        Problem::AnswerPosted { source } => (
+            "Nicht angemeldet",
+            format!(
+                "{source} hat die Antwort als Formular geschickt; gelesen wird sie nur aus der Adresse."
+            )
+            .into(),
+            "Beginnen Sie noch einmal. Bleibt es so, sagen Sie es Ihrer Administration: Der Anbieter muss \
+             mit response_mode=query antworten."
+                .into(),
+        ),
         Problem::UserNameTaken { name } => (
             "Nicht angemeldet",
             format!("Der Benutzername {name} gehört schon zu einer anderen Identität.").into(),
@@ -1204,6 +1236,11 @@ fn request_problem(problem: &Problem) -> Words {
             "Keine Cookies",
             "Dieser Browser hat keines der Cookies behalten, die das Anmelden braucht.".into(),
             "Erlauben Sie Cookies für diese Adresse, laden Sie die Seite neu, und melden Sie sich an.".into(),
+        ),
+        Problem::CookieTwice => (
+            "Nicht verstanden",
+            "Eines der Cookies dieser Adresse kam doppelt, also ist eines davon nicht von hier.".into(),
+            "Löschen Sie in Ihrem Browser die Cookies dieser Adresse, und melden Sie sich neu an.".into(),
         ),
         Problem::Forbidden => (
             "Nicht erlaubt",

@@ -324,6 +324,8 @@ const ASK: AskText = AskText {
 
 const NOTICE: NoticeText = NoticeText {
     signed_out: "You are signed out.",
+    signed_out_here: "You are signed out here. Where you signed in you may still be signed in: sign out there \
+                      too if others use this computer.",
     session_ended: "Your session has ended. Sign in to go on.",
     lease_released: "The lease is released.",
     workstation_renamed: "The workstation has its new name.",
@@ -846,6 +848,8 @@ fn problem(problem: &Problem) -> ProblemText {
         | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
+        | Problem::ProviderIll { .. }
+        | Problem::AnswerPosted { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled
         | Problem::TooManySessions { .. }
@@ -946,17 +950,24 @@ fn sign_in_problem(problem: &Problem) -> Words {
         | Problem::ClocksDiffer { .. }
         | Problem::CookieMissing { .. }
         | Problem::ProviderSaid { .. }
+        | Problem::ProviderIll { .. }
+        | Problem::AnswerPosted { .. }
         | Problem::UserNameTaken { .. }
         | Problem::UserDisabled => provider_problem(problem),
         Problem::SignInOvertaken => (
             "Not signed in",
-            "While you signed in, your password, your roles or your sessions were changed.".into(),
+            "While you signed in, your password, your roles or your sessions were changed, or you were \
+             signed out where you signed in."
+                .into(),
             "Sign in again.".into(),
         ),
         Problem::TooManySessions { most } => (
             "Not signed in",
-            format!("You are signed in {most} times already, and that is as often as one can be.")
-                .into(),
+            format!(
+                "You are signed in {} already, and that is as often as one can be.",
+                if *most == 1 { "once".to_owned() } else { format!("{most} times") }
+            )
+            .into(),
             "End one of the sessions at My account, where you are signed in; one that nobody uses ends \
              by itself."
                 .into(),
@@ -1041,6 +1052,22 @@ fn provider_problem(problem: &Problem) -> Words {
             "Allow cookies for this address, and start again in this browser.".into(),
         ),
         Problem::ProviderSaid { source, said } => provider_said(source, said),
+        Problem::ProviderIll { source, said } => (
+            "Not signed in",
+            if said.is_empty() {
+                format!("{source} says that it cannot sign anybody in now.").into()
+            } else {
+                format!("{source} cannot sign anybody in now. It says: \"{said}\".").into()
+            },
+            "Start again in a few minutes. If it stays so, tell your administrator.".into(),
+        ),
+        Problem::AnswerPosted { source } => (
+            "Not signed in",
+            format!("{source} sent its answer as a form; it is taken from the address alone.").into(),
+            "Start again. If it stays so, tell your administrator: the provider has to answer with \
+             response_mode=query."
+                .into(),
+        ),
         Problem::UserNameTaken { name } => (
             "Not signed in",
             format!("The user name {name} already belongs to another identity.").into(),
@@ -1154,6 +1181,12 @@ fn request_problem(problem: &Problem) -> Words {
             "No cookies",
             "This browser kept none of the cookies that signing in needs.".into(),
             "Allow cookies for this address, load the page again, and sign in.".into(),
+        ),
+        Problem::CookieTwice => (
+            "Not understood",
+            "One of the cookies of this address came twice, so one of them is not from here."
+                .into(),
+            "Delete the cookies of this address in your browser, and sign in again.".into(),
         ),
         Problem::Forbidden => (
             "Not allowed",

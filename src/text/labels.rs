@@ -344,6 +344,8 @@ pub struct AskText {
 #[derive(Debug)]
 pub struct NoticeText {
     pub signed_out: &'static str,
+    /// Signed out, but not at the provider.
+    pub signed_out_here: &'static str,
     pub session_ended: &'static str,
     pub lease_released: &'static str,
     pub workstation_renamed: &'static str,

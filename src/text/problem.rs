@@ -85,6 +85,20 @@ pub enum Problem {
         /// Its words; may be empty, and is nothing to rely on.
         said: String,
     },
+    /// 503: the provider itself says that it can sign nobody in now.
+    ProviderIll {
+        /// The label of the provider.
+        source: String,
+        /// Its words; may be empty, and is nothing to rely on.
+        said: String,
+    },
+    /// 405: the answer of a provider came as a form.
+    AnswerPosted {
+        /// The label of the provider.
+        source: String,
+    },
+    /// 400: one of the gateway's cookies came twice: one of them was planted.
+    CookieTwice,
     /// 403: another identity owns the user name.
     UserNameTaken {
         /// The user name.
@@ -197,6 +211,9 @@ impl Problem {
             Self::ClocksDiffer { .. } => "UPSTREAM_CLOCK",
             Self::CookieMissing { .. } => "COOKIE_MISSING",
             Self::ProviderSaid { .. } => "PROVIDER_SAID",
+            Self::ProviderIll { .. } => "UPSTREAM_ILL",
+            Self::AnswerPosted { .. } => "ANSWER_POSTED",
+            Self::CookieTwice => "COOKIE_TWICE",
             Self::UserNameTaken { .. } => "USER_NAME_TAKEN",
             Self::UserDisabled => "USER_DISABLED",
             Self::TooManySessions { .. } => "TOO_MANY_SESSIONS",

@@ -316,6 +316,12 @@ fn problems() -> Vec<Problem> {
             source: name(),
             said: name(),
         },
+        Problem::ProviderIll {
+            source: name(),
+            said: name(),
+        },
+        Problem::AnswerPosted { source: name() },
+        Problem::CookieTwice,
         Problem::PasswordEnded { name: name() },
         Problem::SourceSilent { name: name() },
         Problem::LaunchTicketInvalid,

@@ -1,5 +1,6 @@
 // A fresh sample site: `accesspoint demo` on a free port, in a folder of its own.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -33,16 +34,46 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 const ESTATE = process.env.ESTATE
   ?? fileURLToPath(new URL('../../target/debug/examples/estate', import.meta.url));
 
+// Sites log all that there is to log, so that what must not be logged shows.
+const LOGGING = { ...process.env, ACCESSPOINT_LOG: 'trace' };
+
+/** What no log may hold at any level, besides passwords: tokens, cookies, codes, states, tickets. */
+const SECRETS = [
+  /eyJ[\w-]{10,}\.[\w-]+/,
+  /__Host-[\w-]+=[\w-]{16,}/,
+  /\b(code|state|launch|step|webticket|code_verifier|client_assertion)=[\w-]{40,}/i,
+];
+
+/** Keeps what a site logs, and shows what is wrong. */
+function keepLog({ program, log }, onLine = () => {}) {
+  createInterface({ input: program.stderr }).on('line', (line) => {
+    log.push(line);
+    if (/ (WARN|ERROR) /.test(line)) process.stderr.write(`${line}\n`);
+    onLine(line);
+  });
+}
+
+/** H-20, L-10, W-02: asserts that no secret is in what a site logged. */
+function keepsSecrets({ log, passwords }) {
+  for (const line of log) {
+    assert.ok(!SECRETS.some((secret) => secret.test(line)), `a secret is logged: ${line}`);
+    const password = passwords.find((one) => line.includes(one));
+    assert.equal(password, undefined, `a password is logged: ${line}`);
+  }
+}
+
 /** Starts a site; `stop` ends it and takes its folder away. */
 export async function startSite() {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
   const data = join(folder, 'site');
   const demo = ['demo', '--json', '--listen', '127.0.0.1:0', '--data', data];
-  const program = spawn(PROGRAM, demo, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const site = { program, folder };
+  const program = spawn(PROGRAM, demo, { stdio: ['ignore', 'pipe', 'pipe'], env: LOGGING });
+  const site = { program, folder, log: [] };
   running.add(site);
+  keepLog(site);
   const ended = new Promise((resolve) => program.once('exit', resolve));
   const { url, accounts, config } = JSON.parse(await firstLine(program));
+  site.passwords = accounts.map((account) => account.password);
   return {
     url,
     password: (name) => accounts.find((account) => account.name === name).password,
@@ -76,14 +107,14 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
   if (owned && await run('license', 'load', join(folder, 'license.lef')) !== 0) {
     throw new Error('the licence cannot be loaded');
   }
-  const site = { folder };
+  const site = { folder, log: [], passwords: [] };
   let ended;
   const serve = () => {
     site.program = spawn(PROGRAM, ['serve', '--config', config], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe'], env: LOGGING,
     });
     ended = new Promise((resolve) => site.program.once('exit', resolve));
-    return servedAddress(site.program);
+    return servedAddress(site);
   };
   running.add(site);
   return {
@@ -97,8 +128,10 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
     database: join(folder, 'accesspoint-data', 'accesspoint.db'),
     run,
     /** Adds somebody with this password. */
-    addUser: (name, password) => exitCode(
-      ['user', 'add', name, '--password-stdin', '--config', config], password),
+    addUser: (name, password) => {
+      site.passwords.push(password);
+      return exitCode(['user', 'add', name, '--password-stdin', '--config', config], password);
+    },
     stop: () => stop(site, ended),
   };
 }
@@ -127,17 +160,18 @@ async function stop(site, ended) {
   clearTimeout(hard);
   running.delete(site);
   rmSync(site.folder, { recursive: true, force: true });
+  keepsSecrets(site);
 }
 
 /** The address that the log names once the gateway serves. */
-function servedAddress(program) {
+function servedAddress(site) {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error('it does not serve')), STARTS_WITHIN_MS);
-    createInterface({ input: program.stderr }).on('line', (line) => {
+    keepLog(site, (line) => {
       const found = /public_url=(https:\S+)/.exec(line);
       if (found) { clearTimeout(late); resolve(found[1]); }
     });
-    program.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
+    site.program.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
   });
 }
 

@@ -47,8 +47,8 @@ async fn arrives(gateway: &Gateway, source: &str, subject: &str, claims: Value) 
         source: source.to_owned(),
         subject: subject.to_owned(),
         claims,
-        since: gateway.clock.now(),
         provider: Some(ProviderSession {
+            since: gateway.clock.now(),
             sid: Some("session there".to_owned()),
             id_token: "a.b.c".to_owned(),
             proved_at: None,
@@ -310,7 +310,6 @@ async fn of_many_who_arrive_at_once_under_one_name_one_gets_it() {
                 source: "corp".to_owned(),
                 subject: subject.to_string(),
                 claims: claims.as_object().unwrap().clone(),
-                since: "2026-11-24T12:00:00.000Z".parse().unwrap(),
                 provider: None,
             };
             matches!(

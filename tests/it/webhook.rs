@@ -426,9 +426,13 @@ async fn check_tells_a_clock_that_is_off() {
     let door = Door::with(&setting.hook(receiver.port)).await;
     let found = async |date| {
         receiver.does(Wrong::SaysDate(date));
-        let found = check_sources(door.gateway.app.config(), &door.gateway.clock)
-            .await
-            .unwrap();
+        let found = check_sources(
+            door.gateway.app.config(),
+            &door.gateway.clock,
+            &accesspoint::fresh::Fresh::seeded(7),
+        )
+        .await
+        .unwrap();
         let mut found = found.into_iter();
         found.find(|found| found.text.contains("clock"))
     };

@@ -2,6 +2,8 @@
 
 use openidconnect::url::form_urlencoded;
 
+use crate::domain::name::is_invisible;
+
 /// Characters that are kept of what a provider says of an error.
 const SAID_CHARACTERS_MAX: usize = 200;
 
@@ -16,7 +18,7 @@ pub struct Callback {
     pub iss: Option<String>,
     /// Why there is no code: a word of the standard.
     pub error: Option<String>,
-    /// The provider's words for that, cut and without controls; nothing to rely on.
+    /// The provider's words for that, cut and without what cannot be seen; nothing to rely on.
     pub said: Option<String>,
     /// Whether one of them came twice: readers differ in which they take.
     pub twice: bool,
@@ -47,7 +49,9 @@ impl Callback {
 }
 
 fn shortened(text: &str) -> String {
-    let kept = text.chars().filter(|c| !c.is_control());
+    let kept = text
+        .chars()
+        .filter(|c| !c.is_control() && !is_invisible(*c));
     kept.take(SAID_CHARACTERS_MAX).collect()
 }
 
@@ -81,9 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_provider_says_is_cut_and_has_no_controls() {
+    fn what_a_provider_says_is_cut_and_has_nothing_that_cannot_be_seen() {
         let query = format!(
-            "error=x&error_description=%0d%0a%1b[31m{}",
+            "error=x&error_description=%0d%0a%1b[31m%E2%80%AE%E2%80%8B{}",
             "a".repeat(1000)
         );
         let said = Callback::parse(&query).said.unwrap();

@@ -18,6 +18,8 @@ use openidconnect::{
     IdToken, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier,
     RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse,
 };
+use rustls::pki_types::PrivateSec1KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +27,7 @@ use super::http::{Http, HttpFault, is_silence, silence_or};
 use super::json;
 use super::metadata::Metadata;
 use super::refusal::{Reason, Refused};
+use super::token::word;
 use super::{ClientAuth, ProviderSettings};
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;
@@ -405,6 +408,16 @@ fn token_fault(fault: TokenFault) -> Refused {
     }
 }
 
+/// With what an RSA key may sign an assertion, the best first.
+const RSA_ASSERTIONS: [Algorithm; 6] = [
+    Algorithm::PS256,
+    Algorithm::RS256,
+    Algorithm::PS384,
+    Algorithm::RS384,
+    Algorithm::PS512,
+    Algorithm::RS512,
+];
+
 /// A key of ours with which a provider knows us.
 #[derive(Clone)]
 pub struct PrivateKey {
@@ -420,9 +433,12 @@ impl PrivateKey {
     /// The text holds no such key.
     pub fn from_pem(pem: &str, id: Option<String>) -> Result<Self, jsonwebtoken::errors::Error> {
         let pem = pem.as_bytes();
-        let key = EncodingKey::from_ed_pem(pem)
-            .or_else(|_| EncodingKey::from_ec_pem(pem))
-            .or_else(|_| EncodingKey::from_rsa_pem(pem))?;
+        let key = match ec_of_sec1(pem) {
+            Some(key) => key,
+            None => EncodingKey::from_ed_pem(pem)
+                .or_else(|_| EncodingKey::from_ec_pem(pem))
+                .or_else(|_| EncodingKey::from_rsa_pem(pem))?,
+        };
         let key = Self { key, id };
         key.sign(&json!({}), None)?;
         Ok(key)
@@ -433,17 +449,34 @@ impl PrivateKey {
         claims: &Value,
         offered: Option<&[String]>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
-        let takes = |word: &str| offered.is_some_and(|all| all.iter().any(|one| one == word));
+        let takes = |algorithm: &Algorithm| {
+            offered.is_some_and(|all| all.iter().any(|one| one == word(*algorithm)))
+        };
         let algorithm = match self.key.family() {
             jsonwebtoken::AlgorithmFamily::Ec => Algorithm::ES256,
             jsonwebtoken::AlgorithmFamily::Ed => Algorithm::EdDSA,
-            _ if takes("PS256") => Algorithm::PS256,
-            _ => Algorithm::RS256,
+            _ => RSA_ASSERTIONS
+                .into_iter()
+                .find(takes)
+                .unwrap_or(Algorithm::RS256),
         };
         let mut header = Header::new(algorithm);
         header.kid.clone_from(&self.id);
         jsonwebtoken::encode(&header, claims, &self.key)
     }
+}
+
+/// An EC key in the older form (SEC 1, RFC 5915), which `openssl ecparam` writes and `jsonwebtoken`
+/// does not read.
+fn ec_of_sec1(pem: &[u8]) -> Option<EncodingKey> {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let sec1 = PrivateSec1KeyDer::from_pem_slice(pem).ok()?;
+    let pair = EcdsaKeyPair::from_private_key_der(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        sec1.secret_sec1_der(),
+    );
+    let pkcs8 = pair.ok()?.to_pkcs8v1().ok()?;
+    Some(EncodingKey::from_ec_der(pkcs8.as_ref()))
 }
 
 /// A key is never shown.
@@ -457,4 +490,34 @@ impl std::fmt::Debug for PrivateKey {
 fn in_any_case<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CoreTokenType, D::Error> {
     let word = Cow::<str>::deserialize(deserializer)?.to_ascii_lowercase();
     CoreTokenType::deserialize(serde::de::value::StringDeserializer::new(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn an_ec_key_is_read_in_both_forms() {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let sec1: EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().unwrap();
+        let pkcs8 = pair.to_pkcs8v1().unwrap();
+        let pem = |label: &str, der: &[u8]| {
+            let text = STANDARD.encode(der);
+            format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+        };
+        // What `openssl ecparam -genkey` writes in front of the key.
+        let parameters = pem("EC PARAMETERS", &[6, 8, 42, 134, 72, 206, 61, 3, 1, 7]);
+        for text in [
+            pem("PRIVATE KEY", pkcs8.as_ref()),
+            parameters + &pem("EC PRIVATE KEY", sec1.as_ref()),
+        ] {
+            let key = PrivateKey::from_pem(&text, None).unwrap();
+            assert_eq!(key.sign(&json!({}), None).unwrap().split('.').count(), 3);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use openidconnect::core::{
 use openidconnect::url::{Host, Url};
 use openidconnect::{AdditionalProviderMetadata, AuthUrl, ProviderMetadata, TokenUrl};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::json;
 use super::refusal::{Reason, Refused};
@@ -22,6 +22,27 @@ use crate::config::Reach;
 /// The method of PKCE that is used.
 const S256: &str = "S256";
 
+/// What is read of the metadata. The rest may say what it likes: a provider whose terms of service
+/// are no address can sign people in all the same.
+const READ: [&str; 16] = [
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "end_session_endpoint",
+    "pushed_authorization_request_endpoint",
+    "scopes_supported",
+    "acr_values_supported",
+    "id_token_signing_alg_values_supported",
+    "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
+    "code_challenge_methods_supported",
+    "authorization_response_iss_parameter_supported",
+    "backchannel_logout_supported",
+    "require_signed_request_object",
+];
+
 /// What `openidconnect` does not read of the metadata.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Extras {
@@ -30,6 +51,7 @@ struct Extras {
     authorization_response_iss_parameter_supported: Option<bool>,
     end_session_endpoint: Option<String>,
     backchannel_logout_supported: Option<bool>,
+    require_signed_request_object: Option<bool>,
 }
 
 impl AdditionalProviderMetadata for Extras {}
@@ -72,6 +94,10 @@ pub(super) struct Metadata {
     pub(super) assertion_algorithms: Option<Vec<String>>,
     /// What it signs ID tokens with, of what the configuration allows.
     pub(super) algorithms: Vec<Algorithm>,
+    /// The scopes that it knows, where it says so.
+    pub(super) scopes: Option<Vec<String>>,
+    /// The ways to sign in that it can vouch for, where it says so.
+    pub(super) contexts: Option<Vec<String>>,
     /// What it does not say, in words for an administrator.
     pub(super) lacks: Vec<&'static str>,
 }
@@ -99,9 +125,13 @@ impl Metadata {
             let found = issuer.unwrap_or("missing");
             return Err(Refused::new(Reason::MetadataIssuer, found));
         }
-        let document: Document =
-            serde_json::from_value(Value::Object(members)).map_err(|e| invalid(e.to_string()))?;
+        let document: Document = serde_json::from_value(Value::Object(what_is_read(members)))
+            .map_err(|e| invalid(e.to_string()))?;
         let extras = document.additional_metadata();
+        if extras.require_signed_request_object == Some(true) {
+            let detail = "it demands signed request objects, which are not sent";
+            return Err(invalid(detail.to_owned()));
+        }
         let pkce = extras.code_challenge_methods_supported.as_ref();
         if pkce.is_some_and(|methods| !methods.iter().any(|method| method == S256)) {
             let detail = "S256 is not among code_challenge_methods_supported";
@@ -111,6 +141,12 @@ impl Metadata {
         let token = token.ok_or_else(|| invalid("there is no token_endpoint".to_owned()))?;
         let found = Self {
             lacks: lacks(&document),
+            scopes: document
+                .scopes_supported()
+                .map(|all| all.iter().map(plain).collect()),
+            contexts: document
+                .acr_values_supported()
+                .map(|all| all.iter().map(plain).collect()),
             pushed: optional_url(extras.pushed_authorization_request_endpoint.as_deref())?,
             user_info: document.userinfo_endpoint().map(|url| url.url().clone()),
             keys: document.jwks_uri().url().clone(),
@@ -139,6 +175,21 @@ impl Metadata {
             .into_iter()
             .chain(optional.into_iter().flatten())
     }
+}
+
+/// The members that are read. One that is there without a value is not there; what `openidconnect`
+/// demands and nothing here depends on need not be said.
+fn what_is_read(mut members: Map<String, Value>) -> Map<String, Value> {
+    members.retain(|name, value| READ.contains(&name.as_str()) && value != "" && !value.is_null());
+    members.insert(
+        "response_types_supported".to_owned(),
+        Value::from(vec!["code"]),
+    );
+    members.insert(
+        "subject_types_supported".to_owned(),
+        Value::from(vec!["public"]),
+    );
+    members
 }
 
 /// The algorithms that both sides know.
@@ -344,6 +395,32 @@ mod tests {
             let refused = parse(&with(name, value)).unwrap_err();
             assert_eq!(refused, Reason::MetadataInvalid, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_not_read_or_has_no_value_refuses_nobody() {
+        for (name, value) in [
+            ("op_tos_uri", json!("")),
+            ("op_policy_uri", json!("see our site")),
+            ("claims_supported", json!("all")),
+            ("service_documentation", json!(null)),
+            ("subject_types_supported", json!("public")),
+            ("display_values_supported", json!([7])),
+        ] {
+            assert!(parse(&with(name, value)).is_ok(), "{name}");
+        }
+        for empty in [json!(""), json!(null)] {
+            let mut document = with("end_session_endpoint", empty.clone());
+            document["userinfo_endpoint"] = empty.clone();
+            document["pushed_authorization_request_endpoint"] = empty;
+            let metadata = parse(&document).unwrap();
+            assert!(metadata.end_session.is_none() && metadata.pushed.is_none());
+            assert!(metadata.user_info.is_none());
+        }
+        let refused = parse(&with("token_endpoint", json!("")));
+        assert_eq!(refused.unwrap_err(), Reason::MetadataInvalid);
+        let refused = parse(&with("require_signed_request_object", json!(true)));
+        assert_eq!(refused.unwrap_err(), Reason::MetadataInvalid);
     }
 
     #[test]

@@ -144,6 +144,10 @@ pub struct Probe {
     pub certificate: Option<Vec<u8>>,
     /// Keys that can check a signature.
     pub keys: usize,
+    /// Why it takes no request of ours, where it was sent one and does not.
+    pub refuses_us: Option<Refused>,
+    /// What is asked for, though its metadata does not offer it.
+    pub not_offered: Vec<String>,
     /// What its metadata does not say.
     pub lacks: Vec<&'static str>,
 }
@@ -371,24 +375,50 @@ impl Provider {
         origins
     }
 
-    /// Looks at the provider afresh, for `check`.
+    /// Looks at the provider afresh, for `check`. Where it takes pushed requests, one is pushed, which
+    /// shows whether it knows us, our redirect URI and what we ask for.
     ///
     /// # Errors
     ///
     /// The provider does not answer, or its answer is not accepted.
-    pub async fn probe(&self) -> Result<Probe, Refused> {
+    pub async fn probe(&self, fresh: &Fresh) -> Result<Probe, Refused> {
         let answer = self.http.get(&metadata::address(self.issuer())).await?;
         let metadata = Metadata::parse(answer.body(), &self.demands())?;
         client::client_auth(&self.settings, &metadata)?;
         let keys = kept::fetch_keys(&self.http, &metadata.keys).await?;
         let date = outgoing::date_of(answer.headers());
         let tls = answer.extensions().get::<TlsInfo>();
+        let (state, nonce, verifier) = (fresh.token(), fresh.token(), fresh.token());
+        let secrets = Secrets {
+            state: &state,
+            nonce: &nonce,
+            verifier: &verifier,
+        };
+        let conversation = self.conversation(&metadata, fresh);
+        let begun = conversation.authorization_url(secrets, None).await;
         Ok(Probe {
             clock_ahead: date.map(|date| date - self.clock.now()),
             certificate: tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),
             keys: keys.usable(&metadata.algorithms),
+            refuses_us: begun.err(),
+            not_offered: self.not_offered(&metadata),
             lacks: metadata.lacks,
         })
+    }
+
+    /// What is asked for and not among what the provider says that it knows.
+    fn not_offered(&self, metadata: &Metadata) -> Vec<String> {
+        let settings = &self.settings;
+        let asked = [
+            ("scopes", &settings.scopes, &metadata.scopes),
+            ("acr_values", &settings.acr_values, &metadata.contexts),
+        ];
+        let missing = asked.into_iter().flat_map(|(key, asked, offered)| {
+            let offers = |value: &String| offered.as_ref().is_none_or(|all| all.contains(value));
+            let missing = asked.iter().filter(move |value| !offers(value));
+            missing.map(move |value| format!("{value} of {key}"))
+        });
+        missing.collect()
     }
 
     fn conversation<'a>(&'a self, metadata: &'a Metadata, fresh: &'a Fresh) -> Conversation<'a> {

@@ -21,6 +21,10 @@ pub enum Reason {
     ParameterTwice,
     /// The answer was posted, though a query was asked for.
     Posted,
+    /// The answer came by a method that takes none.
+    Method,
+    /// A page of another site asked, or a browser before anybody went there.
+    NotAsked,
     /// The callback has neither code nor error.
     CodeMissing,
     /// The callback has both code and error.
@@ -33,6 +37,8 @@ pub enum Reason {
     CallbackIssuer,
     /// The provider does not answer.
     ProviderSilent,
+    /// The provider answers that it can sign nobody in now.
+    ProviderIll,
     /// The provider's answer cannot be read.
     ProviderAnswer,
     /// The metadata cannot be read, or lacks what is needed.
@@ -97,8 +103,10 @@ pub enum Reason {
     LogoutEvent,
     /// The logout token has a nonce, as an ID token has.
     LogoutNonce,
-    /// The logout token names neither a session nor a subject.
+    /// The provider names neither a session nor a subject.
     LogoutNobody,
+    /// No session here is the one that the provider names.
+    LogoutNoSession,
     /// The logout token has no id.
     LogoutId,
     /// The logout token was used already.
@@ -133,12 +141,15 @@ impl Reason {
             Self::OtherSource => "OIDC_OTHER_SOURCE",
             Self::ParameterTwice => "OIDC_PARAMETER_TWICE",
             Self::Posted => "OIDC_POSTED",
+            Self::Method => "OIDC_METHOD",
+            Self::NotAsked => "OIDC_NOT_ASKED",
             Self::CodeMissing => "OIDC_CODE_MISSING",
             Self::CodeAndError => "OIDC_CODE_AND_ERROR",
             Self::AccessDenied => "OIDC_ACCESS_DENIED",
             Self::ProviderError => "OIDC_PROVIDER_ERROR",
             Self::CallbackIssuer => "OIDC_CALLBACK_ISSUER",
             Self::ProviderSilent => "OIDC_PROVIDER_SILENT",
+            Self::ProviderIll => "OIDC_PROVIDER_ILL",
             Self::ProviderAnswer => "OIDC_PROVIDER_ANSWER",
             Self::MetadataInvalid => "OIDC_METADATA_INVALID",
             Self::MetadataIssuer => "OIDC_METADATA_ISSUER",
@@ -172,6 +183,7 @@ impl Reason {
             Self::LogoutEvent => "OIDC_LOGOUT_EVENT",
             Self::LogoutNonce => "OIDC_LOGOUT_NONCE",
             Self::LogoutNobody => "OIDC_LOGOUT_NOBODY",
+            Self::LogoutNoSession => "OIDC_LOGOUT_NO_SESSION",
             Self::LogoutId => "OIDC_LOGOUT_ID",
             Self::LogoutReplayed => "OIDC_LOGOUT_REPLAYED",
         }
@@ -188,13 +200,15 @@ impl Reason {
             | Self::OtherSource
             | Self::ParameterTwice
             | Self::Posted
+            | Self::Method
+            | Self::NotAsked
             | Self::CodeMissing
             | Self::CodeAndError
             | Self::CallbackIssuer
             | Self::CodeRefused => Blame::Request,
             Self::OtherBrowser => Blame::Browser,
             Self::AccessDenied | Self::ProviderError => Blame::Said,
-            Self::ProviderSilent => Blame::Silence,
+            Self::ProviderSilent | Self::ProviderIll => Blame::Silence,
             _ => Blame::Answer,
         }
     }

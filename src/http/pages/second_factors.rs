@@ -428,7 +428,7 @@ fn list(
 /// Where somebody signs in again: at their provider at once, where they came from one.
 fn sign_in_again(app: &App, source: &str) -> String {
     if app.has_provider(source) {
-        with_return_to(&format!("/oidc/{source}/login"), "/account")
+        with_return_to(&format!("/oidc/{source}/login"), "/account") + "&again=1"
     } else {
         with_return_to("/login", "/account")
     }

@@ -47,6 +47,7 @@ pub(super) async fn show(
     let notices = &asked.language().text().notice;
     let notice = match only(&query, "notice").as_deref() {
         Some("signed-out") => Some(notices.signed_out),
+        Some("signed-out-here") => Some(notices.signed_out_here),
         Some("session-ended") => Some(notices.session_ended),
         Some("web-ticket") => Some(notices.web_ticket_invalid),
         Some("web-ticket-alone") => Some(notices.web_ticket_alone),
@@ -194,7 +195,13 @@ pub(super) async fn sign_out(
         .provider_sign_out(source, id_token.as_deref(), is_old)
         .await;
     let Some(provider) = leads_to else {
-        return Ok(see_other("/login?notice=signed-out"));
+        let goes_on = app.has_provider(source);
+        let notice = if goes_on {
+            "signed-out-here"
+        } else {
+            "signed-out"
+        };
+        return Ok(see_other(&format!("/login?notice={notice}")));
     };
     let mut away = if provider.at_issuer {
         see_other(&provider.to)
@@ -255,7 +262,9 @@ fn form(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let token = browser.token(app);
     let alone = app.ask_passkey_alone(&browser.secret);
     let silent = app.silent_ways();
-    let providers = providers(app, &deep_link::passed_on(app, asked, shown.return_to));
+    let is_signed_in = asked.signed(app).is_ok_and(|signed| signed.is_some());
+    let return_to = deep_link::passed_on(app, asked, shown.return_to);
+    let providers = providers(app, &return_to, is_signed_in);
     // The address of a form that was sent does not say what was wanted; a choice of language asks for
     // the page again.
     let path = match shown.failure {
@@ -367,15 +376,17 @@ fn passwords_of(app: &App, language: Language) -> Vec<&str> {
     names
 }
 
-/// Label and address of each provider, in the order of the configuration.
-fn providers(app: &App, return_to: &str) -> Vec<(String, String)> {
+/// Label and address of each provider, in the order of the configuration. Whoever signs in `again`
+/// is to prove anew who they are.
+fn providers(app: &App, return_to: &str, again: bool) -> Vec<(String, String)> {
+    let again = if again { "&again=1" } else { "" };
     let sign_in = &app.config().sign_in;
     let used = sign_in.sources.iter();
     let providers = used.filter(|source| source.kind == SourceKind::Oidc);
     providers
         .map(|source| {
             let return_to = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
-            let url = format!("/oidc/{}/login?return_to={return_to}", source.name);
+            let url = format!("/oidc/{}/login?return_to={return_to}{again}", source.name);
             (sign_in.label(&source.name).to_owned(), url)
         })
         .collect()

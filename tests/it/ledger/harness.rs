@@ -210,7 +210,7 @@ impl Ledger {
             source: "local".to_owned(),
             proved_at: None,
             replaces: None,
-            provider_sid: None,
+            at_provider: None,
             id_token: None,
             ticket: None,
             address: "192.0.2.7".to_owned(),

@@ -1,6 +1,7 @@
 //! The conformance tests for relying parties that apply to the code flow, signing keys and logout,
 //! by their names in the suite.
 
+use accesspoint::domain::time::Millis;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
@@ -80,6 +81,15 @@ async fn oidcc_client_test_kid_absent_single_jwks() {
     let site = Site::new().await;
     site.provider.set_keys(vec![keys::rsa().named(None)]);
     site.accepted().await;
+    // The key has a name, and the token does not say it.
+    site.provider.set_keys(vec![keys::rsa()]);
+    site.provider
+        .wrong(|wrong| wrong.header = edit(without_kid));
+    site.accepted().await;
+}
+
+fn without_kid(header: &mut Value) {
+    header.as_object_mut().unwrap().remove("kid").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +99,13 @@ async fn oidcc_client_test_kid_absent_multiple_jwks() {
     site.provider.set_keys(vec![one, two]);
     let answer = site.sign_in().await;
     site.refused(&answer, 502, "OIDC_KEY_AMBIGUOUS");
+    // Each key has a name, and the token says none.
+    site.provider.set_keys(vec![keys::rsa(), keys::other_rsa()]);
+    site.gateway.clock.advance(Millis::minutes(10));
+    site.refuses(502, "OIDC_KEY_AMBIGUOUS", |wrong| {
+        wrong.header = edit(without_kid);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,10 +179,9 @@ async fn oidcc_client_test_scope_userinfo_claims() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_client_secret_basic() {
-    Site::with("client_auth = 'client_secret_basic'")
-        .await
-        .accepted()
-        .await;
+    let site = Site::with("client_auth = 'client_secret_basic'").await;
+    site.accepted().await;
+    assert_eq!(site.provider.shown_secrets(), ["header"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,7 +356,7 @@ async fn oidcc_client_test_signing_key_rotation_just_before_signing() {
     site.accepted().await;
     let callback = site.callback().await;
     site.provider.set_keys(vec![keys::other_rsa()]);
-    assert_eq!(site.browser.get(&callback).await.status, 303);
+    site.let_in(&site.browser.get(&callback).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,21 +368,24 @@ async fn oidcc_client_test_3rd_party_init_login() {
     );
     let away = site.browser.get(&path).await;
     let back = site.authorize(&away.location()).await;
-    assert_eq!(site.browser.get(&back).await.status, 303);
+    site.let_in_to(&site.browser.get(&back).await, "/");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_form_post_error() {
-    // A query was asked for, so a posted answer is none.
+    // A query was asked for, so a posted answer is none, and its attempt goes on.
     let site = Site::new().await;
-    site.begin().await;
+    let callback = site.callback().await;
+    let state = callback.split("state=").nth(1).unwrap();
+    let state = state.split('&').next().unwrap();
     let posted = site
         .browser
         .request(Method::POST, "/oidc/corp/callback")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body("error=access_denied&state=x");
+        .body(format!("error=access_denied&state={state}"));
     let answer = site.browser.send(posted).await;
     site.refused(&answer, 405, "OIDC_POSTED");
+    site.let_in(&site.browser.get(&callback).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -425,8 +444,7 @@ async fn backchannel(code: &str, change: impl FnOnce(&mut Value, &mut Value)) {
 /// A logout token that is refused, after somebody has signed in.
 async fn ends_nothing(site: &Site, token: &str, code: &str) {
     site.accepted().await;
-    assert_eq!(site.logout(token).await.status, 400);
-    assert_eq!(site.last_logout_code(), code);
+    site.logout_refused(token, code).await;
     assert_eq!(site.sessions(), 1);
 }
 

@@ -37,22 +37,24 @@ impl Site {
         answer
     }
 
-    pub(super) fn last_logout_code(&self) -> String {
-        let event = self.last_event();
-        assert_eq!(event.event, "logout_refused");
-        event.code.unwrap()
+    /// A logout token with something wrong ends nothing.
+    pub(super) async fn logout_refused(&self, token: &str, code: &str) {
+        let answer = self.logout(token).await;
+        assert_eq!(answer.status, 400, "{code}");
+        assert_eq!(answer.body["error"], "invalid_request");
+        self.ended_nothing("logout_refused", code);
     }
 
-    /// A logout token with something wrong ends nothing.
-    async fn logout_refused(&self, token: &str, code: &str) {
-        let sessions = self.sessions();
-        let answer = self.logout(token).await;
-        assert_eq!(
-            (answer.status.as_u16(), self.last_logout_code().as_str()),
-            (400, code)
-        );
-        assert_eq!(answer.body["error"], "invalid_request");
-        assert_eq!(self.sessions(), sessions);
+    /// What a wish to end sessions that comes to nothing must leave: every session, CAL and lease, and
+    /// exactly one audit event with its reason.
+    fn ended_nothing(&self, event: &str, code: &str) {
+        let last = self.last_event();
+        let told = (last.event.as_str(), last.code.as_deref());
+        assert_eq!(told, (event, Some(code)), "{last:?}");
+        let before = self.noted.lock().unwrap().seq;
+        assert_eq!(last.seq, before + 1, "{code}: not one event");
+        self.gave_nothing_more();
+        self.note();
     }
 
     async fn wrong_logout(&self, code: &str, change: impl FnOnce(&mut Value, &mut Value)) {
@@ -200,7 +202,9 @@ async fn l_02_without_the_memory_of_tokens_nothing_ends() {
         .unwrap();
     let answer = site.logout(&token).await;
     assert_eq!(answer.status, 503);
+    assert!(answer.headers.contains_key("retry-after"));
     assert!(site.is_signed_in(&site.browser).await);
+    site.gave_nothing_more();
     other
         .execute_batch("ALTER TABLE away RENAME TO logout_notice")
         .unwrap();
@@ -223,19 +227,24 @@ async fn l_03_forms_that_are_none() {
     ] {
         let answer = site.browser.send(site.posted(&form)).await;
         assert_eq!(answer.status, 400, "{form}");
+        site.ended_nothing("logout_refused", "OIDC_TOKEN_MALFORMED");
     }
     let json = site
         .browser
         .request(Method::POST, BACK_CHANNEL)
         .json(&json!({ "logout_token": token }));
     assert_eq!(site.browser.send(json).await.status, 400);
+    site.ended_nothing("logout_refused", "OIDC_TOKEN_MALFORMED");
     let get = site
         .browser
         .get(&format!("{BACK_CHANNEL}?logout_token={token}"))
         .await;
     assert_eq!(get.status, 405);
+    assert_eq!(get.headers["allow"], "POST");
+    site.ended_nothing("logout_refused", "OIDC_METHOD");
     let large = format!("logout_token={}", "A".repeat(1024 * 1024));
     assert_eq!(site.browser.send(site.posted(&large)).await.status, 413);
+    site.ended_nothing("logout_refused", "OIDC_TOKEN_MALFORMED");
     let unknown = site
         .browser
         .request(Method::POST, "/oidc/evil/backchannel-logout");
@@ -353,13 +362,16 @@ async fn l_05_a_session_of_another_provider_or_of_nobody() {
     // Both providers know a session by this id; one alone by that.
     let same = through_other(&site, &other, "ann").await;
     let zoe = through_other(&site, &other, "zoe").await;
+    site.note();
     for unknown in ["sid-zoe", "sid-of-nobody"] {
         let token = notice(&site, None, Some(unknown));
         assert_eq!(site.logout(&token).await.status, 200);
+        site.ended_nothing("logout_ended_nothing", "OIDC_LOGOUT_NO_SESSION");
     }
     // Session and subject that do not belong together name nothing.
     let apart = notice(&site, Some("ben"), Some("sid-ann"));
     assert_eq!(site.logout(&apart).await.status, 200);
+    site.ended_nothing("logout_ended_nothing", "OIDC_LOGOUT_NO_SESSION");
     for browser in [&site.browser, &same, &zoe] {
         assert!(site.is_signed_in(browser).await);
     }
@@ -373,19 +385,24 @@ async fn l_05_a_session_of_another_provider_or_of_nobody() {
 async fn l_06_a_get_from_another_site_ends_nothing() {
     let site = Site::new().await;
     site.accepted().await;
-    for path in [
-        "/logout",
-        "/oidc/corp/frontchannel-logout",
-        "/oidc/corp/signed-out",
+    let session = site.browser.get("/api/v1/session").await.body;
+    let csrf_token = session["csrf_token"].as_str().unwrap();
+    for (path, status) in [
+        ("/logout", 405),
+        (&format!("/logout?csrf_token={csrf_token}"), 405),
+        ("/oidc/corp/frontchannel-logout", 200),
+        ("/oidc/corp/signed-out", 303),
     ] {
         let request = site
             .browser
             .request(Method::GET, path)
             .header("sec-fetch-site", "cross-site")
             .header("sec-fetch-dest", "iframe");
-        site.browser.send(request).await;
+        assert_eq!(site.browser.send(request).await.status, status, "{path}");
         assert!(site.is_signed_in(&site.browser).await, "{path}");
     }
+    // The frame named nobody.
+    site.ended_nothing("logout_refused", "OIDC_LOGOUT_NOBODY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -452,24 +469,45 @@ async fn l_08_after_a_logout_nothing_of_the_session_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l_09_a_front_channel_frame_with_a_foreign_session() {
+    const REFUSED: &str = "logout_refused";
     let site = Site::new().await;
     site.accepted().await;
     let frame = |query: &str| format!("/oidc/corp/frontchannel-logout{query}");
     let issuer = site.provider.issuer();
-    for query in [
-        String::new(),
-        "?sid=sid-ann".to_owned(),
-        format!("?iss={issuer}"),
-        format!("?iss={issuer}&sid="),
-        format!("?iss={issuer}&sid=sid-of-another"),
-        "?iss=https%3A%2F%2Fevil.example&sid=sid-ann".to_owned(),
-        format!("?iss={issuer}%2F&sid=sid-ann"),
-        format!("?iss={issuer}&sid=sid-ann&sid=x"),
+    let calls = site.provider.calls();
+    for (query, event, code) in [
+        (String::new(), REFUSED, "OIDC_LOGOUT_NOBODY"),
+        ("?sid=sid-ann".to_owned(), REFUSED, "OIDC_LOGOUT_NOBODY"),
+        (format!("?iss={issuer}"), REFUSED, "OIDC_LOGOUT_NOBODY"),
+        (format!("?iss={issuer}&sid="), REFUSED, "OIDC_LOGOUT_NOBODY"),
+        (
+            format!("?iss={issuer}&sid=sid-of-another"),
+            "logout_ended_nothing",
+            "OIDC_LOGOUT_NO_SESSION",
+        ),
+        (
+            "?iss=https%3A%2F%2Fevil.example&sid=sid-ann".to_owned(),
+            REFUSED,
+            "OIDC_ISSUER_MISMATCH",
+        ),
+        (
+            format!("?iss={issuer}%2F&sid=sid-ann"),
+            REFUSED,
+            "OIDC_ISSUER_MISMATCH",
+        ),
+        (
+            format!("?iss={issuer}&sid=sid-ann&sid=x"),
+            REFUSED,
+            "OIDC_LOGOUT_NOBODY",
+        ),
     ] {
         let answer = site.gateway.client().get(&frame(&query)).await;
         assert_eq!(answer.status, 200, "{query}");
         assert!(site.is_signed_in(&site.browser).await, "{query}");
+        site.ended_nothing(event, code);
     }
+    // No token is taken back at the provider for it.
+    assert_eq!(site.provider.calls(), calls);
     let right = frame(&format!("?iss={issuer}&sid=sid-ann"));
     assert_eq!(site.browser.head(&right).await.status, 405);
     let answer = site.gateway.client().get(&right).await;
@@ -572,8 +610,11 @@ async fn signing_out_ends_here_where_the_provider_cannot_help() {
     });
     site.accepted().await;
     let away = site.sign_out(&site.browser).await;
-    assert_eq!(away.location(), "/login?notice=signed-out");
+    assert_eq!(away.location(), "/login?notice=signed-out-here");
     assert!(!site.is_signed_in(&site.browser).await);
+    let page = site.browser.get(&away.location()).await.text();
+    let told = "Where you signed in you may still be signed in";
+    assert!(page.contains(told), "{page}");
     // It is down.
     site.provider.right();
     site.accepted().await;
@@ -581,7 +622,7 @@ async fn signing_out_ends_here_where_the_provider_cannot_help() {
     site.provider
         .wrong(|wrong| wrong.metadata_instead = instead(|| answer(503, "text/plain", "")));
     let away = site.sign_out(&site.browser).await;
-    assert_eq!(away.location(), "/login?notice=signed-out");
+    assert_eq!(away.location(), "/login?notice=signed-out-here");
     assert!(!site.is_signed_in(&site.browser).await);
     // The session is of a password.
     site.gateway.add("local", &[]).await;

@@ -235,7 +235,7 @@ async fn a_provider_that_comes_back_is_asked_again_after_a_moment() {
         .clock
         .advance(accesspoint::domain::time::Millis::seconds(5));
     let callback = site.callback().await;
-    assert_eq!(site.browser.get(&callback).await.status, 303);
+    site.let_in(&site.browser.get(&callback).await);
     assert_eq!(site.provider.calls().metadata, 2);
     let page = site.gateway.client().get("/login").await.text();
     assert!(!page.contains(silent), "{page}");
@@ -264,13 +264,15 @@ async fn o_63_endpoints_that_must_not_be_called() {
         }
     }
     // Private networks, where the site says so.
-    let site = Site::with("private_addresses = false").await;
-    site.provider.wrong(|wrong| {
-        wrong.metadata =
-            edit(|metadata: &mut Value| metadata["jwks_uri"] = json!("https://10.0.0.1/x"));
-    });
-    let answer = site.browser.get(WANTED_AGAIN).await;
-    site.refused(&answer, 502, "OIDC_ENDPOINT_NOT_ALLOWED");
+    for address in ["https://10.0.0.1/x", "https://[fc00::1]/x"] {
+        let site = Site::with("private_addresses = false").await;
+        site.provider.wrong(|wrong| {
+            wrong.metadata =
+                edit(move |metadata: &mut Value| metadata["jwks_uri"] = json!(address));
+        });
+        let answer = site.browser.get(WANTED_AGAIN).await;
+        site.refused(&answer, 502, "OIDC_ENDPOINT_NOT_ALLOWED");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +307,7 @@ async fn a_request_is_pushed_where_the_provider_offers_that() {
         "{to}"
     );
     let back = site.authorize(&to).await;
-    assert_eq!(site.browser.get(&back).await.status, 303);
+    site.let_in(&site.browser.get(&back).await);
     assert_eq!(site.provider.calls().pushed, 1);
 }
 

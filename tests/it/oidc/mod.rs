@@ -131,11 +131,25 @@ impl Site {
 
     /// A whole sign-in that must succeed, and lead to what was wanted.
     async fn accepted(&self) {
-        let answer = self.sign_in().await;
-        assert_eq!(answer.status, 303, "{}", answer.text());
-        assert_eq!(answer.location(), WANTED);
+        self.let_in(&self.sign_in().await);
         let session = self.browser.get("/api/v1/session").await;
         assert_eq!(session.status, 200);
+    }
+
+    /// The answer to a callback must begin a session, and lead to what was wanted.
+    fn let_in(&self, answer: &Answer) {
+        self.let_in_to(answer, WANTED);
+    }
+
+    fn let_in_to(&self, answer: &Answer, wanted: &str) {
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert_eq!(answer.location(), wanted);
+        let mut cookies = answer.headers.get_all("set-cookie").iter();
+        let begins = cookies.any(|it| {
+            it.to_str()
+                .is_ok_and(|it| it.starts_with("__Host-session="))
+        });
+        assert!(begins, "{:?}", answer.headers);
         self.note();
     }
 

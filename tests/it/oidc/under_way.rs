@@ -8,7 +8,7 @@ use accesspoint::domain::time::Millis;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Site, WANTED_AGAIN};
+use super::Site;
 use crate::provider::{answer, edit, instead, keys};
 
 /// Waits until this is so; the outermost limit is that of the test runner.
@@ -98,9 +98,10 @@ async fn o_35_unknown_kids_at_once_under_a_moving_clock_cause_one_refresh() {
     // The same of ID tokens.
     site.provider
         .wrong(|wrong| wrong.header = edit(|header: &mut Value| header["kid"] = json!("unknown")));
+    site.note();
     for _ in 0..5 {
-        assert_eq!(site.sign_in().await.status, 502);
-        assert_eq!(site.last_code(), "OIDC_KEY_UNKNOWN");
+        let answer = site.sign_in().await;
+        site.refused(&answer, 502, "OIDC_KEY_UNKNOWN");
     }
     assert_eq!(site.provider.calls().keys, calls + 2);
 }
@@ -179,12 +180,11 @@ async fn l_04_a_logout_ends_a_sign_in_whose_answer_is_on_its_way() {
             }
         });
         assert_eq!(site.logout(&token).await.status, 200);
+        site.note();
         gate.add_permits(1);
         let answer = coming.await.unwrap();
-        assert_eq!(answer.status, 401, "{named}: {}", answer.text());
-        assert_eq!(site.last_code(), "SIGN_IN_OVERTAKEN");
+        site.refused(&answer, 401, "SIGN_IN_OVERTAKEN");
         site.gateway.gave_nothing();
-        assert!(answer.text().contains(WANTED_AGAIN));
         site.provider.right();
         site.accepted().await;
     }
@@ -197,11 +197,11 @@ async fn o_14_a_callback_that_is_asked_for_ahead_spends_nothing() {
     for header in ["sec-purpose", "purpose"] {
         let ahead = site.browser.request(reqwest::Method::GET, &callback);
         let answer = site.browser.send(ahead.header(header, "prefetch")).await;
-        assert_eq!(answer.status, 403);
+        site.refused(&answer, 403, "OIDC_NOT_ASKED");
     }
     site.gateway.gave_nothing();
     assert_eq!(site.provider.calls().token, 0);
-    assert_eq!(site.browser.get(&callback).await.status, 303);
+    site.let_in(&site.browser.get(&callback).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +234,7 @@ async fn o_16_what_becomes_of_a_callback_is_told_also_where_its_browser_went_awa
     held.add_permits(1);
     until(|| site.last_event().seq > before).await;
     assert_eq!(site.last_code(), "OIDC_USERINFO_SUBJECT");
-    assert_eq!(site.sessions(), 0);
+    site.gateway.gave_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]

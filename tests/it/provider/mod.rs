@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use serde_json::{Value, json};
@@ -105,6 +105,7 @@ struct Inner {
     wrong: Wrong,
     calls: Calls,
     user_info_requests: Vec<String>,
+    shown_secrets: Vec<&'static str>,
     grants: HashMap<String, Grant>,
     pushed: HashMap<String, HashMap<String, String>>,
     client_key: Option<Key>,
@@ -129,6 +130,7 @@ impl Provider {
             wrong: Wrong::default(),
             calls: Calls::default(),
             user_info_requests: Vec::new(),
+            shown_secrets: Vec::new(),
             grants: HashMap::new(),
             pushed: HashMap::new(),
             client_key: None,
@@ -190,6 +192,11 @@ impl Provider {
     }
 
     /// Method and address of each question about a person.
+    /// Where each token call showed the client's secret: in the header or in the form.
+    pub(crate) fn shown_secrets(&self) -> Vec<&'static str> {
+        self.lock().shown_secrets.clone()
+    }
+
     pub(crate) fn user_info_requests(&self) -> Vec<String> {
         self.lock().user_info_requests.clone()
     }
@@ -299,11 +306,18 @@ pub(crate) fn signed_text(
     key: &EncodingKey,
     algorithm: Algorithm,
 ) -> String {
-    let message = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    signed_in(&URL_SAFE_NO_PAD, header, claims, key, algorithm)
+}
+
+/// The same in any alphabet, signed as it is sent.
+pub(crate) fn signed_in(
+    alphabet: &GeneralPurpose,
+    header: &str,
+    claims: &str,
+    key: &EncodingKey,
+    algorithm: Algorithm,
+) -> String {
+    let message = format!("{}.{}", alphabet.encode(header), alphabet.encode(claims));
     let signature = sign(message.as_bytes(), key, algorithm).unwrap();
     format!("{message}.{signature}")
 }
@@ -477,17 +491,19 @@ impl Grant {
 }
 
 impl Inner {
-    fn knows_client(&self, headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
+    fn knows_client(&mut self, headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
         if let Some(key) = &self.client_key {
             let now = self.clock.now().0 / 1_000;
             return is_assertion(&form["client_assertion"], key, &self.issuer, now);
         }
         if let Some(secret) = form.get("client_secret") {
+            self.shown_secrets.push("form");
             return secret == SECRET && form["client_id"] == CLIENT_ID;
         }
         let Some(basic) = headers.get(header::AUTHORIZATION) else {
             return false;
         };
+        self.shown_secrets.push("header");
         let pair = basic.to_str().unwrap().strip_prefix("Basic ").unwrap();
         let pair = String::from_utf8(STANDARD.decode(pair).unwrap()).unwrap();
         let secret = serde_urlencoded(&[(String::new(), SECRET.to_owned())]);
