@@ -380,7 +380,13 @@ impl App {
                 verifier: &attempt.verifier,
             },
         };
-        provider.finish(answer, self.fresh()).await
+        let vouched = provider.finish(answer, self.fresh()).await?;
+        let is_old = |at| self.now() >= at + CONFIRMED_FOR;
+        if attempt.again && vouched.signed_in_at.is_some_and(is_old) {
+            let detail = "a fresh proof was asked for, and it is an old one";
+            return Err(Refused::new(Reason::AuthTime, detail));
+        }
+        Ok(vouched)
     }
 
     /// Tells the audit of a refusal.

@@ -46,6 +46,7 @@ fn settings(name: &str, oidc: &Oidc, config: &Config) -> Result<ProviderSettings
             .iter()
             .filter_map(|word| algorithm_of(word))
             .collect(),
+        assertion_audience: oidc.assertion_audience,
         max_age: oidc.max_age,
         acr_values: oidc.acr_values.clone(),
         ca_file: oidc.ca_file.clone(),

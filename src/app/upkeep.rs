@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::App;
 use crate::causes::in_one_line;
+use crate::config::{PASSKEY_SOURCE, WEB_TICKET_SOURCE};
 
 /// How often what has ended is swept.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -13,6 +14,7 @@ const SWEEPS_PER_CHECK: u32 = 60;
 impl App {
     /// Keeps the ledger tidy until it is dropped.
     pub async fn upkeep(self) {
+        self.end_sessions_without_source().await;
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sweeps = 0;
@@ -23,6 +25,25 @@ impl App {
             if sweeps % SWEEPS_PER_CHECK == 0 {
                 self.watch_invariants().await;
             }
+        }
+    }
+
+    /// Ends sessions of sources that the configuration no longer uses.
+    async fn end_sessions_without_source(&self) {
+        let sources = self.config().sign_in.sources.iter();
+        let in_use = sources.map(|source| source.name.as_str());
+        let in_use = in_use.chain([PASSKEY_SOURCE, WEB_TICKET_SOURCE]);
+        let in_use = in_use.map(str::to_owned).collect();
+        match self.ledger().end_sessions_of_other_sources(in_use).await {
+            Ok(ended) => {
+                for (source, sessions) in ended {
+                    tracing::warn!(source, sessions, "sessions of a source not in use ended");
+                }
+            }
+            Err(error) => tracing::warn!(
+                error = in_one_line(&error),
+                "sessions of sources that are not in use go on"
+            ),
         }
     }
 

@@ -34,8 +34,8 @@ pub use site::{
     Session, TlsFiles, WhenFull, Workstation,
 };
 pub use sources::{
-    ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc, PASSKEY_SOURCE, SignIn,
-    SignInSource, SourceKind, WEB_TICKET_SOURCE, Webhook,
+    AssertionAudience, ClientAuthKind, LDAP_GROUPS, Ldap, LdapBind, LdapGroups, Oidc,
+    PASSKEY_SOURCE, SignIn, SignInSource, SourceKind, WEB_TICKET_SOURCE, Webhook,
 };
 
 use error::Mistakes;

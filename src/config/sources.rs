@@ -173,6 +173,8 @@ pub struct Oidc {
     pub private_key: Option<Secret>,
     /// The id of that key.
     pub private_key_id: Option<String>,
+    /// To whom statements signed with that key are addressed.
+    pub assertion_audience: AssertionAudience,
     /// With which algorithms ID tokens may be signed.
     pub id_token_algs: Vec<&'static str>,
     /// How long ago people may have signed in at the provider.
@@ -207,6 +209,7 @@ impl Oidc {
         }
         let private_key = section.secret("private_key", "private_key_file");
         let private_key_id = section.text("private_key_id");
+        let audience = section.parsed("assertion_audience", one_of(&AssertionAudience::ALL));
         let algs = ID_TOKEN_ALGS.map(|word| (word, word));
         let id_token_algs = section.list("id_token_algs", one_of(&algs));
         if id_token_algs.as_ref().is_some_and(Vec::is_empty) {
@@ -221,6 +224,7 @@ impl Oidc {
             client_auth,
             private_key,
             private_key_id,
+            assertion_audience: audience.unwrap_or_default(),
             id_token_algs: id_token_algs.unwrap_or_else(|| ID_TOKEN_ALGS_DEFAULT.to_vec()),
             max_age: max_age.map(Millis::minutes),
             acr_values,
@@ -235,6 +239,20 @@ impl Oidc {
             mapping: mapping?,
         })
     }
+}
+
+/// To whom a client addresses the statement that shows a provider who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer: no other provider can use it.
+    #[default]
+    Issuer,
+    /// The address that is called, which some providers demand.
+    Endpoint,
+}
+
+impl AssertionAudience {
+    const ALL: [(&'static str, Self); 2] = [("issuer", Self::Issuer), ("endpoint", Self::Endpoint)];
 }
 
 /// How a client shows a provider that it is the one of its id.

@@ -5,13 +5,14 @@
 //! cannot be read is never taken for "nothing": a person whose groups are unknown is refused, for
 //! a rule that denies one of them could not be applied (O-72, O-75).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use regex::Regex;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::name::{BadUserName, UserName};
 use super::person::{AutomaticCal, Role};
@@ -28,8 +29,12 @@ pub const DISPLAY_NAME_CHARACTERS_MAX: usize = 128;
 /// Characters of a value that a step shows.
 const SHOWN_CHARACTERS_MAX: usize = 120;
 /// The claim that holds an address of mail, and the one that says whether it was verified.
-const EMAIL: &str = "email";
-const EMAIL_VERIFIED: &str = "email_verified";
+/// The claim that names those which the source keeps elsewhere.
+pub const CLAIM_NAMES: &str = "_claim_names";
+/// An address of mail.
+pub const EMAIL: &str = "email";
+/// Whether the source vouches for the address of mail.
+pub const EMAIL_VERIFIED: &str = "email_verified";
 
 /// What oidc, ldap and webhook sources share.
 #[derive(Clone, Debug)]
@@ -353,16 +358,21 @@ impl Walk {
 }
 
 impl Condition {
-    /// Whether it holds, and what it found.
+    /// Whether it holds, and what it found. A value that cannot be read as the test needs it refuses:
+    /// a rule that denies would else let in whoever it should keep out.
     fn judge(&self, claims: &Claims) -> Result<(bool, String), Unmapped> {
         let Some(value) = self.claim.find_known(claims)? else {
             return Ok((false, format!("{} is missing or empty", self.claim)));
         };
+        let texts = || texts_of(value).map_err(|why| self.claim.unusable(why));
         let holds = match &self.test {
             ClaimTest::Exists => true,
-            ClaimTest::Has(wanted) => texts_of(value).any(|text| text == wanted),
-            ClaimTest::Equals(wanted) => value == wanted,
-            ClaimTest::Matches(pattern) => texts_of(value).any(|text| pattern.matches(text)),
+            ClaimTest::Has(wanted) => texts()?.iter().any(|text| text == wanted),
+            ClaimTest::Matches(pattern) => texts()?.iter().any(|text| pattern.matches(text)),
+            ClaimTest::Equals(wanted) => match texts()?.as_slice() {
+                [text] => texts_of(wanted).is_ok_and(|wanted| wanted == [&**text]),
+                _ => return Err(self.claim.unusable("has several values; `has` reads those")),
+            },
         };
         Ok((holds, format!("{} is {}", self.claim, told(value))))
     }
@@ -411,13 +421,14 @@ pub struct ClaimPath(pub Vec<String>);
 impl ClaimPath {
     /// The value that is there and not empty. Some providers name claims by addresses, which hold
     /// dots; so the longest name goes first.
-    fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
-        find(claims, &self.0).filter(|value| !is_empty(value))
+    fn find<'a>(&self, claims: &'a Claims) -> Result<Option<&'a Value>, Unmapped> {
+        let found = find(claims, &self.0).map_err(|why| self.unusable(why))?;
+        Ok(found.filter(|value| !is_empty(value)))
     }
 
     /// The value, where there is one, unless it is known to be somewhere else or cannot be used.
     fn find_known<'a>(&self, claims: &'a Claims) -> Result<Option<&'a Value>, Unmapped> {
-        let found = self.find(claims);
+        let found = self.find(claims)?;
         if found.is_none() && self.is_elsewhere(claims) {
             return Err(Unmapped::ClaimElsewhere {
                 claim: self.to_string(),
@@ -437,9 +448,13 @@ impl ClaimPath {
         let Some(root) = self.0.first() else {
             return false;
         };
-        let distributed = claims.get("_claim_names").and_then(Value::as_object);
-        let names_it = |names: &Map<String, Value>| {
-            names.contains_key(root) || names.contains_key(&self.to_string())
+        let distributed = claims.get(CLAIM_NAMES).filter(|names| !is_empty(names));
+        let names_it = |names: &Value| match names {
+            Value::Object(names) => {
+                names.contains_key(root) || names.contains_key(&self.to_string())
+            }
+            // What cannot be read may name anything.
+            _ => true,
         };
         let has_groups = claims.get("hasgroups");
         let says_so = has_groups.is_some_and(|says| *says == Value::Bool(true) || *says == "true");
@@ -593,18 +608,32 @@ impl FromStr for WholeRegex {
     }
 }
 
-fn find<'a>(claims: &'a Claims, parts: &[String]) -> Option<&'a Value> {
-    (1..=parts.len()).rev().find_map(|taken| {
-        let value = claims.get(&parts[..taken].join("."))?;
-        match &parts[taken..] {
-            [] => Some(value),
-            rest => find(value.as_object()?, rest),
+/// The value at a path. One that leads through something without members is not taken for a value
+/// that is missing.
+fn find<'a>(claims: &'a Claims, parts: &[String]) -> Result<Option<&'a Value>, &'static str> {
+    let mut blocked = false;
+    for taken in (1..=parts.len()).rev() {
+        let found = match (claims.get(&parts[..taken].join(".")), &parts[taken..]) {
+            (None, _) => None,
+            (Some(value), []) => Some(value),
+            (Some(Value::Object(members)), rest) => find(members, rest)?,
+            (Some(value), _) => {
+                blocked |= !is_empty(value);
+                None
+            }
+        };
+        if found.is_some() {
+            return Ok(found);
         }
-    })
+    }
+    if blocked {
+        return Err("leads through a value that has no members");
+    }
+    Ok(None)
 }
 
 /// What says nothing: null, an empty text, an array or an object without anything in it.
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -671,14 +700,34 @@ fn only_names(texts: Vec<String>) -> (Vec<String>, usize) {
     (groups, left_out)
 }
 
-/// The texts of an array, or a text as an array of one; empty ones are none.
-fn texts_of(value: &Value) -> impl Iterator<Item = &str> {
+/// The texts of an array, or a text as an array of one; empty ones are none. Numbers and flags count
+/// as their text, for sources differ in how they write them.
+fn texts_of(value: &Value) -> Result<Vec<Cow<'_, str>>, &'static str> {
     let items = match value {
         Value::Array(items) => items.as_slice(),
         single => std::slice::from_ref(single),
     };
-    let texts = items.iter().filter_map(Value::as_str);
-    texts.filter(|text| !text.is_empty())
+    let known = items.iter().filter(|item| !is_empty(item));
+    let texts = known.map(|item| match item {
+        Value::String(text) => Some(Cow::from(text)),
+        Value::Number(number) => Some(Cow::from(number_text(number))),
+        Value::Bool(flag) => Some(Cow::from(flag.to_string())),
+        _ => None,
+    });
+    texts
+        .collect::<Option<_>>()
+        .ok_or("holds something that is not text")
+}
+
+/// A number as text; a whole one without a point.
+fn number_text(number: &Number) -> String {
+    let whole = number
+        .as_f64()
+        .filter(|it| it.fract() == 0.0 && it.abs() < 1e15);
+    match whole {
+        Some(whole) => format!("{whole:.0}"),
+        None => number.to_string(),
+    }
 }
 
 /// A text, or the text of an array of one.
@@ -696,7 +745,7 @@ fn single_text(value: &Value) -> Option<&str> {
 fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(number_text(number)),
         Value::Array(items) => match items.as_slice() {
             [single] if !single.is_array() => scalar_text(single),
             _ => None,

@@ -284,9 +284,12 @@ fn each_test_of_a_condition_holds_for_what_it_says() {
         (json!(["b", "a"]), has("a"), true),
         (json!(["b", "A"]), has("a"), false),
         (json!("a"), ClaimTest::Equals(json!("a")), true),
-        (json!(["a"]), ClaimTest::Equals(json!("a")), false),
+        (json!(["a"]), ClaimTest::Equals(json!("a")), true),
+        (json!(["a", "b"]), ClaimTest::Equals(json!("a")), false),
         (json!(3), ClaimTest::Equals(json!(3)), true),
-        (json!("3"), ClaimTest::Equals(json!(3)), false),
+        (json!("3"), ClaimTest::Equals(json!(3)), true),
+        (json!(3.0), ClaimTest::Equals(json!(3)), true),
+        (json!("true"), ClaimTest::Equals(json!(true)), true),
         (json!(true), ClaimTest::Equals(json!(true)), true),
         (json!(false), ClaimTest::Equals(json!(true)), false),
         (json!("abc"), regex("a.c"), true),
@@ -294,7 +297,9 @@ fn each_test_of_a_condition_holds_for_what_it_says() {
         (json!(["abc"]), regex("a.c"), true),
         (json!(["x", "abc"]), regex("a.c"), true),
         (json!(["x", "abcd"]), regex("a.c"), false),
-        (json!(5), regex("5"), false),
+        (json!(5), regex("5"), true),
+        (json!([7, true]), has("7"), true),
+        (json!([7, true]), has("true"), true),
         (json!(false), ClaimTest::Exists, true),
         (json!({"a": 1}), ClaimTest::Exists, true),
     ];
@@ -326,12 +331,40 @@ fn a_path_walks_into_objects_and_knows_claims_with_dots_in_their_names() {
         let mapped = map(&nested, &mapping, "").outcome.unwrap();
         assert_eq!(mapped.groups, [group], "{path}");
     }
-    for path in ["realm.roles.x", "realm.nothing", "preferred_username.x"] {
+    let exists = |path| {
         let mapping = mapping(vec![rule(Some((path, ClaimTest::Exists)))]);
-        assert_eq!(
-            map(&nested, &mapping, "").outcome,
-            Err(Unmapped::NoRuleMatches)
-        );
+        map(&nested, &mapping, "").outcome
+    };
+    assert_eq!(exists("realm.nothing"), Err(Unmapped::NoRuleMatches));
+    for path in ["realm.roles.x", "preferred_username.x"] {
+        let unusable = Unmapped::ClaimUnusable {
+            claim: path.to_owned(),
+            why: "leads through a value that has no members",
+        };
+        assert_eq!(exists(path), Err(unusable));
+    }
+}
+
+#[test]
+fn what_a_rule_that_denies_cannot_read_lets_nobody_in() {
+    for (value, test) in [
+        (json!([{"name": "blocked"}]), has("blocked")),
+        (json!({"blocked": {"org": "1"}}), has("blocked")),
+        (json!([["blocked"]]), has("blocked")),
+        (
+            json!(["x", {"name": "blocked"}]),
+            ClaimTest::Matches("b.*".parse().unwrap()),
+        ),
+        (json!({"a": 1}), ClaimTest::Equals(json!("blocked"))),
+        (json!(["x", "blocked"]), ClaimTest::Equals(json!("blocked"))),
+    ] {
+        let mut keeps_out = rule(Some(("x", test.clone())));
+        keeps_out.deny = true;
+        let mapping = mapping(vec![keeps_out, rule(None)]);
+        let claims = claims(json!({ "preferred_username": "ann", "x": value }));
+        let outcome = map(&claims, &mapping, "").outcome;
+        let unusable = matches!(outcome, Err(Unmapped::ClaimUnusable { .. }));
+        assert!(unusable, "{value} {test:?}: {outcome:?}");
     }
 }
 

@@ -308,5 +308,10 @@ fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> 
         (_, Blame::Answer) => Problem::UpstreamAnswer { name: source },
         (_, Blame::Silence) => Problem::UpstreamSilent { name: source },
     };
-    Failure::start_again(problem, start_path(app, asked, name, &refused.wanted))
+    let mut path = start_path(app, asked, name, &refused.wanted);
+    if refused.reason == Reason::AuthTime && asked.signed(app).is_ok_and(|it| it.is_some()) {
+        path += if path.contains('?') { "&" } else { "?" };
+        path += "again=1";
+    }
+    Failure::start_again(problem, path)
 }

@@ -314,6 +314,20 @@ impl Store {
         .await
     }
 
+    /// Ends the sessions that came from other sources than these: nobody can say any more that they
+    /// have ended there. Answers the sources and how many sessions of each ended.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn end_sessions_of_other_sources(
+        &self,
+        in_use: Vec<String>,
+    ) -> Result<Vec<(String, usize)>, StoreError> {
+        self.write(move |batch| end_of_other_sources(batch, &in_use))
+            .await
+    }
+
     /// Live sessions of a person, or of everybody, by public id.
     ///
     /// # Errors
@@ -777,6 +791,29 @@ fn end_by_id(
         .with("session", id);
     batch.record(&event, actor)?;
     Ok(true)
+}
+
+fn end_of_other_sources(
+    batch: &mut Batch<'_>,
+    in_use: &[String],
+) -> Result<Vec<(String, usize)>, StoreError> {
+    const SOURCES: &str = "SELECT DISTINCT source FROM session ORDER BY source";
+    const END: &str = "DELETE FROM session WHERE source = $1";
+    let mut sources = batch.db.query(SOURCES, &[], |row| row.text(0))?;
+    sources.retain(|source| !in_use.contains(source));
+    let mut ended = Vec::with_capacity(sources.len());
+    for source in sources {
+        let sessions = batch.db.execute(END, values![&source])?;
+        let event = Event::new(EventKind::SessionsEnded)
+            .with("source", source.clone())
+            .with("sessions_ended", sessions.to_string());
+        batch.record(&event, &Actor::gateway())?;
+        ended.push((source, sessions));
+    }
+    if !ended.is_empty() {
+        batch.forget_sessions();
+    }
+    Ok(ended)
 }
 
 impl Batch<'_> {

@@ -29,7 +29,7 @@ use super::password::Password;
 use super::trust::{TrustError, client_config};
 use crate::causes;
 use crate::config::{self, LDAP_GROUPS, LdapGroups};
-use crate::domain::mapping::{Claims, GROUPS_MAX};
+use crate::domain::mapping::{CLAIM_NAMES, Claims, GROUPS_MAX};
 use crate::domain::time::{SECOND_MS, Timestamp};
 use wire::Address;
 
@@ -427,7 +427,7 @@ impl Inner {
             match groups {
                 Some(groups) => claims.insert(LDAP_GROUPS.to_owned(), Value::from(groups)),
                 None => claims.insert(
-                    "_claim_names".to_owned(),
+                    CLAIM_NAMES.to_owned(),
                     serde_json::json!({ LDAP_GROUPS: self.name }),
                 ),
             };

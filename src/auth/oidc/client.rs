@@ -29,6 +29,7 @@ use super::metadata::Metadata;
 use super::refusal::{Reason, Refused};
 use super::token::word;
 use super::{ClientAuth, ProviderSettings};
+use crate::config::AssertionAudience;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;
 
@@ -190,7 +191,10 @@ impl Conversation<'_> {
         if let ClientAuth::PrivateKey(_) = &auth {
             call = call
                 .add_extra_param("client_assertion_type", ASSERTION_TYPE)
-                .add_extra_param("client_assertion", self.assertion(&auth)?);
+                .add_extra_param(
+                    "client_assertion",
+                    self.assertion(&auth, self.metadata.token.url())?,
+                );
         }
         let http = self.http.clone();
         let send = move |request| send_to_token_endpoint(http.clone(), request);
@@ -298,7 +302,7 @@ impl Conversation<'_> {
             }
             ClientAuth::PrivateKey(_) => {
                 form.append_pair("client_assertion_type", ASSERTION_TYPE);
-                form.append_pair("client_assertion", &self.assertion(&auth)?);
+                form.append_pair("client_assertion", &self.assertion(&auth, endpoint)?);
             }
             ClientAuth::None | ClientAuth::AsOffered(_) => {}
         }
@@ -316,14 +320,18 @@ impl Conversation<'_> {
     }
 
     /// A statement signed with our key that it is us who ask (RFC 7523).
-    fn assertion(&self, auth: &ClientAuth) -> Result<String, Refused> {
+    fn assertion(&self, auth: &ClientAuth, endpoint: &Url) -> Result<String, Refused> {
         let ClientAuth::PrivateKey(key) = auth else {
             return Err(Refused::new(Reason::TokenCall, "there is no private key"));
         };
         let client_id = &self.settings.client_id;
+        let audience = match self.settings.assertion_audience {
+            AssertionAudience::Issuer => &*self.settings.issuer,
+            AssertionAudience::Endpoint => endpoint.as_str(),
+        };
         let seconds = |at: Timestamp| at.0 / SECOND_MS;
         let claims = json!({
-            "iss": client_id, "sub": client_id, "aud": self.settings.issuer,
+            "iss": client_id, "sub": client_id, "aud": audience,
             "jti": self.fresh.id(), "iat": seconds(self.now),
             "exp": seconds(self.now + ASSERTION_LIFE),
         });
@@ -362,7 +370,8 @@ async fn send_to_token_endpoint(
     let answer = http.send(request).await?;
     let status = answer.status();
     match status.as_u16() {
-        200 | 400 | 401 => {}
+        // Some answer 403 with the standard's error.
+        200 | 400 | 401 | 403 => {}
         _ if is_silence(status) => return Err(TokenCallFault::Ill(status)),
         _ => return Err(TokenCallFault::Status(status)),
     }

@@ -150,7 +150,10 @@ impl Metadata {
             pushed: optional_url(extras.pushed_authorization_request_endpoint.as_deref())?,
             user_info: document.userinfo_endpoint().map(|url| url.url().clone()),
             keys: document.jwks_uri().url().clone(),
-            end_session: optional_url(extras.end_session_endpoint.as_deref())?,
+            // Signing in does not need it: one that cannot be used is none.
+            end_session: optional_url(extras.end_session_endpoint.as_deref())
+                .ok()
+                .flatten(),
             promises_issuer: extras.authorization_response_iss_parameter_supported == Some(true),
             auth_methods: document
                 .token_endpoint_auth_methods_supported()
@@ -229,7 +232,7 @@ fn lacks(document: &Document) -> Vec<&'static str> {
         ),
         (document.userinfo_endpoint().is_none(), "userinfo_endpoint"),
         (
-            extras.end_session_endpoint.is_none(),
+            optional_url(extras.end_session_endpoint.as_deref()).is_ok_and(|url| url.is_none()),
             "end_session_endpoint (signing out here does not sign out there)",
         ),
         (
@@ -389,7 +392,6 @@ mod tests {
         for (name, value) in [
             ("token_endpoint", json!(7)),
             ("jwks_uri", json!("not an address")),
-            ("end_session_endpoint", json!("/logout")),
             ("id_token_signing_alg_values_supported", json!("RS256")),
         ] {
             let refused = parse(&with(name, value)).unwrap_err();
@@ -417,6 +419,8 @@ mod tests {
             assert!(metadata.end_session.is_none() && metadata.pushed.is_none());
             assert!(metadata.user_info.is_none());
         }
+        let relative = parse(&with("end_session_endpoint", json!("/logout"))).unwrap();
+        assert!(relative.end_session.is_none());
         let refused = parse(&with("token_endpoint", json!("")));
         assert_eq!(refused.unwrap_err(), Reason::MetadataInvalid);
         let refused = parse(&with("require_signed_request_object", json!(true)));

@@ -33,7 +33,8 @@ pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 use super::breaker::Breaker;
 use super::outgoing;
 use crate::clock::Clock;
-use crate::config::Reach;
+use crate::config::{AssertionAudience, Reach};
+use crate::domain::mapping::{CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, is_empty};
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
@@ -51,6 +52,8 @@ pub struct ProviderSettings {
     pub client_id: String,
     /// How we show that it is us.
     pub client_auth: ClientAuth,
+    /// To whom a statement is addressed by which we show it.
+    pub assertion_audience: AssertionAudience,
     /// Where answers come to.
     pub redirect_uri: String,
     /// Where people come to who signed out there.
@@ -129,7 +132,8 @@ pub struct Vouched {
     pub claims: Map<String, Value>,
     /// The session at the provider.
     pub sid: Option<String>,
-    /// When they signed in there; absent where the ID token does not say it.
+    /// When they signed in there; absent where the ID token does not say it, and long ago where that
+    /// cannot be so.
     pub signed_in_at: Option<Timestamp>,
     /// The ID token as it came; a secret.
     pub id_token: String,
@@ -296,7 +300,7 @@ impl Provider {
                 told
             }
         };
-        let signed_in_at = signed.signed_in_at();
+        let signed_in_at = signed.signed_in_at(self.clock.now());
         merge(&mut claims, signed.claims);
         Ok(Vouched {
             subject,
@@ -503,11 +507,18 @@ impl Provider {
 }
 
 /// Puts the claims of the ID token over those of `UserInfo`. What either says of claims that are
-/// elsewhere stays: they must not count as absent (O-72).
-fn merge(claims: &mut Map<String, Value>, over: Map<String, Value>) {
+/// elsewhere stays: they must not count as absent (O-72). One that says nothing hides nothing, and
+/// whether an address of mail was verified is told by whoever tells the address (O-73).
+fn merge(claims: &mut Map<String, Value>, mut over: Map<String, Value>) {
+    over.retain(|name, value| !is_empty(value) || !claims.contains_key(name));
+    if over.contains_key(EMAIL) {
+        claims.remove(EMAIL_VERIFIED);
+    } else if claims.contains_key(EMAIL) {
+        over.remove(EMAIL_VERIFIED);
+    }
     for (name, value) in over {
         match (claims.get_mut(&name), value) {
-            (Some(Value::Object(here)), Value::Object(more)) if name == "_claim_names" => {
+            (Some(Value::Object(here)), Value::Object(more)) if name == CLAIM_NAMES => {
                 here.extend(more);
             }
             (_, value) => {
@@ -548,6 +559,30 @@ mod tests {
         assert_eq!(claims["_claim_names"], elsewhere);
         assert_eq!(claims["name"], "Ann Lee");
         assert_eq!(claims["address"], json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn what_says_nothing_hides_nothing_and_an_address_keeps_its_own_flag() {
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let merged = |told: Value, of_id_token: Value| {
+            let mut claims = object(told);
+            merge(&mut claims, object(of_id_token));
+            Value::Object(claims)
+        };
+        for nothing in [json!(null), json!([]), json!("")] {
+            let told = json!({ "groups": ["blocked"] });
+            assert_eq!(merged(told.clone(), json!({ "groups": nothing })), told);
+        }
+        let verified = json!({ "email": "me@x.example", "email_verified": true });
+        let other = json!({ "email": "boss@x.example" });
+        assert_eq!(merged(verified.clone(), other.clone()), other);
+        let unverified = json!({ "email": "me@x.example", "email_verified": false });
+        let flag = json!({ "email_verified": true });
+        assert_eq!(merged(unverified.clone(), flag), unverified);
+        assert_eq!(
+            merged(json!({ "sub": "1" }), verified.clone())["email_verified"],
+            true
+        );
     }
 
     #[test]

@@ -368,9 +368,12 @@ impl Signed {
         }
     }
 
-    /// When the person signed in at the provider, where it says so in a way that can be read.
-    pub(super) fn signed_in_at(&self) -> Option<Timestamp> {
-        self.claims.get("auth_time").and_then(instant)
+    /// When the person signed in at the provider, where it says so. What cannot be read, or is to
+    /// come, was long ago.
+    pub(super) fn signed_in_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let told = self.claims.get("auth_time")?;
+        let at = instant(told).filter(|at| *at <= now + LEEWAY);
+        Some(at.unwrap_or(Timestamp(0)))
     }
 
     /// How, and how long ago, the person signed in at the provider, where that was asked.
@@ -378,8 +381,8 @@ impl Signed {
         if let Some(max_age) = expected.max_age {
             let now = expected.now;
             let lately = self
-                .signed_in_at()
-                .is_some_and(|at| at <= now + LEEWAY && now <= at + max_age + LEEWAY);
+                .signed_in_at(now)
+                .is_some_and(|at| now <= at + max_age + LEEWAY);
             if !lately {
                 let found = shown(self.claims.get("auth_time"));
                 return Err(Refused::new(Reason::AuthTime, found));

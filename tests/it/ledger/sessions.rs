@@ -3,7 +3,10 @@
 use accesspoint::domain::name::UserName;
 use accesspoint::domain::person::{PersonId, Role};
 use accesspoint::domain::time::{Millis, Timestamp};
-use accesspoint::store::{LOCAL_SOURCE, Linked, PersonChange, PersonChanged, SessionBegun, Store};
+use accesspoint::store::{
+    LOCAL_SOURCE, Linked, NewAtProvider, PersonChange, PersonChanged, ProviderLoggedOut,
+    ProviderLogout, SessionBegun, Store,
+};
 
 use super::harness::{IDLE, Ledger, MS, SESSION_LIFE, admin, user};
 
@@ -293,6 +296,52 @@ async fn s_09_a_sign_in_under_way_is_overtaken_by_what_ends_sessions() {
             .unwrap();
         ledger.begins("next", "alice", "pc-1").await;
     }
+}
+
+#[tokio::test]
+async fn l_04_a_logout_of_a_session_alone_overtakes_a_sign_in_that_has_arrived() {
+    let (ledger, _, other) = remembered().await;
+    for (named, begins) in [
+        ("another", SessionBegun::Done),
+        ("s1", SessionBegun::Overtaken),
+    ] {
+        let mut new = ledger.proved("late", "alice", "pc-1").await;
+        new.source = "corp".to_owned();
+        new.at_provider = Some(NewAtProvider {
+            sid: Some("s1".to_owned()),
+            since: ledger.now(),
+        });
+        ledger.after(MS);
+        let logout = ProviderLogout {
+            source: "corp".to_owned(),
+            subject: None,
+            sid: Some(named.to_owned()),
+            notice: Some((named.to_owned(), ledger.now() + Millis::hours(1))),
+        };
+        let ended = other.end_provider_sessions(logout).await.unwrap();
+        assert_eq!(ended, ProviderLoggedOut::Ended(0));
+        let begun = ledger.store().begin_session(new).await.unwrap();
+        assert_eq!(begun, begins, "{named}");
+        ledger.store().end_session("late".to_owned()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sessions_of_a_source_that_is_not_in_use_end() {
+    let (ledger, hash, other) = remembered().await;
+    let mut gone = ledger.proved("gone", "alice", "pc-1").await;
+    gone.source = "gone".to_owned();
+    ledger.store().begin_session(gone).await.unwrap();
+    assert!(ledger.store().session("gone").unwrap().is_some());
+    let in_use = || vec![LOCAL_SOURCE.to_owned()];
+    let ended = other.end_sessions_of_other_sources(in_use()).await.unwrap();
+    assert_eq!(ended, [("gone".to_owned(), 1)]);
+    assert!(ledger.store().session("gone").unwrap().is_none());
+    assert!(ledger.store().session(&hash).unwrap().is_some());
+    assert_eq!(ledger.audit().pop().unwrap().event, "sessions_ended");
+    let events = ledger.events();
+    let ended = other.end_sessions_of_other_sources(in_use()).await.unwrap();
+    assert!(ended.is_empty() && ledger.events() == events);
 }
 
 #[tokio::test]

@@ -360,6 +360,17 @@ async fn a_client_shows_itself_as_the_configuration_or_the_metadata_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_show_itself_with_a_key() {
+    let site = shown_by_a_key("").await;
+    let issuer = site.provider.issuer();
+    assert_eq!(site.provider.assertions_for(), [issuer.clone(), issuer]);
+    // Some providers want their own address in it.
+    let site = shown_by_a_key("assertion_audience = 'endpoint'").await;
+    let called = ["/par", "/token"].map(|path| site.provider.url(path));
+    assert_eq!(site.provider.assertions_for(), called);
+}
+
+/// Somebody has signed in at a provider that knows us by a key and takes pushed requests.
+async fn shown_by_a_key(settings: &str) -> Site {
     let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
     let provider = Provider::start(clock.clone()).await;
     let (pem, key) = keys::client_key();
@@ -370,9 +381,11 @@ async fn a_client_may_show_itself_with_a_key() {
             metadata["pushed_authorization_request_endpoint"] = json!(par);
         });
     });
-    let settings = format!("private_key = '''{pem}'''\nprivate_key_id = 'client-1'");
+    let own_key = format!("private_key = '''{pem}'''\nprivate_key_id = 'client-1'");
+    let settings = format!("{own_key}\n{settings}");
     let site = Site::of(provider, &settings, clock).await;
     site.accepted().await;
+    site
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,6 +106,7 @@ struct Inner {
     calls: Calls,
     user_info_requests: Vec<String>,
     shown_secrets: Vec<&'static str>,
+    assertions_for: Vec<String>,
     grants: HashMap<String, Grant>,
     pushed: HashMap<String, HashMap<String, String>>,
     client_key: Option<Key>,
@@ -131,6 +132,7 @@ impl Provider {
             calls: Calls::default(),
             user_info_requests: Vec::new(),
             shown_secrets: Vec::new(),
+            assertions_for: Vec::new(),
             grants: HashMap::new(),
             pushed: HashMap::new(),
             client_key: None,
@@ -195,6 +197,11 @@ impl Provider {
     /// Where each token call showed the client's secret: in the header or in the form.
     pub(crate) fn shown_secrets(&self) -> Vec<&'static str> {
         self.lock().shown_secrets.clone()
+    }
+
+    /// To whom the client addressed the statements by which it showed itself.
+    pub(crate) fn assertions_for(&self) -> Vec<String> {
+        self.lock().assertions_for.clone()
     }
 
     pub(crate) fn user_info_requests(&self) -> Vec<String> {
@@ -494,7 +501,10 @@ impl Inner {
     fn knows_client(&mut self, headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
         if let Some(key) = &self.client_key {
             let now = self.clock.now().0 / 1_000;
-            return is_assertion(&form["client_assertion"], key, &self.issuer, now);
+            let audience = assertion_for(&form["client_assertion"], key, now);
+            let known = audience.is_some();
+            self.assertions_for.extend(audience);
+            return known;
         }
         if let Some(secret) = form.get("client_secret") {
             self.shown_secrets.push("form");
@@ -511,18 +521,20 @@ impl Inner {
     }
 }
 
-fn is_assertion(assertion: &str, key: &Key, issuer: &str, now: i64) -> bool {
+/// To whom an assertion is addressed, where it is one of our client.
+fn assertion_for(assertion: &str, key: &Key, now: i64) -> Option<String> {
     let jwk = serde_json::from_value(key.jwk.clone()).unwrap();
     let mut rules = Validation::new(key.algorithm);
-    rules.set_audience(&[issuer]);
+    rules.validate_aud = false;
     rules.set_issuer(&[CLIENT_ID]);
     rules.validate_exp = false;
     let key = DecodingKey::from_jwk(&jwk).unwrap();
     let read = jsonwebtoken::decode::<Value>(assertion, &key, &rules).unwrap();
     let claims = read.claims;
-    claims["sub"] == CLIENT_ID
+    let fits = claims["sub"] == CLIENT_ID
         && claims["jti"].as_str().is_some_and(|jti| jti.len() >= 22)
-        && claims["exp"].as_i64().is_some_and(|exp| exp > now)
+        && claims["exp"].as_i64().is_some_and(|exp| exp > now);
+    fits.then(|| claims["aud"].as_str().unwrap().to_owned())
 }
 
 fn oauth_error(status: StatusCode, error: &str) -> Response {
