@@ -145,6 +145,7 @@ impl App {
             source: arrival.source,
             provider: arrival.provider,
             ticket: None,
+            typed_name: None,
         })))
     }
 

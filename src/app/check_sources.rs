@@ -52,7 +52,7 @@ async fn directory_findings(directory: &Directory, now: Timestamp) -> Vec<CheckF
         let server = format!("{}, {url}", directory.name());
         match directory.probe(index).await {
             Ok(probed) => {
-                let text = format!("{server}: it answers, and user_base is there");
+                let text = format!("{server}: it answers, and its bases are there");
                 found.push(ok("sign-in", text));
                 let certificate = probed.certificate.as_deref();
                 found.extend(certificate.map(|der| certificate_finding(&server, der, now)));

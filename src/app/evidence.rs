@@ -26,6 +26,35 @@ impl App {
         event: Event,
         address: IpAddr,
     ) -> Result<bool, StoreError> {
+        self.note_refusal(event, Actor::gateway(), address).await
+    }
+
+    /// Writes into the audit that somebody was refused a command for want of the right to it, or
+    /// counts it where there are too many (R18).
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn note_refused_command(
+        &self,
+        command: &str,
+        code: &str,
+        actor: Actor,
+        address: IpAddr,
+    ) -> Result<(), StoreError> {
+        let mut event = Event::new(EventKind::CommandRefused)
+            .with("command", command)
+            .with("address", address.to_string());
+        event.code = Some(code.to_owned());
+        self.note_refusal(event, actor, address).await.map(drop)
+    }
+
+    async fn note_refusal(
+        &self,
+        event: Event,
+        actor: Actor,
+        address: IpAddr,
+    ) -> Result<bool, StoreError> {
         let code = event.code.as_deref().unwrap_or_default();
         let verdict =
             locked(&self.0.strangers.refused).judge(code, address_key(address), self.now());
@@ -33,7 +62,7 @@ impl App {
             self.note_left_out(&earlier).await?;
         }
         if verdict.is_told {
-            self.ledger().note(event, Actor::gateway()).await?;
+            self.ledger().note(event, actor).await?;
         }
         Ok(verdict.is_told)
     }

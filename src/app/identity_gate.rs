@@ -7,13 +7,17 @@
 //! filled would tell whose it is.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::App;
 use super::sign_in::Client;
 use super::under_way::Begun;
 use crate::auth::ldap::MayTry;
-use crate::domain::throttle::ThrottleKey;
+use crate::domain::throttle::{Admission, ThrottleKey};
 use crate::store::StoreError;
+
+/// How long a try waits for those of others, which could fill the limit of whom the directory found.
+const OTHERS_DECIDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The gate for one try.
 pub(super) struct IdentityGate(Arc<Mutex<Held>>);
@@ -40,19 +44,24 @@ impl IdentityGate {
         let gate = Self(Arc::clone(&held));
         let (app, source, client) = (app.clone(), source.to_owned(), client.clone());
         let may_try: MayTry = Arc::new(move |subject| {
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            match app.admit_identity(&source, subject, &client) {
-                Ok(Some(tried)) => held.tried = Some(tried),
-                Ok(None) => {
-                    tracing::warn!(source, "a password is not tried: too many wrong ones were");
-                    return false;
+            let (app, source, client) = (app.clone(), source.clone(), client.clone());
+            let held = Arc::clone(&held);
+            Box::pin(async move {
+                let admitting = app.admit_identity(&source, &subject, &client);
+                let admitted = tokio::time::timeout(OTHERS_DECIDED_WITHIN, admitting).await;
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                match admitted {
+                    Ok(Ok(Some(tried))) => {
+                        held.tried = Some(tried);
+                        return true;
+                    }
+                    Ok(Ok(None)) | Err(_) => {
+                        tracing::warn!(source, "a password is not tried: too many wrong ones were");
+                    }
+                    Ok(Err(error)) => held.failed = Some(error),
                 }
-                Err(error) => {
-                    held.failed = Some(error);
-                    return false;
-                }
-            }
-            true
+                false
+            })
         });
         (gate, may_try)
     }
@@ -68,8 +77,9 @@ impl IdentityGate {
 }
 
 impl App {
-    /// The try of whom a source found, where it may be tried now.
-    fn admit_identity(
+    /// The try of whom a source found, where it may be tried. While others are tried that could fill
+    /// the limit, it waits for them.
+    async fn admit_identity(
         &self,
         source: &str,
         subject: &str,
@@ -87,7 +97,13 @@ impl App {
             }
             _ => ThrottleKey::Identity(whose, subject_there),
         };
-        let begun = self.admit(std::slice::from_ref(&key))?.ok();
-        Ok(begun.map(|begun| IdentityTry { key, _begun: begun }))
+        loop {
+            let decided = self.0.under_way.next_decision();
+            match self.admit(std::slice::from_ref(&key))? {
+                Ok(begun) => return Ok(Some(IdentityTry { key, _begun: begun })),
+                Err(Admission::AwaitOthers) => decided.await,
+                Err(_) => return Ok(None),
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod mapping;
 pub mod oidc;
 pub mod open;
+mod pace;
 pub(crate) mod private_file;
 mod providers;
 pub mod qms_service;
@@ -51,6 +52,7 @@ use crate::store::{Store, StoreError, StoreOptions};
 use estate::{Estate, EstateSetUpError};
 use evidence::Strangers;
 use keys::{KeyError, LeaseKeys};
+use pace::Pace;
 use sources::Sources;
 use under_way::UnderWay;
 
@@ -67,6 +69,7 @@ struct Inner {
     library: Library,
     passwords: Passwords,
     sources: Sources,
+    pace: Pace,
     keys: LeaseKeys,
     csrf: CsrfKey,
     seal: SealKey,
@@ -177,6 +180,7 @@ impl App {
         let passkeys = Passkeys::of_site(&config.public_url);
         let hosts = accepted_hosts(&config);
         Ok(Self(Arc::new(Inner {
+            pace: Pace::default(),
             hosts,
             origin: config.public_url.origin(),
             config,

@@ -98,6 +98,8 @@ struct Waiting {
     totp: bool,
     passkey: Option<PasskeyWaiting>,
     provider: Option<ProviderWaiting>,
+    #[serde(default)]
+    typed_name: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -347,6 +349,7 @@ impl App {
             source: PASSKEY_SOURCE.to_owned(),
             provider: None,
             ticket: None,
+            typed_name: None,
         })))
     }
 
@@ -368,6 +371,7 @@ impl App {
                 id_token: provider.id_token.clone(),
                 since: provider.since.0,
             }),
+            typed_name: signed_in.typed_name.clone(),
         };
         let secret = self.fresh().token();
         let new = NewChallenge {
@@ -411,6 +415,7 @@ impl App {
             source: challenge.source,
             provider,
             ticket: None,
+            typed_name: waiting.typed_name,
         })))
     }
 

@@ -1,7 +1,6 @@
 //! Signing in with a password, and what a sign-in knows of its workstation.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -33,9 +32,6 @@ const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
 
 /// Tries that may wait at once for others to be decided; beyond that they are told to come again.
 const WAITING_MAX: usize = 256;
-
-/// Where others than the gateway check passwords, a wrong one is not answered sooner.
-const FAILED_NOT_BEFORE: Duration = Duration::from_millis(300);
 
 /// Which sources are asked.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +129,8 @@ pub struct SignedIn {
     pub provider: Option<ProviderSession>,
     /// What a web ticket gives the session, where one signed them in.
     pub ticket: Option<TicketSession>,
+    /// The name that they typed, where it is another than theirs.
+    pub typed_name: Option<String>,
 }
 
 /// Whether somebody who is signed in proved who they are again.
@@ -230,7 +228,8 @@ impl App {
             return Ok(outcome);
         }
         // Whether a name was known, and to whom, is not to be read from the time that it took.
-        tokio::time::sleep_until(begun_at + FAILED_NOT_BEFORE).await;
+        let not_before = self.0.pace.not_before(Instant::now());
+        tokio::time::sleep_until(begun_at + not_before).await;
         let sources = self.silent_sources();
         Ok(if sources.is_empty() {
             SignIn::Failed
@@ -275,7 +274,11 @@ impl App {
     ) -> Result<Tried, StoreError> {
         Ok(Tried::Other(match asked {
             Asked::Local { person, outdated } => return Ok(Tried::Local { person, outdated }),
-            Asked::Arrived(Arrived::Done(signed_in)) => SignIn::Done(signed_in),
+            Asked::Arrived(Arrived::Done(mut signed_in)) => {
+                let other = user.filter(|user| *user != signed_in.person.name);
+                signed_in.typed_name = other.map(str::to_owned);
+                SignIn::Done(signed_in)
+            }
             Asked::Arrived(Arrived::Refused(refusal))
                 if refusal.reason != RefusedArrival::UserDisabled =>
             {
@@ -367,6 +370,7 @@ impl App {
             source: LOCAL_SOURCE.to_owned(),
             provider: None,
             ticket: None,
+            typed_name: None,
         })))
     }
 
@@ -428,6 +432,7 @@ impl App {
             at_provider: provider.map(ProviderSession::as_begun),
             id_token: provider.map(|provider| provider.id_token.clone()),
             ticket: signed_in.ticket.clone(),
+            typed_name: signed_in.typed_name.clone(),
             address: client.address.to_string(),
             agent: client.agent.chars().take(AGENT_CHARACTERS_MAX).collect(),
             life: session.absolute,

@@ -128,6 +128,7 @@ impl App {
             source: WEB_TICKET_SOURCE.to_owned(),
             provider: None,
             ticket: Some(TicketSession { groups }),
+            typed_name: None,
         })))
     }
 

@@ -30,7 +30,9 @@ pub fn code(bytes: [u8; CODE_BYTES]) -> String {
 /// With 80 random bits there is nothing to guess, so a fast hash is enough.
 #[must_use]
 pub fn hash(person: &PersonId, typed: &str) -> Option<String> {
-    let is_between = |c: char| c == '-' || c.is_whitespace();
+    // Programs for notes make other dashes of the plain one.
+    let is_between =
+        |c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
     let code: String = typed
         .chars()
         .filter(|c| !is_between(*c))
@@ -59,6 +61,7 @@ mod tests {
             "ABCD9AB92345678I",
             " abcd 9ab9 2345 678i ",
             "abcd--9ab92345678i",
+            "abcd\u{2013}9ab9\u{2011}2345\u{2212}678i",
         ] {
             assert_eq!(hash(&ann, typed).as_deref(), Some(made.as_str()), "{typed}");
         }

@@ -3,6 +3,7 @@
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use totp_rs::{Builder, Secret, Totp};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::time::{SECOND_MS, Timestamp};
 
@@ -23,7 +24,8 @@ pub fn key(bytes: [u8; KEY_BYTES]) -> String {
 /// step may be used once, and none before the last one that was used; that is the caller's to hold.
 #[must_use]
 pub fn step_of(key: &str, code: &str, now: Timestamp) -> Option<i64> {
-    let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+    // Keyboards of East Asia write digits of full width.
+    let digits: String = code.nfkc().filter(|c| !c.is_whitespace()).collect();
     if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

@@ -8,6 +8,7 @@ use super::password::PasswordSource;
 use super::{Outcome, one_of};
 use crate::app::App;
 use crate::app::administer::{AddUser, LIST_ROWS_MAX};
+use crate::config::{SignInSource, SourceKind};
 use crate::domain::name::UserName;
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
@@ -169,14 +170,10 @@ fn note(user: &UserName, done: &str, app: &App) -> Option<String> {
         "unlinked" if app.identities(user.folded()).ok()?.is_empty() => Some(format!(
             "; nobody can sign in as {user} until \"user link\" or \"user set-password\""
         )),
-        "password set" => {
+        "password set" | "linked" => {
             let identities = app.identities(user.folded()).ok()?.into_iter();
-            let sources = identities.map(|identity| identity.source);
-            let others: Vec<String> = sources.filter(|source| source != LOCAL_SOURCE).collect();
-            (!others.is_empty()).then(|| {
-                let others = words(others);
-                format!("; {user} signs in with it here, and by {others} as before")
-            })
+            let linked: Vec<String> = identities.map(|identity| identity.source).collect();
+            ways_in(user, done, &linked, app)
         }
         "disabled" => {
             let roles = app.user(user.folded()).ok()?.roles;
@@ -191,6 +188,41 @@ fn note(user: &UserName, done: &str, app: &App) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// By which of several sources somebody signs in who is linked to them: a password is held against the
+/// first that knows the name, and no other.
+fn ways_in(user: &UserName, done: &str, linked: &[String], app: &App) -> Option<String> {
+    let in_use = app.config().sign_in.sources.iter();
+    let theirs = in_use.filter(|source| {
+        let name = match source.kind {
+            SourceKind::Local => LOCAL_SOURCE,
+            _ => &source.name,
+        };
+        linked.iter().any(|linked| linked == name)
+    });
+    let (providers, passwords): (Vec<_>, Vec<_>) =
+        theirs.partition(|source| source.kind == SourceKind::Oidc);
+    let names = |sources: &[&SignInSource]| {
+        let names = sources.iter().map(|source| source.name.as_str());
+        words(names.collect::<Vec<_>>())
+    };
+    let one_counts = match passwords.as_slice() {
+        [first, others @ ..] if !others.is_empty() => Some(format!(
+            "; the password of {} counts, because it stands before {} in the configuration",
+            first.name,
+            names(others)
+        )),
+        _ => None,
+    };
+    if done != "password set" || providers.is_empty() {
+        return one_counts;
+    }
+    let by = names(&providers);
+    Some(match one_counts {
+        Some(note) => format!("{note}; {user} signs in by {by} as before"),
+        None => format!("; {user} signs in with it here, and by {by} as before"),
+    })
 }
 
 fn list(app: &App, output: Output) -> anyhow::Result<Outcome> {

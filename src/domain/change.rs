@@ -133,6 +133,8 @@ pub enum EventKind {
     LogoutRefused,
     /// A provider's wish to end sessions came where there are none.
     LogoutEndedNothing,
+    /// Somebody was refused a command for want of the right to it.
+    CommandRefused,
     /// Refusals of strangers that were too many to be told one by one.
     RefusalsLeftOut,
     /// A user was added.
@@ -195,6 +197,7 @@ impl EventKind {
             Self::SessionsEnded => "sessions_ended",
             Self::LogoutRefused => "logout_refused",
             Self::LogoutEndedNothing => "logout_ended_nothing",
+            Self::CommandRefused => "command_refused",
             Self::RefusalsLeftOut => "refusals_left_out",
             Self::UserAdded => "user_added",
             Self::UserDisabled => "user_disabled",

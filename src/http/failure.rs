@@ -293,6 +293,16 @@ impl Failure {
         .into()
     }
 
+    /// The code of a problem that has to do with rights; none of other failures.
+    pub(super) fn lack_of_right(&self) -> Option<&'static str> {
+        match &*self.0 {
+            Reason::Problem(problem @ (Problem::Forbidden | Problem::SignInAgain)) => {
+                Some(problem.code())
+            }
+            _ => None,
+        }
+    }
+
     /// The answer, for the one who asked.
     pub(super) fn render(self, app: &App, asked: &Asked) -> Response {
         match *self.0 {

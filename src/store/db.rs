@@ -408,6 +408,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_overtaken.sql"),
     include_str!("migrations/0010_identities_kept.sql"),
     include_str!("migrations/0011_attempts_again.sql"),
+    include_str!("migrations/0012_workstation_names.sql"),
 ];
 
 /// The schema that this program writes; opening a ledger brings it there.

@@ -432,9 +432,13 @@ fn remove(
 fn reset(batch: &mut Batch<'_>, person: &Person, actor: &Actor) -> Result<usize, StoreError> {
     const FACTORS: &str = "DELETE FROM factor WHERE person_id = $1";
     const CODES: &str = "DELETE FROM recovery_code WHERE person_id = $1";
+    const TRIES: &str = "DELETE FROM wrong_try WHERE key = $1";
     let id = person.id.as_str();
     let removed = batch.db.execute(FACTORS, values![id])?;
     batch.db.execute(CODES, values![id])?;
+    // Wrong ones of the factors that are gone do not count against the new ones.
+    let tried = format!("factor:{}", person.name);
+    batch.db.execute(TRIES, values![&tried])?;
     let ended = batch.end_sessions_of(&person.id, None)?;
     let event = Event::new(EventKind::SecondFactorsReset)
         .about(&person.id, &person.name)

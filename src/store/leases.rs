@@ -257,7 +257,14 @@ impl Batch<'_> {
              WHERE excluded.last_sign_in_at > workstation_person.last_sign_in_at";
         // Sessions move along, so what they were handed must go on to fit.
         const TICKETS: &str = "UPDATE launch SET workstation_id = $1 WHERE workstation_id = $2";
+        const NAMES: &str = "INSERT INTO workstation_name \
+             (workstation_id, name, last_sign_in_at) \
+             SELECT $1, name, last_sign_in_at FROM workstation_name \
+             WHERE workstation_id = $2 ON CONFLICT (workstation_id, name) DO UPDATE \
+             SET last_sign_in_at = excluded.last_sign_in_at \
+             WHERE excluded.last_sign_in_at > workstation_name.last_sign_in_at";
         const FORGET: &str = "DELETE FROM workstation_person WHERE workstation_id = $1";
+        const FORGET_NAMES: &str = "DELETE FROM workstation_name WHERE workstation_id = $1";
         // Those that were merged into it before follow, so that one step leads to the end.
         const MARK: &str = "UPDATE workstation SET merged_into = $1 \
              WHERE id = $2 OR merged_into = $2";
@@ -265,11 +272,13 @@ impl Batch<'_> {
             self.db
                 .execute(EXPIRE, values![workstation.as_str(), self.now])?;
         }
-        for sql in [LEASES, SESSIONS, PEOPLE, TICKETS] {
+        for sql in [LEASES, SESSIONS, PEOPLE, NAMES, TICKETS] {
             self.db
                 .execute(sql, values![into.as_str(), from.as_str()])?;
         }
-        self.db.execute(FORGET, values![from.as_str()])?;
+        for sql in [FORGET, FORGET_NAMES] {
+            self.db.execute(sql, values![from.as_str()])?;
+        }
         self.db
             .execute(MARK, values![into.as_str(), from.as_str()])?;
         self.forget_sessions();

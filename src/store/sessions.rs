@@ -54,6 +54,8 @@ pub struct NewSession {
     pub id_token: Option<String>,
     /// The web ticket that opens it, if one does.
     pub ticket: Option<TicketSession>,
+    /// The name that the person typed, where it is another than theirs.
+    pub typed_name: Option<String>,
     /// The client's address.
     pub address: String,
     /// What the client calls itself.
@@ -608,6 +610,9 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
     const HERE: &str = "INSERT INTO workstation_person \
          (person_id, workstation_id, last_sign_in_at) VALUES ($1, $2, $3) \
          ON CONFLICT (person_id, workstation_id) DO UPDATE SET last_sign_in_at = $3";
+    const BY_OTHER_NAME: &str = "INSERT INTO workstation_name \
+         (workstation_id, name, last_sign_in_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (workstation_id, name) DO UPDATE SET last_sign_in_at = $3";
     let person = people::by_id(batch.db, &new.person)?
         .ok_or_else(|| StoreError::Corrupt("a session for nobody".to_owned()))?;
     let at_provider = new.at_provider.as_ref();
@@ -663,6 +668,11 @@ fn begin(batch: &mut Batch<'_>, new: &NewSession) -> Result<SessionBegun, StoreE
     batch
         .db
         .execute(HERE, values![person_id, workstation, now])?;
+    if let Some(name) = &new.typed_name {
+        batch
+            .db
+            .execute(BY_OTHER_NAME, values![workstation, name, now])?;
+    }
     let event = Event::new(EventKind::SignedIn)
         .about(&person.id, &person.name)
         .with("source", new.source.clone())

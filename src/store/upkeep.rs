@@ -8,6 +8,7 @@ use super::leases::ENDED_KEPT;
 use super::opens::issued_at;
 use super::writer::Batch;
 use crate::domain::check::{State, Violation, check};
+use crate::domain::throttle::KNOWN_WORKSTATION_DAYS;
 use crate::domain::time::{Millis, Timestamp};
 
 /// How long a launch ticket is remembered after it was issued; it may resume a download.
@@ -88,7 +89,10 @@ fn sweep(batch: &mut Batch<'_>) -> Result<Swept, StoreError> {
     const TICKETS: &str = "DELETE FROM launch WHERE id < $1 \
          AND session_hash NOT IN (SELECT hash FROM session)";
     const TRIES: &str = "DELETE FROM wrong_try WHERE at <= $1";
+    const NAMES: &str = "DELETE FROM workstation_name WHERE last_sign_in_at <= $1";
     let now = batch.now;
+    let known_since = now - Millis::days(KNOWN_WORKSTATION_DAYS);
+    batch.db.execute(NAMES, values![known_since])?;
     if !batch.options.owns_cals {
         batch.forget_onward()?;
     }

@@ -75,13 +75,15 @@ impl Store {
         const SQL: &str = "SELECT workstation_person.last_sign_in_at FROM workstation_person \
              JOIN person ON person.id = workstation_person.person_id \
              WHERE person.name = $1 AND workstation_person.workstation_id = $2";
+        const BY_OTHER_NAME: &str = "SELECT last_sign_in_at FROM workstation_name \
+             WHERE name = $1 AND workstation_id = $2";
         let since = self.now() - Millis::days(KNOWN_WORKSTATION_DAYS);
-        let last = self.read(|db| {
-            db.query_one(SQL, values![name.folded(), workstation.as_str()], |row| {
-                row.at(0)
-            })
-        })?;
-        Ok(last.is_some_and(|last| last > since))
+        let asked = values![name.folded(), workstation.as_str()];
+        let lately = |sql| -> Result<bool, StoreError> {
+            let last = self.read(|db| db.query_one(sql, asked, |row| row.at(0)))?;
+            Ok(last.is_some_and(|last| last > since))
+        };
+        Ok(lately(SQL)? || lately(BY_OTHER_NAME)?)
     }
 
     /// The same for whoever has this identity.

@@ -248,7 +248,7 @@ const SECOND_FACTOR: SecondFactorText = SecondFactorText {
     passkey_explain: "Ihr Browser fragt nach Finger, Gesicht oder PIN und bewahrt den Passkey auf.",
     make_passkey: "Passkey anlegen",
     no_passkeys_here: "Dafür braucht es einen Browser, der Passkeys kennt, mit eingeschaltetem Script.",
-    passkey_failed: "Vom Browser kam kein Passkey. Versuchen Sie es noch einmal.",
+    passkey_failed: "Vom Browser kam kein Passkey, oder einer von einer Art, die hier nicht benutzt wird. Versuchen Sie es noch einmal.",
     codes: "Wiederherstellungscodes",
     codes_intro: "Jeder dieser Codes lässt Sie einmal herein, wenn Sie Ihren zweiten Faktor nicht zur Hand haben. Sie werden nur dieses eine Mal gezeigt: drucken oder schreiben Sie sie auf, und bewahren Sie sie sicher auf.",
     codes_kept: "Ich habe sie verwahrt: weiter",

@@ -241,7 +241,7 @@ const SECOND_FACTOR: SecondFactorText = SecondFactorText {
     passkey_explain: "Your browser asks for your finger, face or PIN, and keeps the passkey.",
     make_passkey: "Make the passkey",
     no_passkeys_here: "This needs a browser that has passkeys, with script switched on.",
-    passkey_failed: "No passkey came from the browser. Try again.",
+    passkey_failed: "No passkey came from the browser, or one of a kind that is not used here. Try again.",
     codes: "Recovery codes",
     codes_intro: "Each of these codes lets you in once where your second factor is not at hand. They are shown this one time: print them or write them down, and keep them safe.",
     codes_kept: "I have kept them: go on",

@@ -190,6 +190,7 @@ async fn person_with_session(gateway: &Gateway, name: &str) -> Client {
         source: "local".to_owned(),
         provider: None,
         ticket: None,
+        typed_name: None,
     };
     let from = From {
         address: [127, 0, 0, 1].into(),

@@ -312,7 +312,20 @@ async fn a_05_a_session_left_open_changes_neither_rights_nor_secrets() {
     for (call, answer) in sensitive_calls().iter().zip(calls(&oper).await) {
         assert_eq!(answer, forbidden, "{call:?}");
     }
-    assert_eq!(written(), before, "nothing was done");
+    // Nothing was done, and each is told with who wanted it and why not (R18).
+    let told = gateway.app.ledger().audit_from(1, 500).unwrap();
+    let told = told.iter().skip(before).map(|row| {
+        assert_eq!(row.event, "command_refused", "{row:?}");
+        (row.actor.as_str(), row.code.as_deref().unwrap())
+    });
+    let of = |actor, code| vec![(actor, code); sensitive_calls().len()];
+    let expected = [
+        of("user root", "SIGN_IN_AGAIN"),
+        of("user oper", "FORBIDDEN"),
+    ]
+    .concat();
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(written(), before + expected.len());
     // Daily work goes on.
     assert_eq!(root.get("/api/v1/admin/users").await.status, 200);
     let for_ann = json!({ "user": "ann" });

@@ -46,7 +46,7 @@ pub(crate) enum Wrong {
     NoDn,
     /// Tells the groups in parts.
     Ranged,
-    /// Ends a search early, because it found more than it wants to tell.
+    /// Ends a search for groups early, because it found more than it wants to tell.
     TellsSome,
     /// Says after each page that there is another.
     EndlessPages,
@@ -305,7 +305,7 @@ fn search(id: &[u8], operation: &Tlv, shared: &Shared) -> Vec<u8> {
     for entry in found {
         answer.extend(message(id, ENTRY, &told(entry, &state.wrong)));
     }
-    let code = if state.wrong == Wrong::TellsSome {
+    let code = if state.wrong == Wrong::TellsSome && base.starts_with("ou=groups") {
         4
     } else {
         0

@@ -321,6 +321,32 @@ async fn an_administrator_resets_somebodys_factors_and_ends_the_sessions() {
     assert_eq!(left["recovery_codes_left"], 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn new_factors_after_a_reset_have_a_day_of_their_own() {
+    let gateway = Gateway::with_cals(1).await;
+    ann(&gateway).await;
+    let file = gateway.path("accesspoint-data/accesspoint.db");
+    let ledger = rusqlite::Connection::open(file).unwrap();
+    let row = "INSERT INTO wrong_try (id, key, at) VALUES ($1, 'factor:ann', $2)";
+    for number in 0..100 {
+        let written = ledger.execute(row, (format!("{number}"), gateway.clock.now().0));
+        assert_eq!(written.unwrap(), 1);
+    }
+    let mut client = gateway.client();
+    let challenge = first_step(&mut client).await;
+    let waits = second_step(&client, &challenge, "000000").await;
+    waits.problem(429, "TOO_MANY_ATTEMPTS");
+    // The way out that is named: an administrator takes the factors away, and new ones are enrolled.
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let reset = root.delete("/api/v1/admin/users/ann/second-factors").await;
+    assert_eq!(reset.status, 204);
+    let mut ann = gateway.signed_in("ann").await;
+    let (phone, _) = enrol(&gateway, &mut ann).await;
+    gateway.clock.advance(Millis::minutes(1));
+    signs_in(&gateway, &phone.fresh()).await;
+}
+
 /// A gateway with rules.
 async fn ruled(rules: &str) -> Gateway {
     let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());

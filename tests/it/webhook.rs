@@ -125,7 +125,7 @@ async fn w_01_whatever_is_no_signed_yes_refuses() {
         (Wrong::Garbage("[true]"), 503),
         (Wrong::SomebodyElse, 401),
         (Wrong::NamedElse, 401),
-        (Wrong::NoSubject, 503),
+        (Wrong::NoSubject, 401),
         (Wrong::Status(201), 503),
         (Wrong::Status(204), 503),
         (Wrong::Status(401), 503),

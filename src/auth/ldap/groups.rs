@@ -15,6 +15,30 @@ use crate::domain::mapping::GROUPS_MAX;
 const SEARCHES_AT_ONCE: usize = 32;
 /// The result code of an answer that points to another server.
 const REFERRAL: u32 = 10;
+/// The result codes of searches that are too much for the server.
+const TIME_LIMIT_EXCEEDED: u32 = 3;
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
+const ADMIN_LIMIT_EXCEEDED: u32 = 11;
+/// The result code of a search for what is no DN.
+const INVALID_DN_SYNTAX: u32 = 34;
+
+/// Whether groups that cannot be read say nothing of the server: one person's must not shut a
+/// directory for everybody.
+pub(super) fn left_out(fault: &Fault) -> bool {
+    match fault {
+        Fault::Groups(_) => true,
+        Fault::Refused { code, .. } => matches!(
+            *code,
+            TIME_LIMIT_EXCEEDED
+                | SIZE_LIMIT_EXCEEDED
+                | ADMIN_LIMIT_EXCEEDED
+                | NO_SUCH_OBJECT
+                | INVALID_DN_SYNTAX
+                | INSUFFICIENT_ACCESS
+        ),
+        _ => false,
+    }
+}
 
 /// The names of all groups of a person, each once. A group that is reached twice, through a loop
 /// or on two ways, is asked once.
@@ -98,7 +122,7 @@ async fn attribute_of(mut ldap: Ldap, attribute: &str, dn: &str) -> Result<Vec<S
             None => Ok(Vec::new()),
         },
         Err(Fault::Refused {
-            code: NO_SUCH_OBJECT | INSUFFICIENT_ACCESS | REFERRAL,
+            code: NO_SUCH_OBJECT | INSUFFICIENT_ACCESS | REFERRAL | INVALID_DN_SYNTAX,
             ..
         }) => Ok(Vec::new()),
         Err(fault) => Err(fault),

@@ -12,6 +12,7 @@ mod ended;
 mod groups;
 mod wire;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Default for Limits {
 }
 
 /// Asked before a password is tried: whether one of this subject may be tried now.
-pub type MayTry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+pub type MayTry = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// A directory, which one or several servers hold. Clones share it.
 #[derive(Clone)]
@@ -244,16 +245,21 @@ impl Directory {
         let inner = Arc::clone(&self.0);
         contained(self.0.limits.exchange, async move {
             let (mut ldap, certificate) = inner.service(index).await?;
-            let base = &inner.settings.user_base;
-            let anything = "(objectClass=*)";
-            search(
-                &mut ldap,
-                base,
-                Scope::Base,
-                anything,
-                vec!["1.1".to_owned()],
-            )
-            .await?;
+            let settings = &inner.settings;
+            let group_base = match &settings.groups {
+                LdapGroups::Search { base, .. } => Some(base),
+                LdapGroups::None | LdapGroups::Attribute(_) => None,
+            };
+            let user_base = ("the search of user_base", &settings.user_base);
+            let group_base = group_base.map(|base| ("the search of group_base", base));
+            for (what, base) in [Some(user_base), group_base].into_iter().flatten() {
+                let nothing = vec!["1.1".to_owned()];
+                let found = search(&mut ldap, base, Scope::Base, "(objectClass=*)", nothing);
+                found.await.map_err(|fault| match fault {
+                    Fault::Refused { code, text, .. } => Fault::Refused { what, code, text },
+                    fault => fault,
+                })?;
+            }
             Ok(Probed {
                 certificate,
                 date: time_of(&mut ldap).await,
@@ -285,12 +291,11 @@ impl Inner {
         };
         let groups = groups::of_person(&ldap, &self.settings, &entry);
         let groups = match in_time(self.limits.groups, groups).await {
-            // That is about this person, and no failure of the server.
-            Err(Fault::Groups(why)) => {
+            Err(why) if groups::left_out(&why) => {
                 tracing::warn!(
                     source = self.name,
                     dn = entry.dn,
-                    why,
+                    %why,
                     "groups are left out"
                 );
                 None
@@ -324,7 +329,7 @@ impl Inner {
             );
             return Ok(Err(Answer::Wrong));
         }
-        if !may_try(&subject(&entry)) {
+        if !may_try(subject(&entry)).await {
             return Ok(Err(Answer::Wrong));
         }
         Ok(match self.bind_as(index, &entry.dn, password).await? {

@@ -200,6 +200,7 @@ async fn lease(app: &App, user: &str, workstation: &str, document: &str) -> anyh
         source: LOCAL_SOURCE.to_owned(),
         provider: None,
         ticket: None,
+        typed_name: None,
     };
     let client = Client {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),

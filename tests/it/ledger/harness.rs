@@ -213,6 +213,7 @@ impl Ledger {
             at_provider: None,
             id_token: None,
             ticket: None,
+            typed_name: None,
             address: "192.0.2.7".to_owned(),
             agent: "a browser".to_owned(),
             life: SESSION_LIFE,

@@ -11,6 +11,7 @@ use super::harness::{Ledger, admin, user};
 /// Takes back what the step to schema 10 did.
 const BEFORE_10: &str = "ALTER TABLE person DROP COLUMN identified; \
      ALTER TABLE person DROP COLUMN groups_from; ALTER TABLE person DROP COLUMN roles_from; \
+     ALTER TABLE attempt DROP COLUMN again; DROP TABLE workstation_name; \
      UPDATE schema_version SET version = 9;";
 
 #[tokio::test]
