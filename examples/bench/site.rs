@@ -247,6 +247,7 @@ async fn session(app: &App, number: usize) -> (String, String) {
         source: "local".to_owned(),
         provider: None,
         ticket: None,
+        typed_name: None,
     };
     let client = Client {
         address: [127, 0, 0, 1].into(),
