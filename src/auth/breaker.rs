@@ -31,7 +31,8 @@ impl Breaker {
         let mut state = self.state();
         match state.left_alone_until {
             None => true,
-            Some(until) if now < until => false,
+            // Later than it can be, where the clock was set back since.
+            Some(until) if now < until && until <= now + LEFT_ALONE => false,
             Some(_) => {
                 state.left_alone_until = Some(now + LEFT_ALONE);
                 true
@@ -58,7 +59,7 @@ impl Breaker {
     #[must_use]
     pub fn is_failing(&self, now: Timestamp) -> bool {
         let failed_at = self.state().failed_at;
-        failed_at.is_some_and(|failed_at| now < failed_at + REMEMBERED)
+        failed_at.is_some_and(|failed_at| failed_at <= now && now < failed_at + REMEMBERED)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,6 +85,9 @@ mod tests {
         assert!(!breaker.may_ask(START + LEFT_ALONE - Millis(1)));
         assert!(breaker.may_ask(START + LEFT_ALONE));
         assert!(!breaker.may_ask(START + LEFT_ALONE));
+        // A clock that is set back leaves it alone no longer.
+        let hour_before = START - Millis::hours(1);
+        assert!(breaker.may_ask(hour_before) && !breaker.is_failing(hour_before));
         breaker.answered();
         assert!(breaker.may_ask(START) && !breaker.is_failing(START));
     }

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod breaker;
+pub mod json;
 pub mod ldap;
 pub mod oidc;
 mod outgoing;

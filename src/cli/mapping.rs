@@ -12,6 +12,7 @@ use super::output::{NONE, Output, Table, facts, words};
 use super::{Outcome, site};
 use crate::app::App;
 use crate::app::mapping::{MappingChange, MappingDiff, test_mapping};
+use crate::auth;
 use crate::config::Database;
 use crate::domain::mapping::{Claims, Mapped, Step, Unmapped, Walk};
 
@@ -104,12 +105,9 @@ fn read(file: &Path) -> anyhow::Result<Claims> {
         File::open(file).and_then(|file| file.take(CLAIMS_BYTES_MAX).read_to_string(&mut text))
     };
     read.with_context(|| format!("the claims {} cannot be read", file.display()))?;
-    let value: Value = serde_json::from_str(&text)
-        .with_context(|| format!("the claims {} are no JSON", file.display()))?;
-    match value {
-        Value::Object(claims) => Ok(claims),
-        _ => bail!("the claims {} are no JSON object", file.display()),
-    }
+    // As strictly as they are read at a sign-in.
+    let claims = auth::json::object(text.as_bytes()).map_err(anyhow::Error::msg);
+    claims.with_context(|| format!("the claims {} are no JSON object", file.display()))
 }
 
 fn walk_json(source: &str, walk: &Walk) -> Value {

@@ -2,6 +2,7 @@
 //! a deep link that the gateway itself interrupted, which nothing but its opaque id names.
 
 use super::extract::{Asked, SIGN_IN_COOKIE};
+use super::failure::with_return_to;
 use super::pages::BrowserSecret;
 use super::return_to::ReturnTo;
 use crate::app::App;
@@ -40,6 +41,17 @@ pub(super) enum Named {
 pub(super) fn name_again(app: &App, asked: &Asked, path: &str) -> String {
     match name(app, asked, path) {
         Named::Path(named) | Named::Kept(named, _) => named,
+    }
+}
+
+/// The link by which somebody signs in again as before, and comes to what they wanted: at their
+/// provider at once, where the source is one.
+pub(super) fn again(app: &App, asked: &Asked, source: &str, wanted: &str) -> String {
+    let wanted = name_again(app, asked, wanted);
+    if app.has_provider(source) {
+        with_return_to(&format!("/oidc/{source}/login"), &wanted)
+    } else {
+        with_return_to("/login", &wanted)
     }
 }
 

@@ -263,16 +263,13 @@ impl Failure {
         Self(Box::new(Reason::StartAgain { problem, path }))
     }
 
-    /// A session did not begin for somebody who signed in and wanted to go there.
-    pub(super) fn not_begun(error: BeginError, wanted: &str) -> Self {
+    /// A session did not begin for somebody who signed in; this path starts again.
+    pub(super) fn not_begun(error: BeginError, again: String) -> Self {
         match error {
-            BeginError::TooMany { most } => Self::start_again(
-                Problem::TooManySessions { most },
-                with_return_to("/login", wanted),
-            ),
-            BeginError::Overtaken => {
-                Self::start_again(Problem::SignInOvertaken, with_return_to("/login", wanted))
+            BeginError::TooMany { most } => {
+                Self::start_again(Problem::TooManySessions { most }, again)
             }
+            BeginError::Overtaken => Self::start_again(Problem::SignInOvertaken, again),
             error => error.into(),
         }
     }

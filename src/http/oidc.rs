@@ -10,7 +10,7 @@ use tower_sessions::Session;
 use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, From, WholeBody, is_prefetch};
-use super::failure::{Failure, with_return_to};
+use super::failure::Failure;
 use super::json::Json;
 use super::once::only;
 use super::pages::{add_cookie, enter, host_cookie, no_head};
@@ -82,7 +82,7 @@ async fn login(
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
         Some(Begun::Busy { wait, wanted }) => Err(Failure::start_again(
             Problem::Busy { wait },
-            start_path(&app, &asked, &name, &wanted),
+            deep_link::again(&app, &asked, &name, &wanted),
         )),
         Some(Begun::Away { to, cookie }) => {
             let mut away = see_other(&to);
@@ -119,11 +119,11 @@ async fn callback(
             enter(&app, &asked, &session, &client, &signed_in, &wanted).await
         }
         Some(Finished::Again { wanted }) => {
-            Ok(see_other(&start_path(&app, &asked, &name, &wanted)))
+            Ok(see_other(&deep_link::again(&app, &asked, &name, &wanted)))
         }
         Some(Finished::NotLetIn { refusal, wanted }) => Err(Failure::start_again(
             refusal.problem(),
-            start_path(&app, &asked, &name, &wanted),
+            deep_link::again(&app, &asked, &name, &wanted),
         )),
         Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
     }
@@ -281,11 +281,6 @@ fn is_embedded(headers: &HeaderMap) -> bool {
     destination.is_some_and(|destination| destination != "document")
 }
 
-fn start_path(app: &App, asked: &Asked, name: &str, wanted: &str) -> String {
-    let wanted = deep_link::name_again(app, asked, wanted);
-    with_return_to(&format!("/oidc/{name}/login"), &wanted)
-}
-
 fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> Failure {
     let source = app.config().sign_in.label(name).to_owned();
     let problem = match (refused.reason, refused.reason.blame()) {
@@ -308,7 +303,7 @@ fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> 
         (_, Blame::Answer) => Problem::UpstreamAnswer { name: source },
         (_, Blame::Silence) => Problem::UpstreamSilent { name: source },
     };
-    let mut path = start_path(app, asked, name, &refused.wanted);
+    let mut path = deep_link::again(app, asked, name, &refused.wanted);
     if refused.reason == Reason::AuthTime && asked.signed(app).is_ok_and(|it| it.is_some()) {
         path += if path.contains('?') { "&" } else { "?" };
         path += "again=1";

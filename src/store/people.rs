@@ -1,5 +1,7 @@
 //! People: added, disabled, renamed; their passwords, identities and favourites.
 
+use std::collections::BTreeSet;
+
 use super::Store;
 use super::db::{Db, Row, StoreError, values};
 use super::writer::{Actor, Batch};
@@ -545,8 +547,8 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
 
 /// Roles as they are stored: words with spaces between.
 pub(super) fn roles_text(roles: &[Role]) -> String {
-    let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
-    words.join(" ")
+    let words: BTreeSet<&str> = roles.iter().map(|role| role.word()).collect();
+    Vec::from_iter(words).join(" ")
 }
 
 /// Groups as they are stored, read again.

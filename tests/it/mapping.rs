@@ -618,8 +618,11 @@ fn mapping_test_names_what_is_wrong_with_its_input() {
         assert_eq!(ran.code, 1);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
-    site.write("claims.json", "{");
-    assert!(site.run(&TEST).stderr.contains("are no JSON"));
+    // A name that is there twice is read by no sign-in either.
+    for claims in ["{", r#"{"name": "ann", "name": "root"}"#] {
+        site.write("claims.json", claims);
+        assert!(site.run(&TEST).stderr.contains("are no JSON object"));
+    }
     site.write("claims.json", "{}");
     assert!(
         site.run(&unknown)

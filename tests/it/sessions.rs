@@ -231,12 +231,12 @@ async fn s_04_of_two_cookies_with_one_name_neither_is_picked() {
         vec![session(&right), session(planted)],
         vec![format!("a=b; {} ; c=d", session(&right)), session(planted)],
     ] {
-        ask(&lines).await.problem(400, "BAD_REQUEST");
+        ask(&lines).await.problem(400, "COOKIE_TWICE");
     }
     for name in ["workstation", "sign-in", "attempt", "sign-out"] {
         let doubled = format!("__Host-{name}={planted}; __Host-{name}={right}");
         let lines = [session(&right), doubled];
-        ask(&lines).await.problem(400, "BAD_REQUEST");
+        ask(&lines).await.problem(400, "COOKIE_TWICE");
     }
     // A cookie of another program that is no text hides none of ours.
     for line in [

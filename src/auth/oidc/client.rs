@@ -24,11 +24,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::http::{Http, HttpFault, is_silence, silence_or};
-use super::json;
 use super::metadata::Metadata;
 use super::refusal::{Reason, Refused};
 use super::token::word;
 use super::{ClientAuth, ProviderSettings};
+use crate::auth::json;
 use crate::config::AssertionAudience;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use super::json;
 use super::refusal::{Reason, Refused};
+use crate::auth::json;
 
 /// Keys that a set may hold; beyond that it is refused.
 const KEYS_MAX: usize = 100;

@@ -14,9 +14,9 @@ use openidconnect::{AdditionalProviderMetadata, AuthUrl, ProviderMetadata, Token
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::json;
 use super::refusal::{Reason, Refused};
 use super::token::word;
+use crate::auth::json;
 use crate::config::Reach;
 
 /// The method of PKCE that is used.

@@ -7,7 +7,6 @@
 mod callback;
 mod client;
 mod http;
-mod json;
 mod kept;
 mod keys;
 mod metadata;
@@ -31,7 +30,7 @@ pub use refusal::{Blame, Reason, Refused};
 pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
 
 use super::breaker::Breaker;
-use super::outgoing;
+use super::{json, outgoing};
 use crate::clock::Clock;
 use crate::config::{AssertionAudience, Reach};
 use crate::domain::mapping::{CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, is_empty};

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use super::json;
 use super::refusal::{Reason, Refused};
+use crate::auth::json;
 use crate::auth::secret::same_secret;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 

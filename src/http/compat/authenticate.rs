@@ -135,7 +135,8 @@ async fn redeem(
     match app.sign_in_by_web_ticket(&brought.ticket, client).await? {
         ByWebTicket::Done(signed_in) => {
             let begun = session::begin(app, session, &signed_in, client, None).await;
-            begun.map_err(|error| Failure::not_begun(error, &brought.wanted))?;
+            let again = with_return_to("/login", &brought.wanted);
+            begun.map_err(|error| Failure::not_begun(error, again))?;
             Ok(with_workstation(
                 app,
                 see_other(&brought.wanted),

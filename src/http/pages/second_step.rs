@@ -16,7 +16,7 @@ use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{Asked, From, Params, read_form};
-use crate::http::failure::{self, Failure, with_return_to};
+use crate::http::failure::{self, Failure};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::session;
 use crate::text::Problem;
@@ -110,7 +110,8 @@ pub(super) async fn submit(
     match finished.into_result(app.now()) {
         Ok(signed_in) => {
             let begun = session::begin(&app, &session, &signed_in, &client, None).await;
-            begun.map_err(|error| Failure::not_begun(error, &step.wanted))?;
+            let again = || deep_link::again(&app, &asked, &signed_in.source, &step.wanted);
+            begun.map_err(|error| Failure::not_begun(error, again()))?;
             Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
         }
         Err(problem) => {
@@ -152,8 +153,8 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
 
 /// The step has ended; what was wanted is kept.
 fn ended(app: &App, asked: &Asked, step: &StepPage) -> Failure {
-    let wanted = deep_link::name_again(app, asked, &step.wanted);
-    let again = with_return_to("/login", &wanted);
+    // Which source it was is forgotten with the challenge.
+    let again = deep_link::again(app, asked, "", &step.wanted);
     Failure::start_again(Problem::ChallengeEnded, again)
 }
 

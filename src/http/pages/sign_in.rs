@@ -158,7 +158,8 @@ pub(in crate::http) async fn enter(
         NextStep::Enrol => (Some(wanted), failure::SECOND_FACTORS_PATH),
     };
     let begun = session::begin(app, session, signed_in, client, enrol_for).await;
-    begun.map_err(|error| Failure::not_begun(error, wanted))?;
+    let again = || deep_link::again(app, asked, &signed_in.source, wanted);
+    begun.map_err(|error| Failure::not_begun(error, again()))?;
     let answer = see_other(to);
     Ok(with_workstation(app, answer, signed_in))
 }

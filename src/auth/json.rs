@@ -7,7 +7,11 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Number, Value};
 
 /// Reads one object and nothing after it.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
+///
+/// # Errors
+///
+/// What is wrong with the text, and where.
+pub fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
     match serde_json::from_slice(text) {
         Ok(Strict(Value::Object(members))) => Ok(members),
         Ok(_) => Err("it is no JSON object".to_owned()),
