@@ -16,6 +16,7 @@ use tower::Service;
 
 use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE};
 use super::failure::Failure;
+use super::leftover;
 use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
 use super::pages::keep_language;
 use super::session::{SESSION_COOKIE, protect_cookies};
@@ -119,6 +120,7 @@ where
         join_cookies(request.headers_mut());
         let asked = Asked::new(&mut request, self.app.fresh().id());
         let method = request.method().clone();
+        let (mut request, leftover) = leftover::lend(request);
         let answer = if let Some(problem) = self.refuse(&request, &asked) {
             Err(problem)
         } else {
@@ -139,6 +141,9 @@ where
                 }
                 Err(problem) => Failure::from(problem).into_response(),
             };
+            if let Some(leftover) = leftover {
+                leftover.discard();
+            }
             Ok(finish(&app, &asked, &method, response))
         })
     }

@@ -14,6 +14,7 @@ mod failure;
 mod health;
 mod json;
 mod launch;
+mod leftover;
 mod oidc;
 mod once;
 pub mod page;

@@ -450,6 +450,25 @@ async fn p_07_bodies_that_are_too_large_are_refused_before_anything_is_hashed() 
     assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn p_07_whoever_sends_all_of_it_before_they_listen_is_told_too() {
+    let gateway = gateway().await;
+    let host = gateway.url("").replace("https://", "");
+    for (path, kind, bytes) in [
+        (SESSION, "application/json", 1024 * 1024),
+        ("/login", "application/x-www-form-urlencoded", 1024 * 1024),
+        (SESSION, "application/json", 20 * 1024 * 1024),
+    ] {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {bytes}\r\nConnection: close\r\n\r\n{}",
+            "x".repeat(bytes)
+        );
+        let answer = crate::api_attacks::raw(&gateway, request).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
+    }
+}
+
 /// The answer to a request whose body never comes.
 async fn announced(gateway: &Gateway, path: &str, kind: &str, bytes: usize) -> String {
     let host = gateway.url("").replace("https://", "");
