@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
 use crate::fresh::Fresh;
 
-/// How many days before its end a server's certificate is worth a warning.
-const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
+/// How many days before its end a certificate is worth a warning.
+pub const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 /// What a clock that is off means.
 const OFF_CLOCK: &str = "passwords and certificates may end too early or too late there";
 const OFF_CLOCK_OF_WEBHOOK: &str = "a receiver that looks at the time of a request refuses it";

@@ -110,11 +110,12 @@ impl App {
         client: &Client,
     ) -> Result<MyFactors, StoreError> {
         let person = &session.person.id;
+        let factors = self.ledger().factors(person)?;
         Ok(MyFactors {
-            factors: self.ledger().factors(person)?,
             codes_left: self.ledger().recovery_codes_left(person)?,
             required: self.needs_factor(session, client),
-            confirms: self.confirms(session)?,
+            confirms: self.confirms_with(session, &factors)?,
+            factors,
         })
     }
 
@@ -124,13 +125,21 @@ impl App {
     ///
     /// The database fails.
     pub fn confirms(&self, session: &SessionInfo) -> Result<Confirms, StoreError> {
+        let factors = self.ledger().factors(&session.person.id)?;
+        self.confirms_with(session, &factors)
+    }
+
+    fn confirms_with(
+        &self,
+        session: &SessionInfo,
+        factors: &[Factor],
+    ) -> Result<Confirms, StoreError> {
         if !session.can_be_confirmed() {
             return Ok(Confirms::default());
         }
-        let person = &session.person.id;
-        let code = !self.ledger().factors(person)?.is_empty();
+        let code = !factors.is_empty();
         Ok(Confirms {
-            password: !code && self.ledger().has_password(person)?,
+            password: !code && self.ledger().has_password(&session.person.id)?,
             code,
         })
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use crate::app::check::{CheckFinding, Level, fault, ok, warning};
-use crate::app::check_sources::check_sources;
+use crate::app::check_sources::{CERTIFICATE_ENDS_SOON_DAYS, check_sources};
 use crate::app::{App, StartError, estate};
 use crate::clock::Clock;
 use crate::config::{self, Config, Database, LicenseServer, QlikView, SourceKind};
@@ -22,9 +22,6 @@ use crate::telemetry;
 
 use super::Outcome;
 use super::output::{Output, chain};
-
-/// How many days before its end a certificate is worth a warning.
-const CERTIFICATE_ENDS_SOON_DAYS: i64 = 14;
 
 /// Looks at everything and prints one line for each finding.
 pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {

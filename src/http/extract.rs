@@ -613,9 +613,9 @@ impl FromRequestParts<App> for EnrollingPerson {
 }
 
 /// Where a request comes from, for sign-ins.
-pub(super) struct From(pub(super) Client);
+pub(super) struct FromClient(pub(super) Client);
 
-impl FromRequestParts<App> for From {
+impl FromRequestParts<App> for FromClient {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {

@@ -9,7 +9,7 @@ use tower_sessions::Session;
 
 use super::deep_link;
 use super::edge::see_other;
-use super::extract::{Asked, From, WholeBody, is_prefetch};
+use super::extract::{Asked, FromClient, WholeBody, is_prefetch};
 use super::failure::Failure;
 use super::json::Json;
 use super::once::only;
@@ -57,7 +57,7 @@ async fn login(
     State(app): State<App>,
     Path(name): Path<String>,
     asked: Asked,
-    From(client): From,
+    FromClient(client): FromClient,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
@@ -98,7 +98,7 @@ async fn callback(
     Path(name): Path<String>,
     asked: Asked,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let callback = Callback::parse(request.uri().query().unwrap_or_default());
@@ -136,7 +136,7 @@ async fn unread_callback(
     Path(name): Path<String>,
     method: Method,
     asked: Asked,
-    From(client): From,
+    FromClient(client): FromClient,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let browser = Browser {
@@ -160,7 +160,7 @@ async fn unread_callback(
 async fn backchannel_logout(
     State(app): State<App>,
     Path(name): Path<String>,
-    From(client): From,
+    FromClient(client): FromClient,
     headers: HeaderMap,
     body: Result<WholeBody, Failure>,
 ) -> Result<Response, Failure> {
@@ -202,7 +202,7 @@ async fn backchannel_logout(
 async fn unread_logout(
     State(app): State<App>,
     Path(name): Path<String>,
-    From(client): From,
+    FromClient(client): FromClient,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {
         return Err(Problem::NotFound.into());
@@ -232,7 +232,7 @@ fn logout_refused(refused: &Refused) -> Response {
 async fn frontchannel_logout(
     State(app): State<App>,
     Path(name): Path<String>,
-    From(client): From,
+    FromClient(client): FromClient,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::Response;
 use http_body_util::BodyExt;
 
-use super::extract::{From, Signed, Visitor, may_be_foreign};
+use super::extract::{FromClient, Signed, Visitor, may_be_foreign};
 use super::failure::{Failure, WEB_SERVER_NAME};
 use crate::app::App;
 use crate::app::estate::TunnelPlace;
@@ -103,7 +103,7 @@ pub(super) fn is_led_to(
 /// `/scripts/QVSTunnel.dll`: opaque bytes, for addresses from which somebody has just opened.
 pub(super) async fn tunnel(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let estate = app.estate().ok_or(Problem::NotFound)?;

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::app::sign_in::workstation_name;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::{Workstation, WorkstationId};
-use crate::http::extract::{ApiPerson, From};
+use crate::http::extract::{ApiPerson, FromClient};
 use crate::http::failure::Failure;
 use crate::store::{SessionRow, WorkstationRow};
 use crate::text::Problem;
@@ -199,7 +199,7 @@ struct ChangePassword {
 async fn change_password(
     State(app): State<App>,
     ApiPerson(signed): ApiPerson,
-    From(client): From,
+    FromClient(client): FromClient,
     Body(change): Body<ChangePassword>,
 ) -> Result<StatusCode, Failure> {
     signed.may_change_account()?;

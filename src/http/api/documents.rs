@@ -19,7 +19,7 @@ use crate::domain::open::{Access, LeaseOutcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{ApiPerson, Asked, From};
+use crate::http::extract::{ApiPerson, Asked, FromClient};
 use crate::http::failure::{Failure, refusal_members};
 use crate::http::json::Json;
 use crate::http::told::{self, Reader};
@@ -127,7 +127,7 @@ async fn open(
     Path(id): Path<String>,
     ApiPerson(signed): ApiPerson,
     asked: Asked,
-    From(from): From,
+    FromClient(from): FromClient,
     Body(request): Body<OpenRequest>,
 ) -> Result<Response, Failure> {
     let wanted = Wanted {

@@ -12,7 +12,7 @@ use super::{Body, Params};
 use crate::app::App;
 use crate::app::factors::{Enrolment, factor_name};
 use crate::domain::time::Timestamp;
-use crate::http::extract::{ApiPerson, EnrollingPerson, From, Signed};
+use crate::http::extract::{ApiPerson, EnrollingPerson, FromClient, Signed};
 use crate::http::failure::Failure;
 use crate::http::json::Json;
 use crate::http::pages::{add_cookie, host_cookie};
@@ -64,7 +64,7 @@ impl std::convert::From<Factor> for FactorItem {
 async fn list(
     State(app): State<App>,
     EnrollingPerson(signed): EnrollingPerson,
-    From(client): From,
+    FromClient(client): FromClient,
 ) -> Result<Response, Failure> {
     let mine = app.my_factors(&signed.info, &client)?;
     let items: Vec<FactorItem> = mine.factors.into_iter().map(FactorItem::from).collect();
@@ -88,7 +88,7 @@ struct Confirm {
 async fn confirm(
     State(app): State<App>,
     EnrollingPerson(signed): EnrollingPerson,
-    From(client): From,
+    FromClient(client): FromClient,
     Body(confirm): Body<Confirm>,
 ) -> Result<Response, Failure> {
     let person = &signed.info.person;
@@ -203,7 +203,7 @@ async fn remove(
     State(app): State<App>,
     Path(id): Path<String>,
     ApiPerson(signed): ApiPerson,
-    From(client): From,
+    FromClient(client): FromClient,
     Params(remove): Params<Remove>,
 ) -> Result<StatusCode, Failure> {
     signed.must_be_confirmed(&app)?;

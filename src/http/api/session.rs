@@ -15,7 +15,7 @@ use crate::app::sign_in::{Attempt, SignedIn};
 use crate::domain::person::Role;
 use crate::domain::time::Timestamp;
 use crate::domain::workstation::Workstation;
-use crate::http::extract::{EnrollingPerson, From, Signed, may_be_foreign};
+use crate::http::extract::{EnrollingPerson, FromClient, Signed, may_be_foreign};
 use crate::http::failure::Failure;
 use crate::http::json::Json;
 use crate::http::pages::with_workstation;
@@ -53,7 +53,7 @@ struct SessionBody<'a> {
 async fn begin(
     State(app): State<App>,
     old: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     headers: HeaderMap,
     body: Body<Credentials>,
 ) -> Result<Response, Failure> {
@@ -88,7 +88,7 @@ struct SecondFactor {
 async fn finish(
     State(app): State<App>,
     old: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     headers: HeaderMap,
     body: Body<SecondFactor>,
 ) -> Result<Response, Failure> {

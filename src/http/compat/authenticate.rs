@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::app::web_ticket::ByWebTicket;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, CheckedForm, From, Signed, is_foreign, is_prefetch};
+use crate::http::extract::{Asked, CheckedForm, FromClient, Signed, is_foreign, is_prefetch};
 use crate::http::failure::{Failure, with_return_to};
 use crate::http::page::{AskPage, Frame, respond};
 use crate::http::pages::{frame, with_workstation};
@@ -29,7 +29,7 @@ pub(super) async fn authenticate(
     State(app): State<App>,
     asked: Asked,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
@@ -66,7 +66,7 @@ pub(super) struct ConfirmForm {
 pub(super) async fn confirm(
     State(app): State<App>,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     form: CheckedForm<ConfirmForm>,
 ) -> Result<Response, Failure> {
     let fields = form.fields;

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::documents::{linked_document, requested};
 use crate::app::open::Wanted;
 use crate::http::edge::see_other;
-use crate::http::extract::{From, Visitor, is_prefetch};
+use crate::http::extract::{FromClient, Visitor, is_prefetch};
 use crate::http::failure::Failure;
 use crate::http::page::static_files::document_picture;
 use crate::http::page::{AskPage, respond};
@@ -26,7 +26,7 @@ use crate::text::Problem;
 pub(super) async fn follow(
     State(app): State<App>,
     visitor: Visitor,
-    From(from): From,
+    FromClient(from): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let query = visitor.asked.uri().query().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::auth::password_rules::BadPassword;
 use crate::domain::lease::{Lease, LeaseId, LeaseState as State_};
 use crate::domain::workstation::WorkstationId;
 use crate::http::edge::see_other;
-use crate::http::extract::{CheckedForm, From, Params, Signed, Visitor};
+use crate::http::extract::{CheckedForm, FromClient, Params, Signed, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow, respond};
 use crate::store::SessionRow as StoredSession;
@@ -262,7 +262,7 @@ struct PasswordForm {
 
 async fn change_password(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     form: CheckedForm<PasswordForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;

@@ -12,7 +12,7 @@ use crate::domain::client::ClientKind;
 use crate::domain::open::{Access, Finding, LeaseOutcome as Outcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Millis;
-use crate::http::extract::{CheckedForm, From, Visitor};
+use crate::http::extract::{CheckedForm, FromClient, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{Frame, HandOverPage, LeaseOutcome, RefusedPage, RuleLine, respond};
 use crate::http::told::{self, Reader};
@@ -38,7 +38,7 @@ pub(super) struct OpenForm {
 pub(super) async fn open(
     State(app): State<App>,
     Path(id): Path<String>,
-    From(from): From,
+    FromClient(from): FromClient,
     form: CheckedForm<OpenForm>,
 ) -> Result<Response, Failure> {
     let client = ClientKind::from_word(&form.fields.client)

@@ -18,7 +18,7 @@ use crate::auth::password::Password;
 use crate::auth::totp;
 use crate::http::edge::see_other;
 use crate::http::extract::{
-    CheckedForm, EnrollingForm, EnrollingVisitor, From, Params, Signed, Visitor,
+    CheckedForm, EnrollingForm, EnrollingVisitor, FromClient, Params, Signed, Visitor,
 };
 use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH, with_return_to};
 use crate::http::page::{
@@ -62,7 +62,7 @@ struct ListQuery {
 async fn show(
     State(app): State<App>,
     EnrollingVisitor(visitor): EnrollingVisitor,
-    From(client): From,
+    FromClient(client): FromClient,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, Failure> {
     let text = text_of(&visitor);
@@ -91,7 +91,7 @@ struct ConfirmForm {
 /// Proves again who one is, with the password or a code; the session goes on under a new id.
 async fn confirm(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<ConfirmForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -132,7 +132,7 @@ struct NameForm {
 
 async fn begin_totp(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<NameForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -174,7 +174,7 @@ struct CodeForm {
 
 async fn finish_totp(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<CodeForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -195,7 +195,7 @@ async fn finish_totp(
 
 async fn begin_passkey(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<NameForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -227,7 +227,7 @@ struct AnswerForm {
 
 async fn finish_passkey(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<AnswerForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -248,7 +248,7 @@ async fn finish_passkey(
 
 async fn new_codes(
     State(app): State<App>,
-    From(client): From,
+    FromClient(client): FromClient,
     form: CheckedForm<NoFields>,
 ) -> Result<Response, Failure> {
     let visitor = form.visitor;
@@ -263,7 +263,7 @@ async fn new_codes(
 async fn rename(
     State(app): State<App>,
     Path(id): Path<String>,
-    From(client): From,
+    FromClient(client): FromClient,
     form: CheckedForm<NameForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;
@@ -286,7 +286,7 @@ struct RemoveForm {
 async fn remove(
     State(app): State<App>,
     Path(id): Path<String>,
-    From(client): From,
+    FromClient(client): FromClient,
     form: CheckedForm<RemoveForm>,
 ) -> Result<Response, Failure> {
     let CheckedForm { visitor, fields } = form;

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, From, Params, read_form};
+use crate::http::extract::{Asked, FromClient, Params, read_form};
 use crate::http::failure::{self, Failure};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::session;
@@ -86,7 +86,7 @@ pub(super) async fn submit(
     State(app): State<App>,
     asked: Asked,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let (token, fields) = read_form::<StepForm>(&app, request).await?;

@@ -18,7 +18,7 @@ use crate::config::SourceKind;
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{
-    Asked, EnrollingForm, From, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
+    Asked, EnrollingForm, FromClient, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
 };
 use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::oidc::SIGN_OUT_COOKIE;
@@ -70,7 +70,7 @@ pub(super) async fn submit(
     State(app): State<App>,
     asked: Asked,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let (token, fields) = read_form::<SignInForm>(&app, request).await?;
@@ -116,7 +116,7 @@ pub(super) async fn submit_passkey(
     State(app): State<App>,
     asked: Asked,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
 ) -> Result<Response, Failure> {
     let (token, fields) = read_form::<PasskeyForm>(&app, request).await?;
@@ -180,7 +180,7 @@ fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Res
 pub(super) async fn sign_out(
     State(app): State<App>,
     session: Session,
-    From(client): From,
+    FromClient(client): FromClient,
     EnrollingForm(form): EnrollingForm<NoFields>,
 ) -> Result<Response, Failure> {
     let ending = form.visitor.signed.info;

@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use crate::app::App;
-use crate::http::extract::{Asked, From, bearer_token};
+use crate::http::extract::{Asked, FromClient, bearer_token};
 use crate::http::failure::Failure;
 use crate::store::Actor;
 
@@ -32,7 +32,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
 async fn tell_refused(
     State(app): State<App>,
     asked: Asked,
-    From(client): From,
+    FromClient(client): FromClient,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
