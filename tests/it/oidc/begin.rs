@@ -748,3 +748,29 @@ async fn the_attempt_cookie_is_as_careful_as_the_others() {
     }
     assert!(!cookies[0].contains("Domain"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_01_an_id_that_was_planted_before_the_sign_in_opens_nothing_after_it() {
+    let site = Site::new().await;
+    // One that was made up, and the one of a session that the attacker has.
+    site.provider.set_subject("eve");
+    let eve = site.gateway.client();
+    let away = eve.get(WANTED_AGAIN).await;
+    let back = site.authorize(&away.location()).await;
+    assert_eq!(eve.get(&back).await.status, 303);
+    let made_up = "A".repeat(22);
+    let of_eve = eve.cookie("__Host-session").unwrap();
+    site.provider.set_subject("ann");
+    for planted in [made_up, of_eve] {
+        let cookie = ("__Host-session".to_owned(), planted.clone());
+        *site.browser.cookies.lock().unwrap() = vec![cookie.clone()];
+        site.accepted().await;
+        let session = site.browser.get("/api/v1/session").await;
+        assert_eq!(session.body["user"], "ann");
+        assert_ne!(site.browser.cookie("__Host-session").unwrap(), planted);
+        let attacker = site.gateway.client();
+        attacker.cookies.lock().unwrap().push(cookie);
+        let session = attacker.get("/api/v1/session").await;
+        session.problem(401, "SIGN_IN_REQUIRED");
+    }
+}

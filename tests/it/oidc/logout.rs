@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{Site, WANTED_AGAIN, two_providers};
+use super::{Site, WANTED, WANTED_AGAIN, two_providers};
 use crate::gateway::{Answer, Client};
 use crate::provider::{
     Provider, SECRET, answer, edit, instead, keys, serde_urlencoded, signed, token_of,
@@ -433,38 +433,68 @@ async fn l_07_back_from_the_provider_with_a_wrong_state() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l_08_after_a_logout_nothing_of_the_session_is_left() {
+    for way in ["from here", "back channel", "front channel"] {
+        nothing_is_left_after(way).await;
+    }
+}
+
+/// Signs out in this way, and tries all that a browser may still have of the session.
+async fn nothing_is_left_after(way: &str) {
     let site = Site::new().await;
     site.accepted().await;
     let csrf = site.browser.get("/api/v1/session").await.body["csrf_token"].clone();
-    let browser = site.browser.with_csrf_token(csrf.as_str().unwrap());
-    let open = browser
-        .open(&site.gateway.document("Sales/Orders"), "plugin")
-        .await;
+    // Another copy of the cookies, which no answer takes away.
+    let browser = site
+        .gateway
+        .client()
+        .with_csrf_token(csrf.as_str().unwrap());
+    let cookies = site.browser.cookies.lock().unwrap().clone();
+    *browser.cookies.lock().unwrap() = cookies;
+    let document = site.gateway.document("Sales/Orders");
+    let open = browser.open(&document, "plugin").await;
+    assert_eq!(open.status, 200, "{way}");
     let launch = open.body["launch"]["url"]
         .as_str()
         .unwrap()
         .replace(&site.gateway.url(""), "");
     let node = site.gateway.beside().await;
     assert!(site.is_signed_in(&browser.at(node.address)).await);
-    let token = site.provider.logout_token(|_, _| ());
-    assert_eq!(site.logout(&token).await.status, 200);
+    match way {
+        "from here" => assert_eq!(site.sign_out(&site.browser).await.status, 303),
+        "back channel" => {
+            let token = site.provider.logout_token(|_, _| ());
+            assert_eq!(site.logout(&token).await.status, 200);
+        }
+        _ => {
+            let issuer = site.provider.issuer();
+            let frame = format!("/oidc/corp/frontchannel-logout?iss={issuer}&sid=sid-ann");
+            assert_eq!(site.gateway.client().get(&frame).await.status, 200);
+        }
+    }
+    site.note();
     for path in [
         "/",
         "/account",
         "/api/v1/session",
         "/api/v1/documents",
+        WANTED,
         &launch,
     ] {
         for browser in [&browser, &browser.at(node.address)] {
             let answer = browser.get(path).await;
             assert!(
                 matches!(answer.status.as_u16(), 303 | 401),
-                "{path}: {}",
+                "{way}, {path}: {}",
                 answer.status
             );
             assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
         }
     }
+    for browser in [&browser, &browser.at(node.address)] {
+        let open = browser.open(&document, "plugin").await;
+        open.problem(401, "SIGN_IN_REQUIRED");
+    }
+    site.gave_nothing_more();
 }
 
 #[tokio::test(flavor = "multi_thread")]
