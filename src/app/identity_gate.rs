@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::App;
-use super::sign_in::Client;
+use super::sign_in::{Client, WAITING_MAX};
 use super::under_way::Begun;
 use crate::auth::ldap::MayTry;
 use crate::domain::throttle::{Admission, ThrottleKey};
 use crate::store::StoreError;
 
 /// How long a try waits for those of others, which could fill the limit of whom the directory found.
-const OTHERS_DECIDED_WITHIN: Duration = Duration::from_secs(2);
+const OTHERS_DECIDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The gate for one try.
 pub(super) struct IdentityGate(Arc<Mutex<Held>>);
@@ -97,11 +97,18 @@ impl App {
             }
             _ => ThrottleKey::Identity(whose, subject_there),
         };
+        let mut waiting = None;
         loop {
             let decided = self.0.under_way.next_decision();
             match self.admit(std::slice::from_ref(&key))? {
                 Ok(begun) => return Ok(Some(IdentityTry { key, _begun: begun })),
-                Err(Admission::AwaitOthers) => decided.await,
+                Err(Admission::AwaitOthers) => {
+                    waiting = waiting.or_else(|| self.0.under_way.wait(WAITING_MAX));
+                    if waiting.is_none() {
+                        return Ok(None);
+                    }
+                    decided.await;
+                }
                 Err(_) => return Ok(None),
             }
         }

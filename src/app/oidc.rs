@@ -10,12 +10,12 @@ use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::second_factor::CONFIRMED_FOR;
 use super::sign_in::{Client, SignedIn};
 use super::{App, to_its_end};
-use crate::auth::oidc::{Answer, Callback, Provider, Reason, Refused, Secrets, Vouched};
+use crate::auth::oidc::{Answer, Callback, LONG_AGO, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Millis;
 use crate::store::{
-    Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
+    Aim, Attempt, NewAttempt, ProviderLoggedOut, ProviderLogout, SessionInfo, StoreError, Taken,
 };
 
 /// Bytes of the address at which somebody signs out of a provider; web servers refuse longer ones.
@@ -24,8 +24,6 @@ const SIGN_OUT_URL_BYTES_MAX: usize = 7 * 1024;
 const OLD_ENGINE_URL_BYTES_MAX: usize = 2083;
 /// How long somebody who signs out waits for their provider's answer.
 const SIGN_OUT_WAIT: Duration = Duration::from_secs(3);
-/// When somebody proved who they are who only had a session at their provider.
-const LONG_AGO: Timestamp = Timestamp(0);
 /// What an ID token is sealed for.
 const ID_TOKEN: &str = "id-token";
 
@@ -45,8 +43,8 @@ pub struct NotSignedIn {
     pub reason: Reason,
     /// What the provider says of it, where it says something.
     pub said: Option<String>,
-    /// Where to go after starting again: a path.
-    pub wanted: String,
+    /// What starting again is for.
+    pub aim: Aim,
 }
 
 /// What came of beginning a sign-in.
@@ -65,8 +63,8 @@ pub enum Begun {
     Busy {
         /// For how long.
         wait: Millis,
-        /// Where to go after starting again: a path.
-        wanted: String,
+        /// What starting again is for.
+        aim: Aim,
     },
 }
 
@@ -84,14 +82,11 @@ pub enum Finished {
     NotLetIn {
         /// Why.
         refusal: ArrivalRefusal,
-        /// Where to go after starting again: a path.
-        wanted: String,
+        /// What starting again is for.
+        aim: Aim,
     },
     /// The attempt was too old, and is begun again by itself.
-    Again {
-        /// Where to go: a path.
-        wanted: String,
-    },
+    Again(Aim),
     /// It is not accepted.
     Refused(NotSignedIn),
 }
@@ -134,8 +129,7 @@ impl App {
         self.0.oidc.get(name).map(Provider::issuer)
     }
 
-    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name. With
-    /// `again` somebody who is signed in has to prove anew who they are.
+    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name.
     ///
     /// # Errors
     ///
@@ -143,15 +137,14 @@ impl App {
     pub async fn begin_at_provider(
         &self,
         name: &str,
-        wanted: String,
-        again: bool,
+        aim: Aim,
         browser: Browser<'_>,
     ) -> Result<Option<Begun>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
             return Ok(None);
         };
         if let Err(wait) = self.begins(browser.client.address) {
-            return Ok(Some(Begun::Busy { wait, wanted }));
+            return Ok(Some(Begun::Busy { wait, aim }));
         }
         let (state, nonce, verifier) = (
             self.fresh().token(),
@@ -163,11 +156,11 @@ impl App {
             nonce: &nonce,
             verifier: &verifier,
         };
-        let fresh_within = again.then_some(CONFIRMED_FOR);
+        let fresh_within = aim.again.then_some(CONFIRMED_FOR);
         let to = match provider.begin(secrets, fresh_within, self.fresh()).await {
             Ok(to) => to,
             Err(refused) => {
-                let refused = self.refuse(name, refused, None, wanted, browser).await?;
+                let refused = self.refuse(name, refused, None, aim, browser).await?;
                 return Ok(Some(Begun::Refused(refused)));
             }
         };
@@ -179,8 +172,7 @@ impl App {
             source: name.to_owned(),
             nonce,
             verifier,
-            wanted,
-            again,
+            aim,
         };
         self.ledger().begin_attempt(attempt).await?;
         Ok(Some(Begun::Away { to, cookie }))
@@ -223,13 +215,13 @@ impl App {
             Ok(taken) => taken,
             Err(finished) => return Ok(Some(finished)),
         };
-        let (wanted, again) = (attempt.wanted.clone(), attempt.again);
+        let aim = attempt.aim.clone();
         let since = self.now();
         let vouched = match self.vouched(provider, callback, &attempt, state).await {
             Ok(vouched) => vouched,
             Err(refused) => {
                 let said = callback.said.clone();
-                let refused = self.refuse(name, refused, said, wanted, browser).await?;
+                let refused = self.refuse(name, refused, said, aim, browser).await?;
                 return Ok(Some(Finished::Refused(refused)));
             }
         };
@@ -242,12 +234,15 @@ impl App {
                 since,
                 id_token: self.sealed(&vouched.id_token),
                 // Where nobody says when it was, it may have been long ago, unless it was asked for.
-                proved_at: vouched.signed_in_at.or((!again).then_some(LONG_AGO)),
+                proved_at: vouched.signed_in_at.or((!aim.again).then_some(LONG_AGO)),
             }),
         };
         Ok(Some(match self.arrive(arrival, browser.client).await? {
-            Arrived::Done(signed_in) => Finished::Done { signed_in, wanted },
-            Arrived::Refused(refusal) => Finished::NotLetIn { refusal, wanted },
+            Arrived::Done(signed_in) => Finished::Done {
+                signed_in,
+                wanted: aim.wanted,
+            },
+            Arrived::Refused(refusal) => Finished::NotLetIn { refusal, aim },
         }))
     }
 
@@ -260,14 +255,14 @@ impl App {
     pub async fn refuse_to_begin(
         &self,
         name: &str,
-        wanted: String,
+        aim: Aim,
         browser: Browser<'_>,
     ) -> Result<Option<NotSignedIn>, StoreError> {
         if !self.has_provider(name) {
             return Ok(None);
         }
         let refused = Refused::new(Reason::NotAsked, "nobody went there");
-        let refused = self.refuse(name, refused, None, wanted, browser);
+        let refused = self.refuse(name, refused, None, aim, browser);
         refused.await.map(Some)
     }
 
@@ -287,35 +282,34 @@ impl App {
         if !self.has_provider(name) {
             return Ok(None);
         }
-        let wanted = match self.wanted_with(callback.state.as_deref(), browser)? {
-            Some(wanted) => wanted,
-            None => self.last_wanted(name, browser)?,
-        };
+        let aim = self.aim_of(name, callback, browser)?;
         let refused = Refused::new(reason, "the answer is not read");
-        let refused = self.refuse(name, refused, None, wanted, browser);
+        let refused = self.refuse(name, refused, None, aim, browser);
         refused.await.map(Some)
     }
 
-    /// The path that a browser wanted when it began its last attempt at this provider.
-    fn last_wanted(&self, name: &str, browser: Browser<'_>) -> Result<String, StoreError> {
-        let last = match browser.hash() {
-            Some(hash) => self.ledger().last_wanted(&hash, name)?,
+    /// What this browser began the attempt of a callback for; its last one at this provider, where the
+    /// callback names none of its own.
+    fn aim_of(
+        &self,
+        name: &str,
+        callback: &Callback,
+        browser: Browser<'_>,
+    ) -> Result<Aim, StoreError> {
+        let Some(browser) = browser.hash() else {
+            return Ok(Aim::to("/"));
+        };
+        let state = callback.state.as_deref();
+        let state = state.map(|state| hash_secret(SecretKind::AttemptState, state));
+        let named = match state {
+            Some(state) => self.ledger().aim_with(&state, &browser)?,
             None => None,
         };
-        Ok(last.unwrap_or_else(|| "/".to_owned()))
-    }
-
-    /// The path that this browser wanted when it began the attempt with this state.
-    fn wanted_with(
-        &self,
-        state: Option<&str>,
-        browser: Browser<'_>,
-    ) -> Result<Option<String>, StoreError> {
-        let (Some(state), Some(browser)) = (state, browser.hash()) else {
-            return Ok(None);
+        let aim = match named {
+            Some(aim) => Some(aim),
+            None => self.ledger().last_aim(&browser, name)?,
         };
-        let state = hash_secret(SecretKind::AttemptState, state);
-        self.ledger().wanted_with(&state, &browser)
+        Ok(aim.unwrap_or_else(|| Aim::to("/")))
     }
 
     /// Takes the attempt of a callback, or says what the callback comes to without one.
@@ -325,13 +319,10 @@ impl App {
         callback: &'a Callback,
         browser: Browser<'_>,
     ) -> Result<Result<(Attempt, &'a str), Finished>, StoreError> {
-        let last_wanted = || self.last_wanted(name, browser);
-        let (reason, wanted) = match (callback.twice, callback.state.as_deref()) {
-            (true, state) => {
-                let wanted = self.wanted_with(state, browser)?;
-                (Reason::ParameterTwice, wanted.map_or_else(last_wanted, Ok)?)
-            }
-            (_, None) => (Reason::StateMissing, last_wanted()?),
+        let aim = || self.aim_of(name, callback, browser);
+        let (reason, aim) = match (callback.twice, callback.state.as_deref()) {
+            (true, _) => (Reason::ParameterTwice, aim()?),
+            (_, None) => (Reason::StateMissing, aim()?),
             (_, Some(state)) => {
                 let state_hash = hash_secret(SecretKind::AttemptState, state);
                 let taking =
@@ -339,17 +330,17 @@ impl App {
                         .take_attempt(state_hash, browser.hash(), name.to_owned());
                 match taking.await? {
                     Taken::Ready(attempt) => return Ok(Ok((attempt, state))),
-                    Taken::Restart { wanted } => return Ok(Err(Finished::Again { wanted })),
-                    Taken::Expired { wanted } => (Reason::StateExpired, wanted),
-                    Taken::Used { wanted } => (Reason::StateUsed, wanted),
-                    Taken::OtherSource { wanted } => (Reason::OtherSource, wanted),
-                    Taken::OtherBrowser => (Reason::OtherBrowser, last_wanted()?),
-                    Taken::Unknown => (Reason::StateUnknown, last_wanted()?),
+                    Taken::Restart(aim) => return Ok(Err(Finished::Again(aim))),
+                    Taken::Expired(aim) => (Reason::StateExpired, aim),
+                    Taken::Used(aim) => (Reason::StateUsed, aim),
+                    Taken::OtherSource(aim) => (Reason::OtherSource, aim),
+                    Taken::OtherBrowser => (Reason::OtherBrowser, aim()?),
+                    Taken::Unknown => (Reason::StateUnknown, aim()?),
                 }
             }
         };
         let refused = Refused::new(reason, "the callback is not accepted");
-        let refused = self.refuse(name, refused, None, wanted, browser).await?;
+        let refused = self.refuse(name, refused, None, aim, browser).await?;
         Ok(Err(Finished::Refused(refused)))
     }
 
@@ -382,7 +373,7 @@ impl App {
         };
         let vouched = provider.finish(answer, self.fresh()).await?;
         let is_old = |at| self.now() >= at + CONFIRMED_FOR;
-        if attempt.again && vouched.signed_in_at.is_some_and(is_old) {
+        if attempt.aim.again && vouched.signed_in_at.is_some_and(is_old) {
             let detail = "a fresh proof was asked for, and it is an old one";
             return Err(Refused::new(Reason::AuthTime, detail));
         }
@@ -395,7 +386,7 @@ impl App {
         name: &str,
         refused: Refused,
         said: Option<String>,
-        wanted: String,
+        aim: Aim,
         browser: Browser<'_>,
     ) -> Result<NotSignedIn, StoreError> {
         let address = browser.client.address;
@@ -410,7 +401,7 @@ impl App {
         Ok(NotSignedIn {
             reason: refused.reason,
             said,
-            wanted,
+            aim,
         })
     }
 

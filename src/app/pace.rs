@@ -2,9 +2,8 @@
 //!
 //! Where others than the gateway check passwords too, the time of an answer would tell whose a name
 //! is: one of the gateway's own is judged at once, an unknown one after every source was asked. So
-//! all of them wait as long as the slowest source took lately.
+//! all refusals wait as long as the slowest one of late took.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,35 +12,39 @@ use tokio::time::Instant;
 /// How long everybody waits at least, and at most: a source that hangs is not waited out by all.
 const LEAST: Duration = Duration::from_millis(300);
 const MOST: Duration = Duration::from_secs(3);
-/// For how long an answer counts, and how many do.
-const LATELY: Duration = Duration::from_mins(1);
-const ANSWERS_MAX: usize = 64;
+/// The slowest of a period counts to the end of the next.
+const PERIOD: Duration = Duration::from_mins(10);
 
-/// How long sources took lately.
+/// How long refused tries took lately.
 #[derive(Default)]
-pub(super) struct Pace(Mutex<VecDeque<Answered>>);
+pub(super) struct Pace(Mutex<State>);
 
-struct Answered {
-    at: Instant,
-    took: Duration,
+#[derive(Default)]
+struct State {
+    began: Option<Instant>,
+    slowest: Duration,
+    slowest_before: Duration,
 }
 
 impl Pace {
-    /// Notes how long a source took that answered now.
-    pub(super) fn answered(&self, now: Instant, took: Duration) {
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lately.len() == ANSWERS_MAX {
-            lately.pop_front();
+    /// Notes how long a try took that is refused now, and says how long it should take.
+    pub(super) fn refused(&self, now: Instant, took: Duration) -> Duration {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let periods = state
+            .began
+            .map(|began| (now - began).div_duration_f64(PERIOD));
+        if periods.is_none_or(|periods| periods >= 1.0) {
+            let lately = periods.is_some_and(|periods| periods < 2.0);
+            state.slowest_before = if lately {
+                state.slowest
+            } else {
+                Duration::ZERO
+            };
+            state.slowest = Duration::ZERO;
+            state.began = Some(now);
         }
-        lately.push_back(Answered { at: now, took });
-    }
-
-    /// How long after its beginning a try is refused, at the soonest.
-    pub(super) fn not_before(&self, now: Instant) -> Duration {
-        let lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let counting = lately.iter().filter(|it| now < it.at + LATELY);
-        let slowest = counting.map(|it| it.took).max().unwrap_or_default();
-        slowest.clamp(LEAST, MOST)
+        state.slowest = state.slowest.max(took);
+        state.slowest.max(state.slowest_before).clamp(LEAST, MOST)
     }
 }
 
@@ -50,22 +53,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p_01_all_wait_for_the_slowest_of_the_last_minute() {
+    fn p_01_all_wait_for_the_slowest_of_late() {
         let (pace, start) = (Pace::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         let milliseconds = Duration::from_millis;
-        assert_eq!(pace.not_before(start), LEAST);
-        pace.answered(start, milliseconds(900));
-        pace.answered(after(30), milliseconds(500));
-        assert_eq!(pace.not_before(after(59)), milliseconds(900));
-        assert_eq!(pace.not_before(after(60)), milliseconds(500));
-        assert_eq!(pace.not_before(after(90)), LEAST);
-        // A source that hangs holds nobody up for as long as it does.
-        pace.answered(after(90), Duration::from_secs(30));
-        assert_eq!(pace.not_before(after(91)), MOST);
-        for _ in 0..ANSWERS_MAX {
-            pace.answered(after(92), milliseconds(10));
+        let quick = milliseconds(10);
+        assert_eq!(pace.refused(start, quick), LEAST);
+        assert_eq!(pace.refused(after(1), milliseconds(900)), milliseconds(900));
+        for _ in 0..1_000 {
+            assert_eq!(pace.refused(after(2), quick), milliseconds(900));
         }
-        assert_eq!(pace.not_before(after(93)), LEAST);
+        assert_eq!(pace.refused(after(599), quick), milliseconds(900));
+        // In the next period it still counts, and then no more.
+        assert_eq!(
+            pace.refused(after(600), milliseconds(500)),
+            milliseconds(900)
+        );
+        assert_eq!(pace.refused(after(1_200), quick), milliseconds(500));
+        assert_eq!(pace.refused(after(9_999), quick), LEAST);
+        // A source that hangs holds nobody up for as long as it does.
+        assert_eq!(pace.refused(after(9_999), Duration::from_secs(30)), MOST);
     }
 }

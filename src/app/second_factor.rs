@@ -98,7 +98,6 @@ struct Waiting {
     totp: bool,
     passkey: Option<PasskeyWaiting>,
     provider: Option<ProviderWaiting>,
-    #[serde(default)]
     typed_name: Option<String>,
 }
 

@@ -31,7 +31,7 @@ const AGENT_CHARACTERS_MAX: usize = 200;
 const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
 
 /// Tries that may wait at once for others to be decided; beyond that they are told to come again.
-const WAITING_MAX: usize = 256;
+pub(super) const WAITING_MAX: usize = 256;
 
 /// Which sources are asked.
 #[derive(Clone, Copy, Debug)]
@@ -228,8 +228,9 @@ impl App {
             return Ok(outcome);
         }
         // Whether a name was known, and to whom, is not to be read from the time that it took.
-        let not_before = self.0.pace.not_before(Instant::now());
-        tokio::time::sleep_until(begun_at + not_before).await;
+        let now = Instant::now();
+        let takes = self.0.pace.refused(now, now - begun_at);
+        tokio::time::sleep_until(begun_at + takes).await;
         let sources = self.silent_sources();
         Ok(if sources.is_empty() {
             SignIn::Failed

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::App;
+use super::sources::PasswordSource;
 use crate::causes::in_one_line;
 use crate::config::{PASSKEY_SOURCE, WEB_TICKET_SOURCE};
 
@@ -14,12 +15,14 @@ const SWEEPS_PER_CHECK: u32 = 60;
 impl App {
     /// Keeps the ledger tidy until it is dropped.
     pub async fn upkeep(self) {
-        self.end_sessions_without_source().await;
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut sweeps = 0;
+        let (mut sweeps, mut sources_known) = (0, false);
         loop {
             every.tick().await;
+            if !sources_known {
+                sources_known = self.end_sessions_without_source().await;
+            }
             self.sweep().await;
             sweeps += 1;
             if sweeps % SWEEPS_PER_CHECK == 0 {
@@ -28,23 +31,38 @@ impl App {
         }
     }
 
-    /// Ends sessions of sources that the configuration no longer uses.
-    async fn end_sessions_without_source(&self) {
-        let sources = self.config().sign_in.sources.iter();
-        let in_use = sources.map(|source| source.name.as_str());
-        let in_use = in_use.chain([PASSKEY_SOURCE, WEB_TICKET_SOURCE]);
-        let in_use = in_use.map(str::to_owned).collect();
-        match self.ledger().end_sessions_of_other_sources(in_use).await {
+    /// Ends sessions of sources that the configuration no longer uses; whether that could be done.
+    pub async fn end_sessions_without_source(&self) -> bool {
+        match self
+            .ledger()
+            .end_sessions_of_other_sources(self.names_in_use())
+            .await
+        {
             Ok(ended) => {
                 for (source, sessions) in ended {
                     tracing::warn!(source, sessions, "sessions of a source not in use ended");
                 }
+                true
             }
-            Err(error) => tracing::warn!(
-                error = in_one_line(&error),
-                "sessions of sources that are not in use go on"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    "sessions of sources that are not in use go on"
+                );
+                false
+            }
         }
+    }
+
+    /// What the ledger calls the ways in that there are. A passkey alone is one where the gateway keeps
+    /// passwords.
+    fn names_in_use(&self) -> Vec<String> {
+        let has_local = self.config().sign_in.has_local();
+        let passwords = self.0.sources.all().map(PasswordSource::name);
+        let providers = self.0.oidc.keys().map(String::as_str);
+        let in_use = passwords.chain(providers).chain([WEB_TICKET_SOURCE]);
+        let in_use = in_use.chain(has_local.then_some(PASSKEY_SOURCE));
+        in_use.map(str::to_owned).collect()
     }
 
     async fn sweep(&self) {

@@ -13,13 +13,14 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::Answer;
 use super::breaker::Breaker;
-use super::outgoing;
 use super::password::Password;
 use super::trust::TrustError;
+use super::{json, outgoing};
 use crate::causes;
 use crate::config;
 use crate::domain::mapping::Claims;
@@ -284,10 +285,11 @@ fn message(time: &str, nonce: &str, body: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
-    // The message of a JSON error may repeat what was sent; its place is enough.
-    let answered: Answered = serde_json::from_slice(body).map_err(|error| {
-        Fault::Unreadable(format!("line {}, column {}", error.line(), error.column()))
-    })?;
+    // The message of a JSON error may repeat what was sent.
+    let unreadable = || Fault::Unreadable("it is no JSON of the agreed form".to_owned());
+    let members = json::object(body).map_err(|_| unreadable())?;
+    let answered = serde_json::from_value(Value::Object(members));
+    let answered: Answered = answered.map_err(|_| unreadable())?;
     if answered.nonce != nonce {
         return Err(Fault::Unsigned);
     }
@@ -302,7 +304,6 @@ fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
     let length = subject.chars().count();
     if !(1..=SUBJECT_CHARACTERS_MAX).contains(&length) || subject.chars().any(char::is_control) {
         // That is about this person, and no failure of the webhook.
-        tracing::warn!("a webhook vouched for somebody whose subject is none");
         return Ok(Answer::Wrong);
     }
     Ok(Answer::Vouched {

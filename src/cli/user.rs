@@ -193,7 +193,11 @@ fn note(user: &UserName, done: &str, app: &App) -> Option<String> {
 /// By which of several sources somebody signs in who is linked to them: a password is held against the
 /// first that knows the name, and no other.
 fn ways_in(user: &UserName, done: &str, linked: &[String], app: &App) -> Option<String> {
-    let in_use = app.config().sign_in.sources.iter();
+    let sign_in = &app.config().sign_in;
+    if done == "password set" && !sign_in.has_local() {
+        return Some("; it counts nowhere: no source of kind \"local\" is configured".to_owned());
+    }
+    let in_use = sign_in.sources.iter();
     let theirs = in_use.filter(|source| {
         let name = match source.kind {
             SourceKind::Local => LOCAL_SOURCE,

@@ -28,9 +28,10 @@ pub const GROUP_CHARACTERS_MAX: usize = 512;
 pub const DISPLAY_NAME_CHARACTERS_MAX: usize = 128;
 /// Characters of a value that a step shows.
 const SHOWN_CHARACTERS_MAX: usize = 120;
-/// The claim that holds an address of mail, and the one that says whether it was verified.
 /// The claim that names those which the source keeps elsewhere.
 pub const CLAIM_NAMES: &str = "_claim_names";
+/// What Entra ID says where there are groups that it does not tell.
+pub const HAS_GROUPS: &str = "hasgroups";
 /// An address of mail.
 pub const EMAIL: &str = "email";
 /// Whether the source vouches for the address of mail.
@@ -422,14 +423,14 @@ impl ClaimPath {
     /// The value that is there and not empty. Some providers name claims by addresses, which hold
     /// dots; so the longest name goes first.
     fn find<'a>(&self, claims: &'a Claims) -> Result<Option<&'a Value>, Unmapped> {
-        let found = find(claims, &self.0).map_err(|why| self.unusable(why))?;
-        Ok(found.filter(|value| !is_empty(value)))
+        find(claims, &self.0).map_err(|why| self.unusable(why))
     }
 
     /// The value, where there is one, unless it is known to be somewhere else or cannot be used.
     fn find_known<'a>(&self, claims: &'a Claims) -> Result<Option<&'a Value>, Unmapped> {
         let found = self.find(claims)?;
-        if found.is_none() && self.is_elsewhere(claims) {
+        // What is told beside them may be a part.
+        if self.is_elsewhere(claims) {
             return Err(Unmapped::ClaimElsewhere {
                 claim: self.to_string(),
             });
@@ -456,8 +457,7 @@ impl ClaimPath {
             // What cannot be read may name anything.
             _ => true,
         };
-        let has_groups = claims.get("hasgroups");
-        let says_so = has_groups.is_some_and(|says| *says == Value::Bool(true) || *says == "true");
+        let says_so = claims.get(HAS_GROUPS).is_some_and(says_yes);
         distributed.is_some_and(names_it) || (root == "groups" && says_so)
     }
 
@@ -608,17 +608,18 @@ impl FromStr for WholeRegex {
     }
 }
 
-/// The value at a path. One that leads through something without members is not taken for a value
+/// The value at a path, where it is not empty. One that leads through something without members is not taken for a value
 /// that is missing.
 fn find<'a>(claims: &'a Claims, parts: &[String]) -> Result<Option<&'a Value>, &'static str> {
     let mut blocked = false;
     for taken in (1..=parts.len()).rev() {
         let found = match (claims.get(&parts[..taken].join(".")), &parts[taken..]) {
             (None, _) => None,
+            (Some(value), _) if is_empty(value) => None,
             (Some(value), []) => Some(value),
             (Some(Value::Object(members)), rest) => find(members, rest)?,
-            (Some(value), _) => {
-                blocked |= !is_empty(value);
+            (Some(_), _) => {
+                blocked = true;
                 None
             }
         };
@@ -643,6 +644,11 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// A flag, or the text or number of one.
+pub(crate) fn says_yes(flag: &Value) -> bool {
+    *flag == Value::Bool(true) || *flag == "true" || *flag == 1
+}
+
 /// An address of mail that the source does not vouch for, or that two readers could read in two
 /// ways, must neither name nor admit anybody (O-73).
 fn check_email(value: &Value, claims: &Claims) -> Result<(), &'static str> {
@@ -652,7 +658,10 @@ fn check_email(value: &Value, claims: &Claims) -> Result<(), &'static str> {
     }
     let address = single_text(value).ok_or("is not one text")?;
     let (local, domain) = address.split_once('@').ok_or("is no address")?;
-    let strange = |c: char| c.is_whitespace() || c.is_control() || "\"'<>,;:\\@()[]".contains(c);
+    let strange = |c: char| c.is_whitespace() || c.is_control() || "\"<>,;:\\@()[]".contains(c);
+    if local.starts_with('\'') || local.ends_with('\'') || domain.contains('\'') {
+        return Err("is in quotes");
+    }
     if local.is_empty() || domain.is_empty() || domain.contains('@') {
         return Err("is no address");
     }

@@ -208,6 +208,9 @@ fn o_73_an_address_of_mail_must_be_plain_and_verified() {
         let mapped = outcome(json!("Ann@corp.example"), verified).unwrap();
         assert_eq!(mapped.name.folded(), "ann@corp.example");
     }
+    // Names of people have apostrophes in them.
+    let mapped = outcome(json!("o'brien@corp.example"), json!(true)).unwrap();
+    assert_eq!(mapped.name.folded(), "o'brien@corp.example");
     for verified in [
         json!(false),
         json!("false"),
@@ -226,6 +229,7 @@ fn o_73_an_address_of_mail_must_be_plain_and_verified() {
         json!("\"ann@evil.example\"@corp.example"),
         json!("ann@evil.example,x@corp.example"),
         json!("ann <ann@corp.example>"),
+        json!("'ann'@corp.example"),
         json!("@corp.example"),
         json!("ann@"),
         json!("ann"),

@@ -7,6 +7,7 @@ use super::pages::BrowserSecret;
 use super::return_to::ReturnTo;
 use crate::app::App;
 use crate::qlikview::open_link::LINK_BYTES_MAX;
+use crate::store::Aim;
 
 /// Pages whose addresses are kept; below the first alone there is nothing else.
 const KEPT: [&str; 5] = ["/", "/account", "/desktop", "/admin", "/qlikview"];
@@ -46,13 +47,26 @@ pub(super) fn name_again(app: &App, asked: &Asked, path: &str) -> String {
 
 /// The link by which somebody signs in again as before, and comes to what they wanted: at their
 /// provider at once, where the source is one.
-pub(super) fn again(app: &App, asked: &Asked, source: &str, wanted: &str) -> String {
-    let wanted = name_again(app, asked, wanted);
-    if app.has_provider(source) {
-        with_return_to(&format!("/oidc/{source}/login"), &wanted)
-    } else {
-        with_return_to("/login", &wanted)
+pub(super) fn again(app: &App, asked: &Asked, source: &str, aim: &Aim) -> String {
+    let wanted = name_again(app, asked, &aim.wanted);
+    if !app.has_provider(source) {
+        return with_return_to("/login", &wanted);
     }
+    let path = with_return_to(&format!("/oidc/{source}/login"), &wanted);
+    match (aim.again, path.contains('?')) {
+        (false, _) => path,
+        (true, true) => path + "&again=1",
+        (true, false) => path + "?again=1",
+    }
+}
+
+/// The link by which somebody who is signed in proves anew who they are, and comes to their account.
+pub(super) fn fresh(app: &App, asked: &Asked, source: &str) -> String {
+    let aim = Aim {
+        wanted: "/account".to_owned(),
+        again: true,
+    };
+    again(app, asked, source, &aim)
 }
 
 /// What names a path to come back to.

@@ -25,6 +25,8 @@ use crate::text::{Language, Problem};
 
 /// How long a body that is read whole may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Characters of a refused command's path that the audit keeps.
+const PATH_CHARACTERS_TOLD: usize = 200;
 /// The cookie of a workstation.
 pub(super) const WORKSTATION_COOKIE: &str = "__Host-workstation";
 /// The cookie that a sign-in form belongs to.
@@ -435,20 +437,30 @@ impl Caller {
         }
     }
 
-    /// Who causes a change, where they may.
-    pub(super) fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
+    /// Who it is, as the audit names who caused something.
+    fn actor(&self) -> Actor {
         match self {
-            Self::Person(signed) if person_may(&signed.info.person.roles, permission) => {
+            Self::Person(signed) => signed.actor(),
+            Self::Token(token) => Actor::token(&token.id),
+        }
+    }
+
+    /// Who causes a change, where they may.
+    fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
+        match self {
+            Self::Person(signed) => {
+                signed.keeps_to_gateway()?;
+                if !person_may(&signed.info.person.roles, permission) {
+                    return Err(Problem::Forbidden.into());
+                }
                 if permission == Permission::ManagePeople {
                     signed.must_be_confirmed(app)?;
                 }
-                Ok(signed.actor())
             }
-            Self::Token(token) if token_may(&token.scopes, permission) => {
-                Ok(Actor::token(&token.id))
-            }
-            _ => Err(Problem::Forbidden.into()),
+            Self::Token(token) if token_may(&token.scopes, permission) => {}
+            Self::Token(_) => return Err(Problem::Forbidden.into()),
         }
+        Ok(self.actor())
     }
 }
 
@@ -524,11 +536,46 @@ impl FromRequestParts<App> for MayManagePeople {
 }
 
 async fn permitted(parts: &mut Parts, app: &App, permission: Permission) -> Result<Actor, Failure> {
-    let caller = Caller::from_request_parts(parts, app).await?;
-    if let Caller::Person(signed) = &caller {
-        signed.keeps_to_gateway()?;
+    let command = Command::from_request_parts(parts, app).await?;
+    command.may(app, permission).await
+}
+
+/// An administrative call: who makes it, and what the audit says of it where it is refused.
+pub(super) struct Command {
+    caller: Caller,
+    /// Its method and path; none where it changes nothing.
+    told: Option<String>,
+    address: IpAddr,
+}
+
+impl FromRequestParts<App> for Command {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let FromClient(client) = FromClient::from_request_parts(parts, app).await?;
+        let path = parts.uri.path().chars().take(PATH_CHARACTERS_TOLD);
+        let told = || format!("{} {}", parts.method, path.collect::<String>());
+        Ok(Self {
+            caller,
+            told: (!parts.method.is_safe()).then(told),
+            address: client.address,
+        })
     }
-    caller.may(app, permission)
+}
+
+impl Command {
+    /// Who causes a change, where they may; the audit is told of a command that they may not give
+    /// (R18).
+    pub(super) async fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
+        let allowed = self.caller.may(app, permission);
+        if let (Err(failure), Some(told)) = (&allowed, &self.told) {
+            let (code, actor) = (failure.code(), self.caller.actor());
+            app.note_refused_command(told, code, actor, self.address)
+                .await?;
+        }
+        allowed
+    }
 }
 
 impl FromRequestParts<App> for Caller {

@@ -290,13 +290,11 @@ impl Failure {
         .into()
     }
 
-    /// The code of a problem that has to do with rights; none of other failures.
-    pub(super) fn lack_of_right(&self) -> Option<&'static str> {
+    /// The code of a problem, as the audit spells it; of a fault where it is none.
+    pub(super) fn code(&self) -> &'static str {
         match &*self.0 {
-            Reason::Problem(problem @ (Problem::Forbidden | Problem::SignInAgain)) => {
-                Some(problem.code())
-            }
-            _ => None,
+            Reason::Problem(problem) => problem.code(),
+            _ => Problem::Internal.code(),
         }
     }
 
@@ -312,6 +310,7 @@ impl Failure {
                 problem_json(&Problem::SecondFactorMissing, asked)
             }
             Reason::EnrolFirst => see_other(SECOND_FACTORS_PATH),
+            Reason::Problem(Problem::SignInAgain) => sign_in_again(app, asked),
             Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
             Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
@@ -413,6 +412,26 @@ fn problem_json(problem: &Problem, asked: &Asked) -> Response {
         body.insert("retry_after_s".to_owned(), json!(seconds(wait)));
     }
     with_retry_after(json_response(status(problem), &body), problem)
+}
+
+/// A fresh sign-in is wanted, and where that is to be had: at a provider it must be one that looks
+/// anew.
+fn sign_in_again(app: &App, asked: &Asked) -> Response {
+    let problem = Problem::SignInAgain;
+    let signed = asked.signed(app).ok().flatten();
+    let source = signed.as_ref().map(|signed| &*signed.info.source);
+    let path = deep_link::fresh(app, asked, source.unwrap_or_default());
+    if !asked.is_api() {
+        return problem_page(&problem, Some(&path), app, asked);
+    }
+    let text = (asked.language().text().problem)(&problem);
+    let detail = format!("{} {}", text.happened, text.next);
+    let mut body = members(status(&problem), problem.code(), text.title, &detail, asked);
+    body.insert(
+        "way_out".to_owned(),
+        json!([{ "text": text.title, "url": format!("{}{path}", app.origin()) }]),
+    );
+    json_response(status(&problem), &body)
 }
 
 /// A problem that says in English what of the request it is about.

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::app::oidc::{Begun, Browser, Finished, NotSignedIn};
 use crate::auth::oidc::{Blame, Callback, Reason, Refused};
 use crate::causes::in_one_line;
+use crate::store::Aim;
 use crate::text::Problem;
 
 /// The cookie of a browser that signs in at a provider: one for all its tabs.
@@ -63,26 +64,27 @@ async fn login(
 ) -> Result<Response, Failure> {
     let query = query.unwrap_or_default();
     let wanted = only(&query, "return_to").unwrap_or_default();
-    let wanted = deep_link::wanted(&app, &asked, &wanted);
+    // Whoever is to prove anew who they are proves nothing by a session there.
+    let again = only(&query, "again").is_some_and(|again| again == "1");
+    let aim = Aim {
+        wanted: deep_link::wanted(&app, &asked, &wanted),
+        again: again && asked.signed(&app)?.is_some(),
+    };
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
         client: &client,
     };
     if is_prefetch(&headers) || is_embedded(&headers) {
-        let refused = app.refuse_to_begin(&name, wanted, browser).await?;
+        let refused = app.refuse_to_begin(&name, aim, browser).await?;
         let refused = refused.ok_or(Problem::NotFound)?;
         return Err(not_signed_in(&app, &asked, &name, refused));
     }
-    // Whoever is to prove anew who they are proves nothing by a session there.
-    let signed = asked.signed(&app)?;
-    let again = only(&query, "again").is_some_and(|again| again == "1")
-        && signed.is_some_and(|signed| !app.is_confirmed(&signed.info));
-    match app.begin_at_provider(&name, wanted, again, browser).await? {
+    match app.begin_at_provider(&name, aim, browser).await? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
-        Some(Begun::Busy { wait, wanted }) => Err(Failure::start_again(
+        Some(Begun::Busy { wait, aim }) => Err(Failure::start_again(
             Problem::Busy { wait },
-            deep_link::again(&app, &asked, &name, &wanted),
+            deep_link::again(&app, &asked, &name, &aim),
         )),
         Some(Begun::Away { to, cookie }) => {
             let mut away = see_other(&to);
@@ -118,12 +120,10 @@ async fn callback(
         Some(Finished::Done { signed_in, wanted }) => {
             enter(&app, &asked, &session, &client, &signed_in, &wanted).await
         }
-        Some(Finished::Again { wanted }) => {
-            Ok(see_other(&deep_link::again(&app, &asked, &name, &wanted)))
-        }
-        Some(Finished::NotLetIn { refusal, wanted }) => Err(Failure::start_again(
+        Some(Finished::Again(aim)) => Ok(see_other(&deep_link::again(&app, &asked, &name, &aim))),
+        Some(Finished::NotLetIn { refusal, aim }) => Err(Failure::start_again(
             refusal.problem(),
-            deep_link::again(&app, &asked, &name, &wanted),
+            deep_link::again(&app, &asked, &name, &aim),
         )),
         Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
     }
@@ -303,10 +303,6 @@ fn not_signed_in(app: &App, asked: &Asked, name: &str, refused: NotSignedIn) -> 
         (_, Blame::Answer) => Problem::UpstreamAnswer { name: source },
         (_, Blame::Silence) => Problem::UpstreamSilent { name: source },
     };
-    let mut path = deep_link::again(app, asked, name, &refused.wanted);
-    if refused.reason == Reason::AuthTime && asked.signed(app).is_ok_and(|it| it.is_some()) {
-        path += if path.contains('?') { "&" } else { "?" };
-        path += "again=1";
-    }
+    let path = deep_link::again(app, asked, name, &refused.aim);
     Failure::start_again(problem, path)
 }

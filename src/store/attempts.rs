@@ -29,10 +29,28 @@ pub struct NewAttempt {
     pub nonce: String,
     /// What proves to the token endpoint that we made the request.
     pub verifier: String,
+    /// What it is begun for.
+    pub aim: Aim,
+}
+
+/// What somebody begins a sign-in for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
     /// Where to go afterwards: a path.
     pub wanted: String,
-    /// Whether the provider is asked for a fresh proof of who they are.
+    /// Whether somebody who is signed in is to prove anew who they are.
     pub again: bool,
+}
+
+impl Aim {
+    /// A page, with whatever proof the provider has.
+    #[must_use]
+    pub fn to(path: &str) -> Self {
+        Self {
+            wanted: path.to_owned(),
+            again: false,
+        }
+    }
 }
 
 /// An attempt that was taken for its callback.
@@ -42,38 +60,23 @@ pub struct Attempt {
     pub nonce: String,
     /// What proves to the token endpoint that we made the request.
     pub verifier: String,
-    /// Where to go afterwards: a path.
-    pub wanted: String,
-    /// Whether the provider was asked for a fresh proof of who they are.
-    pub again: bool,
+    /// What it was begun for.
+    pub aim: Aim,
 }
 
-/// What came of taking an attempt. Where the browser is the one that began it, the wanted path is
-/// told.
+/// What came of taking an attempt. Where the browser is the one that began it, it is told what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is there; nobody takes it again.
     Ready(Attempt),
     /// It is too old, and is to be begun again.
-    Restart {
-        /// The wanted path.
-        wanted: String,
-    },
+    Restart(Aim),
     /// It is too old, and was begun again before.
-    Expired {
-        /// The wanted path.
-        wanted: String,
-    },
+    Expired(Aim),
     /// It was used.
-    Used {
-        /// The wanted path.
-        wanted: String,
-    },
+    Used(Aim),
     /// It was begun at another provider; it is over.
-    OtherSource {
-        /// The wanted path.
-        wanted: String,
-    },
+    OtherSource(Aim),
     /// Another browser began it; it goes on there.
     OtherBrowser,
     /// There is none.
@@ -106,33 +109,30 @@ impl Store {
             .await
     }
 
-    /// The path that a browser wanted when it began the attempt with this state.
+    /// What a browser began the attempt with this state for.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub fn wanted_with(
+    pub fn aim_with(
         &self,
         state_hash: &str,
         browser_hash: &str,
-    ) -> Result<Option<String>, StoreError> {
-        const SQL: &str = "SELECT wanted FROM attempt WHERE state_hash = $1 AND browser_hash = $2";
-        self.read(|db| db.query_one(SQL, values![state_hash, browser_hash], |row| row.text(0)))
+    ) -> Result<Option<Aim>, StoreError> {
+        const SQL: &str =
+            "SELECT wanted, again FROM attempt WHERE state_hash = $1 AND browser_hash = $2";
+        self.read(|db| db.query_one(SQL, values![state_hash, browser_hash], |row| aim(row, 0)))
     }
 
-    /// The path that a browser wanted when it began its last attempt at this provider.
+    /// What a browser began its last attempt at this provider for.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub fn last_wanted(
-        &self,
-        browser_hash: &str,
-        source: &str,
-    ) -> Result<Option<String>, StoreError> {
-        const SQL: &str = "SELECT wanted FROM attempt WHERE browser_hash = $1 AND source = $2 \
+    pub fn last_aim(&self, browser_hash: &str, source: &str) -> Result<Option<Aim>, StoreError> {
+        const SQL: &str = "SELECT wanted, again FROM attempt WHERE browser_hash = $1 AND source = $2 \
              ORDER BY begun_at DESC, state_hash LIMIT 1";
-        self.read(|db| db.query_one(SQL, values![browser_hash, source], |row| row.text(0)))
+        self.read(|db| db.query_one(SQL, values![browser_hash, source], |row| aim(row, 0)))
     }
 }
 
@@ -152,7 +152,7 @@ fn begin(batch: &mut Batch<'_>, new: &NewAttempt) -> Result<(), StoreError> {
          (SELECT state_hash FROM attempt WHERE browser_hash = $1 \
          ORDER BY begun_at DESC, state_hash LIMIT $2)";
     let (browser, now) = (&new.browser_hash, batch.now);
-    let follows = values![browser, &new.source, &new.wanted];
+    let follows = values![browser, &new.source, &new.aim.wanted];
     let restarts = batch.db.execute(FOLLOWS, follows)? > 0;
     // Attempts are told apart by when they began, so no two of a browser begin at once.
     let begun_at = batch.next_beginning(browser)?;
@@ -164,11 +164,11 @@ fn begin(batch: &mut Batch<'_>, new: &NewAttempt) -> Result<(), StoreError> {
             &new.source,
             &new.nonce,
             &new.verifier,
-            &new.wanted,
+            &new.aim.wanted,
             restarts,
             begun_at,
             now + ATTEMPT_LIFE,
-            new.again,
+            new.aim.again,
         ],
     )?;
     batch
@@ -190,6 +190,14 @@ struct Stored {
     attempt: Attempt,
 }
 
+/// What an attempt is for, from this column on.
+fn aim(row: &Row<'_>, column: usize) -> Result<Aim, StoreError> {
+    Ok(Aim {
+        wanted: row.text(column)?,
+        again: row.flag(column + 1)?,
+    })
+}
+
 fn stored(row: &Row<'_>) -> Result<Stored, StoreError> {
     Ok(Stored {
         browser_hash: row.text(0)?,
@@ -200,8 +208,7 @@ fn stored(row: &Row<'_>) -> Result<Stored, StoreError> {
         attempt: Attempt {
             nonce: row.text(5)?,
             verifier: row.text(6)?,
-            wanted: row.text(7)?,
-            again: row.flag(8)?,
+            aim: aim(row, 7)?,
         },
     })
 }
@@ -222,18 +229,18 @@ fn take(
     if browser_hash != Some(found.browser_hash.as_str()) {
         return Ok(Taken::OtherBrowser);
     }
-    let wanted = found.attempt.wanted.clone();
+    let aim = found.attempt.aim.clone();
     if found.status != "open" {
-        return Ok(Taken::Used { wanted });
+        return Ok(Taken::Used(aim));
     }
     let (status, taken) = if found.source != source {
-        ("used", Taken::OtherSource { wanted })
+        ("used", Taken::OtherSource(aim))
     } else if found.expires_at > batch.now {
         ("used", Taken::Ready(found.attempt))
     } else if found.restarts {
-        ("used", Taken::Expired { wanted })
+        ("used", Taken::Expired(aim))
     } else {
-        ("restarting", Taken::Restart { wanted })
+        ("restarting", Taken::Restart(aim))
     };
     batch.db.change_one(MARK, values![status, state_hash])?;
     Ok(taken)

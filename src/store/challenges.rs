@@ -300,14 +300,12 @@ impl Batch<'_> {
         source: &str,
         sid: &str,
         subject: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         const SQL: &str = "DELETE FROM challenge WHERE source = $1 AND purpose = 'sign-in' \
              AND (provider_sid = $2 OR $2 = '' OR (provider_sid IS NULL AND $3 <> '')) \
              AND ($3 = '' OR person_id IN (SELECT person_id FROM identity \
              WHERE identity.source = $1 AND identity.subject = $3))";
-        self.db
-            .execute(SQL, values![source, sid, subject])
-            .map(drop)
+        self.db.execute(SQL, values![source, sid, subject])
     }
 
     /// Ends challenges whose time has come.

@@ -331,6 +331,31 @@ fn update(
     Ok(after)
 }
 
+/// Takes from everybody what the mappings of other sources than these gave them.
+pub(super) fn take_mapped_by_others(
+    batch: &mut Batch<'_>,
+    in_use: &[String],
+) -> Result<(), StoreError> {
+    const SOURCES: &str = "SELECT groups_from AS source FROM person \
+         WHERE groups_from IS NOT NULL UNION SELECT roles_from FROM person \
+         WHERE roles_from IS NOT NULL ORDER BY source";
+    const THEIRS: &str =
+        "SELECT id FROM person WHERE groups_from = $1 OR roles_from = $1 ORDER BY id";
+    let mut sources = batch.db.query(SOURCES, &[], |row| row.text(0))?;
+    sources.retain(|source| !in_use.contains(source));
+    for source in sources {
+        for id in batch
+            .db
+            .query(THEIRS, values![&source], |row| row.text(0))?
+        {
+            if let Some(person) = people::by_id(batch.db, &PersonId(id))? {
+                take_mapped(batch, &person, &source)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes from a person what the mapping of a source gave them.
 fn take_mapped(batch: &mut Batch<'_>, before: &Person, source: &str) -> Result<(), StoreError> {
     let by_before = people::mapped_by(batch.db, &before.id)?;

@@ -34,7 +34,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-pub use attempts::{Attempt, NewAttempt, Taken};
+pub use attempts::{Aim, Attempt, NewAttempt, Taken};
 pub use audit::{AuditFilter, AuditRow, AuditVerdict, BrokenChain};
 pub use cals::{CalRow, Unassigned};
 pub use challenges::{

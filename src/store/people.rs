@@ -545,10 +545,11 @@ pub(super) fn person(row: &Row<'_>) -> Result<Person, StoreError> {
     })
 }
 
-/// Roles as they are stored: words with spaces between.
+/// Roles as they are stored: words with spaces between, each once, so that the same roles are the
+/// same text.
 pub(super) fn roles_text(roles: &[Role]) -> String {
     let words: BTreeSet<&str> = roles.iter().map(|role| role.word()).collect();
-    Vec::from_iter(words).join(" ")
+    words.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// Groups as they are stored, read again.

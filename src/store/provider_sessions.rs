@@ -41,7 +41,7 @@ impl ProviderLogout {
 /// What came of a provider's wish to end sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderLoggedOut {
-    /// So many sessions ended.
+    /// So many sessions ended, and sign-ins that waited for a second step.
     Ended(usize),
     /// The notice came before.
     Replayed,
@@ -86,7 +86,7 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
     {
         return Ok(ProviderLoggedOut::Replayed);
     }
-    end_second_steps(batch, logout)?;
+    let waiting = end_second_steps(batch, logout)?;
     if logout.notice.is_some() {
         overtake(batch, logout)?;
     }
@@ -102,7 +102,7 @@ fn end(batch: &mut Batch<'_>, logout: &ProviderLogout) -> Result<ProviderLoggedO
     if !named.is_empty() {
         batch.forget_sessions();
     }
-    Ok(ProviderLoggedOut::Ended(named.len()))
+    Ok(ProviderLoggedOut::Ended(named.len() + waiting))
 }
 
 /// Lets no sign-in that is under way come to one of the sessions that end. Only what the provider
@@ -136,10 +136,10 @@ pub(super) fn has_ended(
 }
 
 /// Ends sign-ins that came from the provider and wait for a second step.
-fn end_second_steps(batch: &Batch<'_>, logout: &ProviderLogout) -> Result<(), StoreError> {
+fn end_second_steps(batch: &Batch<'_>, logout: &ProviderLogout) -> Result<usize, StoreError> {
     let (subject, sid) = logout.named();
     if sid.is_empty() && subject.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     batch.end_challenges_of_provider(&logout.source, sid, subject)
 }

@@ -15,7 +15,7 @@ use super::Store;
 use super::db::{Db, Row, StoreError, values};
 use super::provider_sessions::{NewAtProvider, has_ended};
 use super::writer::{Actor, Batch};
-use super::{cals, people};
+use super::{cals, identities, people};
 use crate::causes::in_one_line;
 use crate::domain::change::{Event, EventKind};
 use crate::domain::person::{AutomaticCal, Person, PersonId};
@@ -316,8 +316,9 @@ impl Store {
         .await
     }
 
-    /// Ends the sessions that came from other sources than these: nobody can say any more that they
-    /// have ended there. Answers the sources and how many sessions of each ended.
+    /// Ends the sessions that came from other sources than these, for nobody can say any more that they
+    /// have ended there, and takes from people what the mappings of other sources gave them. Answers
+    /// the sources and how many sessions of each ended.
     ///
     /// # Errors
     ///
@@ -807,12 +808,16 @@ fn end_of_other_sources(
     batch: &mut Batch<'_>,
     in_use: &[String],
 ) -> Result<Vec<(String, usize)>, StoreError> {
-    const SOURCES: &str = "SELECT DISTINCT source FROM session ORDER BY source";
+    const SOURCES: &str = "SELECT source FROM session UNION SELECT source FROM challenge \
+         ORDER BY source";
     const END: &str = "DELETE FROM session WHERE source = $1";
+    const END_WAITING: &str = "DELETE FROM challenge WHERE source = $1";
+    identities::take_mapped_by_others(batch, in_use)?;
     let mut sources = batch.db.query(SOURCES, &[], |row| row.text(0))?;
     sources.retain(|source| !in_use.contains(source));
     let mut ended = Vec::with_capacity(sources.len());
     for source in sources {
+        batch.db.execute(END_WAITING, values![&source])?;
         let sessions = batch.db.execute(END, values![&source])?;
         let event = Event::new(EventKind::SessionsEnded)
             .with("source", source.clone())

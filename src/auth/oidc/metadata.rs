@@ -24,7 +24,7 @@ const S256: &str = "S256";
 
 /// What is read of the metadata. The rest may say what it likes: a provider whose terms of service
 /// are no address can sign people in all the same.
-const READ: [&str; 16] = [
+const READ: [&str; 14] = [
     "issuer",
     "authorization_endpoint",
     "token_endpoint",
@@ -32,8 +32,6 @@ const READ: [&str; 16] = [
     "jwks_uri",
     "end_session_endpoint",
     "pushed_authorization_request_endpoint",
-    "scopes_supported",
-    "acr_values_supported",
     "id_token_signing_alg_values_supported",
     "token_endpoint_auth_methods_supported",
     "token_endpoint_auth_signing_alg_values_supported",
@@ -125,6 +123,10 @@ impl Metadata {
             let found = issuer.unwrap_or("missing");
             return Err(Refused::new(Reason::MetadataIssuer, found));
         }
+        let (scopes, contexts) = (
+            words(members.get("scopes_supported")),
+            words(members.get("acr_values_supported")),
+        );
         let document: Document = serde_json::from_value(Value::Object(what_is_read(members)))
             .map_err(|e| invalid(e.to_string()))?;
         let extras = document.additional_metadata();
@@ -137,23 +139,19 @@ impl Metadata {
             let detail = "S256 is not among code_challenge_methods_supported";
             return Err(Refused::new(Reason::MetadataWithoutS256, detail));
         }
+        // Signing in does not need it: one that is no address is none.
+        let end_session = optional_url(extras.end_session_endpoint.as_deref());
+        let end_session = end_session.ok().flatten();
         let token = document.token_endpoint().cloned();
         let token = token.ok_or_else(|| invalid("there is no token_endpoint".to_owned()))?;
         let found = Self {
-            lacks: lacks(&document),
-            scopes: document
-                .scopes_supported()
-                .map(|all| all.iter().map(plain).collect()),
-            contexts: document
-                .acr_values_supported()
-                .map(|all| all.iter().map(plain).collect()),
+            lacks: lacks(&document, end_session.as_ref()),
+            scopes,
+            contexts,
             pushed: optional_url(extras.pushed_authorization_request_endpoint.as_deref())?,
             user_info: document.userinfo_endpoint().map(|url| url.url().clone()),
             keys: document.jwks_uri().url().clone(),
-            // Signing in does not need it: one that cannot be used is none.
-            end_session: optional_url(extras.end_session_endpoint.as_deref())
-                .ok()
-                .flatten(),
+            end_session,
             promises_issuer: extras.authorization_response_iss_parameter_supported == Some(true),
             auth_methods: document
                 .token_endpoint_auth_methods_supported()
@@ -219,7 +217,13 @@ fn plain(value: &impl Serialize) -> String {
     }
 }
 
-fn lacks(document: &Document) -> Vec<&'static str> {
+/// The words of a list that is told for `check` alone; none where it is no list of words.
+fn words(list: Option<&Value>) -> Option<Vec<String>> {
+    let words = list?.as_array()?.iter().map(Value::as_str);
+    words.map(|word| word.map(str::to_owned)).collect()
+}
+
+fn lacks(document: &Document, end_session: Option<&Url>) -> Vec<&'static str> {
     let extras = document.additional_metadata();
     let table = [
         (
@@ -232,7 +236,7 @@ fn lacks(document: &Document) -> Vec<&'static str> {
         ),
         (document.userinfo_endpoint().is_none(), "userinfo_endpoint"),
         (
-            optional_url(extras.end_session_endpoint.as_deref()).is_ok_and(|url| url.is_none()),
+            end_session.is_none(),
             "end_session_endpoint (signing out here does not sign out there)",
         ),
         (
@@ -408,6 +412,8 @@ mod tests {
             ("service_documentation", json!(null)),
             ("subject_types_supported", json!("public")),
             ("display_values_supported", json!([7])),
+            ("scopes_supported", json!("openid")),
+            ("acr_values_supported", json!([7])),
         ] {
             assert!(parse(&with(name, value)).is_ok(), "{name}");
         }
@@ -419,8 +425,16 @@ mod tests {
             assert!(metadata.end_session.is_none() && metadata.pushed.is_none());
             assert!(metadata.user_info.is_none());
         }
-        let relative = parse(&with("end_session_endpoint", json!("/logout"))).unwrap();
-        assert!(relative.end_session.is_none());
+        for unusable in ["/logout", "logout", "https://"] {
+            let without = parse(&with("end_session_endpoint", json!(unusable))).unwrap();
+            assert!(without.end_session.is_none(), "{unusable}");
+            assert!(
+                without
+                    .lacks
+                    .iter()
+                    .any(|lack| lack.starts_with("end_session_endpoint"))
+            );
+        }
         let refused = parse(&with("token_endpoint", json!("")));
         assert_eq!(refused.unwrap_err(), Reason::MetadataInvalid);
         let refused = parse(&with("require_signed_request_object", json!(true)));

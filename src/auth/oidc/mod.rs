@@ -27,13 +27,13 @@ pub use callback::Callback;
 pub use client::{PrivateKey, Secrets};
 pub use http::SetUpError;
 pub use refusal::{Blame, Reason, Refused};
-pub use token::{ALGORITHMS, LEEWAY, LogoutNotice, algorithm_of};
+pub use token::{ALGORITHMS, LEEWAY, LONG_AGO, LogoutNotice, algorithm_of};
 
 use super::breaker::Breaker;
 use super::{json, outgoing};
 use crate::clock::Clock;
 use crate::config::{AssertionAudience, Reach};
-use crate::domain::mapping::{CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, is_empty};
+use crate::domain::mapping::{CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, HAS_GROUPS, is_empty, says_yes};
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
@@ -505,21 +505,41 @@ impl Provider {
     }
 }
 
-/// Puts the claims of the ID token over those of `UserInfo`. What either says of claims that are
-/// elsewhere stays: they must not count as absent (O-72). One that says nothing hides nothing, and
-/// whether an address of mail was verified is told by whoever tells the address (O-73).
-fn merge(claims: &mut Map<String, Value>, mut over: Map<String, Value>) {
-    over.retain(|name, value| !is_empty(value) || !claims.contains_key(name));
-    if over.contains_key(EMAIL) {
+/// Puts the claims of the ID token over those of `UserInfo`, member by member: what says nothing hides
+/// nothing. What either says of claims that are elsewhere stays, for they must not count as absent
+/// (O-72). An address of mail is not verified by what is said of another one, nor where either says
+/// that it is not (O-73).
+fn merge(claims: &mut Map<String, Value>, over: Map<String, Value>) {
+    let says_no = |claims: &Map<String, Value>| {
+        let flag = claims.get(EMAIL_VERIFIED);
+        flag.is_some_and(|flag| *flag != Value::Bool(true) && flag != "true")
+    };
+    let unverified = says_no(claims) || says_no(&over);
+    let told = over.get(EMAIL).filter(|email| !is_empty(email));
+    if told.is_some() && claims.get(EMAIL).is_some_and(|email| Some(email) != told) {
         claims.remove(EMAIL_VERIFIED);
-    } else if claims.contains_key(EMAIL) {
-        over.remove(EMAIL_VERIFIED);
     }
+    let elsewhere = claims
+        .get(CLAIM_NAMES)
+        .filter(|names| !names.is_object() && !is_empty(names));
+    let elsewhere = elsewhere.cloned();
+    let has_groups = claims.get(HAS_GROUPS).cloned();
+    merge_members(claims, over);
+    if unverified {
+        claims.insert(EMAIL_VERIFIED.to_owned(), Value::Bool(false));
+    }
+    // What cannot be read of claims that are elsewhere may name any of them.
+    claims.extend(elsewhere.map(|names| (CLAIM_NAMES.to_owned(), names)));
+    if has_groups.as_ref().is_some_and(says_yes) {
+        claims.extend(has_groups.map(|says| (HAS_GROUPS.to_owned(), says)));
+    }
+}
+
+fn merge_members(claims: &mut Map<String, Value>, over: Map<String, Value>) {
     for (name, value) in over {
         match (claims.get_mut(&name), value) {
-            (Some(Value::Object(here)), Value::Object(more)) if name == CLAIM_NAMES => {
-                here.extend(more);
-            }
+            (Some(Value::Object(here)), Value::Object(more)) => merge_members(here, more),
+            (Some(_), value) if is_empty(&value) => {}
             (_, value) => {
                 claims.insert(name, value);
             }
@@ -561,27 +581,91 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_hides_nothing_and_an_address_keeps_its_own_flag() {
-        let object = |value: Value| value.as_object().unwrap().clone();
-        let merged = |told: Value, of_id_token: Value| {
-            let mut claims = object(told);
-            merge(&mut claims, object(of_id_token));
-            Value::Object(claims)
-        };
-        for nothing in [json!(null), json!([]), json!("")] {
-            let told = json!({ "groups": ["blocked"] });
-            assert_eq!(merged(told.clone(), json!({ "groups": nothing })), told);
+    fn what_says_nothing_hides_nothing() {
+        for (told, of_id_token) in [
+            (json!({ "groups": ["blocked"] }), json!({ "groups": null })),
+            (json!({ "groups": ["blocked"] }), json!({ "groups": [""] })),
+            (json!({ "groups": "blocked" }), json!({ "groups": "" })),
+            (
+                json!({ "realm_access": { "roles": ["blocked"] } }),
+                json!({ "realm_access": { "roles": [] } }),
+            ),
+            (json!({ "hasgroups": true }), json!({ "hasgroups": false })),
+            (
+                json!({ "_claim_names": "groups" }),
+                json!({ "_claim_names": { "x": "y" } }),
+            ),
+        ] {
+            assert_eq!(merged(&told, &of_id_token), told, "{of_id_token}");
         }
-        let verified = json!({ "email": "me@x.example", "email_verified": true });
-        let other = json!({ "email": "boss@x.example" });
-        assert_eq!(merged(verified.clone(), other.clone()), other);
-        let unverified = json!({ "email": "me@x.example", "email_verified": false });
-        let flag = json!({ "email_verified": true });
-        assert_eq!(merged(unverified.clone(), flag), unverified);
-        assert_eq!(
-            merged(json!({ "sub": "1" }), verified.clone())["email_verified"],
-            true
-        );
+        let told = json!({ "realm_access": { "roles": ["blocked"] } });
+        let more = merged(&told, &json!({ "realm_access": { "verify_caller": true } }));
+        assert_eq!(more["realm_access"]["roles"], json!(["blocked"]));
+        let other = merged(&told, &json!({ "realm_access": { "roles": ["staff"] } }));
+        assert_eq!(other["realm_access"]["roles"], json!(["staff"]));
+    }
+
+    #[test]
+    fn o_73_an_address_is_not_verified_by_what_is_said_of_another() {
+        let (me, boss) = (json!("me@x.example"), json!("boss@x.example"));
+        for (told, of_id_token, verified) in [
+            (
+                json!({ "email": me, "email_verified": true }),
+                json!({ "email": me }),
+                json!(true),
+            ),
+            (
+                json!({ "email": me, "email_verified": true }),
+                json!({}),
+                json!(true),
+            ),
+            (
+                json!({ "email_verified": true }),
+                json!({ "email": me }),
+                json!(true),
+            ),
+            (
+                json!({ "email": me }),
+                json!({ "email_verified": true }),
+                json!(true),
+            ),
+            // Of another address nothing is said.
+            (
+                json!({ "email": me, "email_verified": true }),
+                json!({ "email": boss }),
+                json!(null),
+            ),
+            // A no counts, whoever says it.
+            (
+                json!({ "email": me, "email_verified": false }),
+                json!({ "email": me }),
+                json!(false),
+            ),
+            (
+                json!({ "email_verified": false }),
+                json!({ "email": me }),
+                json!(false),
+            ),
+            (
+                json!({ "email": me }),
+                json!({ "email_verified": "false" }),
+                json!(false),
+            ),
+            (
+                json!({ "email": me, "email_verified": true }),
+                json!({ "email": "", "email_verified": false }),
+                json!(false),
+            ),
+        ] {
+            let flag = merged(&told, &of_id_token)["email_verified"].clone();
+            assert_eq!(flag, verified, "{told} {of_id_token}");
+        }
+    }
+
+    fn merged(told: &Value, of_id_token: &Value) -> Value {
+        let mut claims = told.as_object().unwrap().clone();
+        merge(&mut claims, of_id_token.as_object().unwrap().clone());
+        Value::Object(claims)
     }
 
     #[test]

@@ -98,6 +98,9 @@ pub struct LogoutNotice {
     pub remember_until: Timestamp,
 }
 
+/// When somebody signed in at a provider of whom it is not known, or not to be believed.
+pub const LONG_AGO: Timestamp = Timestamp(0);
+
 /// The word for an algorithm in a header.
 pub(super) const fn word(algorithm: Algorithm) -> &'static str {
     match algorithm {
@@ -373,7 +376,7 @@ impl Signed {
     pub(super) fn signed_in_at(&self, now: Timestamp) -> Option<Timestamp> {
         let told = self.claims.get("auth_time")?;
         let at = instant(told).filter(|at| *at <= now + LEEWAY);
-        Some(at.unwrap_or(Timestamp(0)))
+        Some(at.unwrap_or(LONG_AGO))
     }
 
     /// How, and how long ago, the person signed in at the provider, where that was asked.

@@ -32,7 +32,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .merge(documents::routes())
         .merge(account::routes())
         .merge(second_factors::routes())
-        .merge(admin::routes(app))
+        .merge(admin::routes())
 }
 
 async fn openapi() -> Response {

@@ -16,11 +16,12 @@ use crate::app::factors::{Enrolment, factor_name};
 use crate::app::sign_in::{Client, Confirmed};
 use crate::auth::password::Password;
 use crate::auth::totp;
+use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{
     CheckedForm, EnrollingForm, EnrollingVisitor, FromClient, Params, Signed, Visitor,
 };
-use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH, with_return_to};
+use crate::http::failure::{self, Failure, SECOND_FACTORS_PATH};
 use crate::http::page::{
     ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, TotpPage, respond,
 };
@@ -405,7 +406,7 @@ fn list(
     let mine = app.my_factors(info, client)?;
     let token = visitor.signed.csrf_token(app);
     let rows: Vec<FactorRow<'_>> = mine.factors.iter().map(FactorRow::of).collect();
-    let sign_in = sign_in_again(app, &info.source);
+    let sign_in = deep_link::fresh(app, &visitor.asked, &info.source);
     let confirm = (!app.is_confirmed(info)).then(|| ConfirmWays {
         password: mine.confirms.password,
         code: mine.confirms.code,
@@ -423,15 +424,6 @@ fn list(
         has_passkeys: app.has_passkeys(),
     };
     Ok(respond(status, &page))
-}
-
-/// Where somebody signs in again: at their provider at once, where they came from one.
-fn sign_in_again(app: &App, source: &str) -> String {
-    if app.has_provider(source) {
-        with_return_to(&format!("/oidc/{source}/login"), "/account") + "&again=1"
-    } else {
-        with_return_to("/login", "/account")
-    }
 }
 
 fn totp_page(

@@ -16,9 +16,10 @@ use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{Asked, FromClient, Params, read_form};
-use crate::http::failure::{self, Failure};
+use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::session;
+use crate::store::Aim;
 use crate::text::Problem;
 
 /// The page.
@@ -110,8 +111,11 @@ pub(super) async fn submit(
     match finished.into_result(app.now()) {
         Ok(signed_in) => {
             let begun = session::begin(&app, &session, &signed_in, &client, None).await;
-            let again = || deep_link::again(&app, &asked, &signed_in.source, &step.wanted);
-            begun.map_err(|error| Failure::not_begun(error, again()))?;
+            begun.map_err(|error| {
+                let again =
+                    deep_link::again(&app, &asked, &signed_in.source, &Aim::to(&step.wanted));
+                Failure::not_begun(error, again)
+            })?;
             Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
         }
         Err(problem) => {
@@ -154,8 +158,8 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
 /// The step has ended; what was wanted is kept.
 fn ended(app: &App, asked: &Asked, step: &StepPage) -> Failure {
     // Which source it was is forgotten with the challenge.
-    let again = deep_link::again(app, asked, "", &step.wanted);
-    Failure::start_again(Problem::ChallengeEnded, again)
+    let wanted = deep_link::name_again(app, asked, &step.wanted);
+    Failure::start_again(Problem::ChallengeEnded, with_return_to("/login", &wanted))
 }
 
 fn address(hidden: &str) -> String {

@@ -25,6 +25,7 @@ use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
 use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
 use crate::http::session::{self, SESSION_COOKIE};
+use crate::store::Aim;
 use crate::text::{Language, Problem};
 
 #[derive(Deserialize)]
@@ -158,8 +159,10 @@ pub(in crate::http) async fn enter(
         NextStep::Enrol => (Some(wanted), failure::SECOND_FACTORS_PATH),
     };
     let begun = session::begin(app, session, signed_in, client, enrol_for).await;
-    let again = || deep_link::again(app, asked, &signed_in.source, wanted);
-    begun.map_err(|error| Failure::not_begun(error, again()))?;
+    begun.map_err(|error| {
+        let again = deep_link::again(app, asked, &signed_in.source, &Aim::to(wanted));
+        Failure::not_begun(error, again)
+    })?;
     let answer = see_other(to);
     Ok(with_workstation(app, answer, signed_in))
 }

@@ -7,3 +7,6 @@ CREATE TABLE workstation_name (
     PRIMARY KEY (workstation_id, name)
 );
 CREATE INDEX workstation_name_age ON workstation_name (last_sign_in_at);
+
+-- Sign-ins that wait for a second step do not know it yet, nor since when their provider was asked.
+DELETE FROM challenge WHERE purpose = 'sign-in';

@@ -123,7 +123,7 @@ fn sign_in_problem(problem: &Problem) -> Words {
         Problem::SignInAgain => (
             "Noch einmal anmelden",
             "Dafür ist eine frische Anmeldung nötig.".into(),
-            "Melden Sie sich ab und an, und tun Sie es noch einmal.".into(),
+            "Melden Sie sich noch einmal an, und tun Sie es dann.".into(),
         ),
         Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }

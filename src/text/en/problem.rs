@@ -122,7 +122,7 @@ fn sign_in_problem(problem: &Problem) -> Words {
         Problem::SignInAgain => (
             "Sign in again",
             "This needs a fresh sign-in.".into(),
-            "Sign out, sign in, and do it again.".into(),
+            "Sign in again, and do it then.".into(),
         ),
         Problem::SignInRefused { .. }
         | Problem::AttemptInvalid { .. }

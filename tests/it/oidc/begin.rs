@@ -4,7 +4,7 @@ use accesspoint::app::oidc::{Begun, Browser};
 use accesspoint::auth::oidc::Callback;
 use accesspoint::domain::flood::{BEGUN_OF_ADDRESS_MAX, TOLD_OF_ADDRESS_MAX};
 use accesspoint::domain::time::Millis;
-use accesspoint::store::Actor;
+use accesspoint::store::{Actor, Aim};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -540,7 +540,7 @@ async fn a_flood_of_sign_ins_from_one_address_waits_and_keeps_nobody_else_out() 
         let begun = site
             .gateway
             .app
-            .begin_at_provider("corp", "/".to_owned(), false, browser);
+            .begin_at_provider("corp", Aim::to("/"), browser);
         begun.await.unwrap().unwrap()
     };
     for _ in 0..BEGUN_OF_ADDRESS_MAX {

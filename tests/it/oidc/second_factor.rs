@@ -168,8 +168,8 @@ async fn a_05_whoever_signs_in_again_is_asked_for_a_fresh_proof_by_the_provider(
     let back = site.authorize(&away).await;
     assert_eq!(site.browser.get(&back).await.location(), "/account");
     assert!(may_enrol(&site).await);
-    // Who has just proved it is not asked again.
-    let away = site.browser.get(link).await.location();
+    // Whoever is not signed in is asked as ever, whatever a link says.
+    let away = site.gateway.client().get(link).await.location();
     assert!(
         !away.contains("prompt=") && !away.contains("max_age="),
         "{away}"

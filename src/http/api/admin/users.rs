@@ -14,7 +14,7 @@ use crate::domain::person::{AutomaticCal, Role};
 use crate::domain::time::Timestamp;
 use crate::http::api::list::{self, PageParams};
 use crate::http::api::{Body, Params};
-use crate::http::extract::{Caller, MayManagePeople, MayManageSite, MayRead, Permission};
+use crate::http::extract::{Command, MayManagePeople, MayManageSite, MayRead, Permission};
 use crate::http::failure::Failure;
 use crate::http::json::Json;
 use crate::store::{PersonChange, PersonFilter, PersonRow};
@@ -137,10 +137,10 @@ async fn change(
     State(app): State<App>,
     Path(user): Path<String>,
     _: MayManageSite,
-    caller: Caller,
+    command: Command,
     Body(change): Body<Change>,
 ) -> Result<StatusCode, Failure> {
-    let actor = caller.may(&app, change.needs())?;
+    let actor = command.may(&app, change.needs()).await?;
     let change = PersonChange {
         active: change.active,
         display_name: change.display_name,
