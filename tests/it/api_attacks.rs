@@ -2,15 +2,18 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accesspoint::clock::Clock;
 use accesspoint::domain::person::Role;
 use accesspoint::domain::time::Millis;
 use accesspoint::http::tls::CERTIFICATE_FILE;
-use accesspoint::store::{Actor, AuditFilter, Scope};
+use accesspoint::openapi::OPENAPI;
+use accesspoint::store::{Actor, AuditFilter, PersonChange, Scope};
 use reqwest::Method;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -20,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::api::operations;
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::second_factor::{enrol, submit};
 
 /// A path of the description, with ids that nothing has.
 fn filled(path: &str) -> String {
@@ -99,51 +103,43 @@ async fn a_01_no_token_is_a_person() {
     }
 }
 
-/// Every call with a JSON body, and a body that fits it.
-fn calls_with_bodies(document: &str) -> Vec<(Method, String, Value)> {
-    let open = format!("/documents/{document}/open");
-    let call = |method: Method, path: &str, body| (method, format!("/api/v1{path}"), body);
-    vec![
-        call(
-            Method::POST,
-            "/session",
-            json!({ "username": "root", "password": PASSWORD }),
-        ),
-        call(Method::POST, &open, json!({ "client": "plugin" })),
-        call(Method::PATCH, "/workstations/none", json!({ "name": "n" })),
-        call(
-            Method::PUT,
-            "/password",
-            json!({ "current_password": PASSWORD, "new_password": PASSWORD }),
-        ),
-        call(
-            Method::POST,
-            "/admin/users",
-            json!({ "user": "new", "password": PASSWORD }),
-        ),
-        call(Method::PATCH, "/admin/users/root", json!({ "roles": [] })),
-        call(
-            Method::PUT,
-            "/admin/users/root/password",
-            json!({ "password": PASSWORD }),
-        ),
-        call(Method::POST, "/admin/cals", json!({ "user": "new" })),
-        call(
-            Method::POST,
-            "/admin/workstations/none/merge",
-            json!({ "into": "x" }),
-        ),
-        call(
-            Method::PATCH,
-            "/admin/settings",
-            json!({ "allow_license_lease": false }),
-        ),
-        call(
-            Method::POST,
-            "/admin/tokens",
-            json!({ "name": "t", "scopes": ["qms"] }),
-        ),
-    ]
+/// Every call of the description that takes a JSON body.
+fn calls_with_bodies() -> Vec<(Method, String)> {
+    let description: Value = serde_json::from_str(OPENAPI).unwrap();
+    let takes_json = |method: &Method, path: &str| {
+        let call = &description["paths"][path][method.as_str().to_lowercase()];
+        !call["requestBody"]["content"]["application/json"].is_null()
+    };
+    let calls = operations().into_iter();
+    calls
+        .filter(|(method, path)| takes_json(method, path))
+        .collect()
+}
+
+/// A body that fits a call; every call with one has to be here.
+fn fitting_body(method: &Method, path: &str) -> Value {
+    match (method.as_str(), path) {
+        ("POST", "/session") => json!({ "username": "root", "password": PASSWORD }),
+        ("POST", "/session/second-factor") => json!({ "challenge": "none", "code": "000000" }),
+        ("POST", "/documents/{id}/open") => json!({ "client": "plugin" }),
+        ("PATCH", "/workstations/{id}" | "/account/second-factors/{id}")
+        | ("POST", "/account/second-factors/totp") => json!({ "name": "n" }),
+        ("PUT", "/password") => {
+            json!({ "current_password": PASSWORD, "new_password": "another password 1" })
+        }
+        ("POST", "/account/second-factors/confirm") | ("PUT", "/admin/users/{user}/password") => {
+            json!({ "password": PASSWORD })
+        }
+        ("POST", "/account/second-factors/totp/code") => json!({ "code": "000000" }),
+        ("POST", "/admin/users") => json!({ "user": "new", "password": PASSWORD }),
+        ("PATCH", "/admin/users/{user}") => json!({ "groups": [] }),
+        ("POST", "/admin/users/{user}/identities") => json!({ "source": "s", "subject": "1" }),
+        ("POST", "/admin/cals") => json!({ "user": "new" }),
+        ("POST", "/admin/workstations/{id}/merge") => json!({ "into": "x" }),
+        ("PATCH", "/admin/settings") => json!({ "allow_license_lease": false }),
+        ("POST", "/admin/tokens") => json!({ "name": "t", "scopes": ["qms"] }),
+        _ => panic!("{method} {path} has no body here: add one that fits it"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,11 +147,18 @@ async fn a_03_no_call_takes_members_that_it_does_not_know() {
     let gateway = Gateway::with_cals(1).await;
     gateway.add("root", &[Role::Administrator]).await;
     let root = gateway.signed_in("root").await;
+    let orders = gateway.document("Sales/Orders");
     let before = gateway.app.ledger().audit_from(1, 500).unwrap().len();
-    let calls = calls_with_bodies(&gateway.document("Sales/Orders"));
-    for (method, path, body) in calls {
-        for member in ["id", "created", "cal", "is_root"] {
-            let mut body = body.clone();
+    let calls = calls_with_bodies();
+    assert!(calls.len() > 15, "{calls:?}");
+    for (method, path) in calls {
+        let fitting = fitting_body(&method, &path);
+        let path = path
+            .replace("/documents/{id}", &format!("/documents/{orders}"))
+            .replace("{user}", "root");
+        let path = filled(&path);
+        for member in ["id", "role", "created", "cal", "is_root"] {
+            let mut body = fitting.clone();
             body[member] = json!("x");
             let answer = root
                 .send(root.request(method.clone(), &path).json(&body))
@@ -164,12 +167,275 @@ async fn a_03_no_call_takes_members_that_it_does_not_know() {
             let detail = answer.body["detail"].as_str().unwrap();
             assert!(detail.contains(member), "{method} {path}: {detail}");
         }
-        let text = root.request(method.clone(), &path).body(body.to_string());
+        let text = root.request(method, &path).body(fitting.to_string());
         let text = root.send(text.header("content-type", "text/plain")).await;
         text.problem(415, "UNSUPPORTED_MEDIA_TYPE");
     }
     let after = gateway.app.ledger().audit_from(1, 500).unwrap().len();
     assert_eq!(before, after, "nothing was done");
+    gateway.gave_no_cal();
+}
+
+/// An answer but for what is of its request alone.
+fn but_for_its_request(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
+    let id = answer.headers["x-request-id"].to_str().unwrap();
+    let headers = answer.headers.iter();
+    let headers = headers
+        .filter(|(name, _)| !["x-request-id", "date", "content-length"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let text = String::from_utf8_lossy(&answer.bytes).replace(id, "");
+    (answer.status.as_u16(), headers.collect(), text)
+}
+
+/// What Ann has, by where its id stands in a path.
+struct OfAnn {
+    document: String,
+    lease: String,
+    workstation: String,
+    session: String,
+    factor: String,
+}
+
+impl OfAnn {
+    /// A document that Ann alone may see, a lease, a workstation, a session and a second factor.
+    async fn new(gateway: &Gateway, ann: &mut Client) -> Self {
+        enrol(gateway, ann).await;
+        let document = gateway.document("Finance/Budget");
+        let lease = ann.open(&document, "plugin").await.body["lease"].clone();
+        let first = async |path: &str| {
+            let list = ann.get(path).await.body;
+            list["items"][0]["id"].as_str().unwrap().to_owned()
+        };
+        Self {
+            document,
+            lease: lease["id"].as_str().unwrap().to_owned(),
+            workstation: first("/api/v1/workstations").await,
+            session: first("/api/v1/sessions").await,
+            factor: first("/api/v1/account/second-factors").await,
+        }
+    }
+
+    fn id(&self, path: &str) -> &str {
+        match path.split("{id}").next().unwrap() {
+            "/documents/" => &self.document,
+            "/leases/" | "/account/leases/" => &self.lease,
+            "/workstations/" | "/account/workstations/" => &self.workstation,
+            "/sessions/" | "/account/sessions/" => &self.session,
+            "/account/second-factors/" => &self.factor,
+            _ => panic!("{path} has no object of Ann's here: add one"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_02_what_belongs_to_another_answers_as_missing() {
+    let gateway = Gateway::with_cals(2).await;
+    gateway.add("ann", &[]).await;
+    gateway.add("ben", &[]).await;
+    let change = PersonChange {
+        groups: Some(vec!["finance".to_owned()]),
+        ..PersonChange::default()
+    };
+    let changed = gateway
+        .app
+        .change_user("ann", change, Actor::command_line());
+    changed.await.unwrap();
+    let mut ann = gateway.signed_in("ann").await;
+    let of_ann = OfAnn::new(&gateway, &mut ann).await;
+    let ben = gateway.signed_in("ben").await;
+    let missing = "AAAAAAAAAAAAAAAAAAAAAA";
+    let mut tried = 0;
+    for (method, path) in operations() {
+        if path.starts_with("/admin") || !path.contains('{') {
+            continue;
+        }
+        let body =
+            matches!(method.as_str(), "POST" | "PATCH").then(|| fitting_body(&method, &path));
+        let ask = async |id: &str| {
+            let path = format!("/api/v1{}", path.replace("{id}", id));
+            let call = ben.request(method.clone(), &path);
+            ben.send(match &body {
+                Some(body) => call.json(body),
+                None => call,
+            })
+            .await
+        };
+        let (other, none) = (ask(of_ann.id(&path)).await, ask(missing).await);
+        let what = format!("{method} {path}");
+        assert_eq!(
+            but_for_its_request(&other),
+            but_for_its_request(&none),
+            "{what}"
+        );
+        let unmarks = method == Method::DELETE && path.ends_with("/favourite");
+        assert_eq!(other.status, if unmarks { 204 } else { 404 }, "{what}");
+        tried += 1;
+    }
+    assert!(tried >= 8, "{tried}");
+    for path in [
+        "/documents/{id}/open",
+        "/documents/{id}/favourite",
+        "/account/leases/{id}/release",
+        "/account/workstations/{id}",
+        "/account/sessions/{id}/end",
+        "/account/second-factors/{id}/name",
+        "/account/second-factors/{id}/remove",
+    ] {
+        let ask = async |id: &str| {
+            let fields = [
+                ("csrf_token", &*ben.csrf_token),
+                ("client", "plugin"),
+                ("name", "n"),
+                ("on", "true"),
+            ];
+            submit(&ben, &path.replace("{id}", id), &fields).await
+        };
+        let (other, none) = (ask(of_ann.id(path)).await, ask(missing).await);
+        // The link to the page in another language names what was asked for.
+        let (status, headers, text) = but_for_its_request(&other);
+        let text = text.replace(of_ann.id(path), missing);
+        let alike = (status, headers, text);
+        assert_eq!(alike, but_for_its_request(&none), "{path}");
+        assert_eq!(other.status, 404, "{path}");
+    }
+    // Ann has what she had, and it is as it was.
+    let mine = async |path: &str| ann.get(path).await.body["items"][0].clone();
+    assert_eq!(mine("/api/v1/leases").await["state"], "live");
+    assert_ne!(mine("/api/v1/workstations").await["name"], "n");
+    assert_eq!(mine("/api/v1/sessions").await["id"], *of_ann.session);
+    let factor = mine("/api/v1/account/second-factors").await;
+    assert_eq!(factor["name"], "Phone");
+    assert_eq!(gateway.app.ledger().cals("", 10).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_04_nothing_that_administrators_see_holds_a_secret() {
+    let secrets = "[oidc.corp]\nissuer = 'https://corp.example'\nclient_id = 'gateway'\n\
+        client_secret = 'secret of the client'\nuser_name = '{preferred_username}'\n\
+        [[oidc.corp.rule]]\n\
+        [webhook.hr]\nurl = 'https://127.0.0.1:9/check'\nsecret = 'secret of the webhook'\n\
+        user_name = '{preferred_username}'\n[[webhook.hr.rule]]\n\
+        [ldap.hq]\nservers = ['ldaps://127.0.0.1:9']\nbind_dn = 'cn=svc'\n\
+        bind_password = 'secret of the directory'\nuser_base = 'dc=x'\n\
+        user_filter = '(uid={username})'\nuser_name = '{uid}'\n[[ldap.hq.rule]]\n";
+    let used = "[[sign_in.source]]\nkind = 'local'\nname = 'local'\n\
+        [[sign_in.source]]\nkind = 'oidc'\nname = 'corp'\n\
+        [[sign_in.source]]\nkind = 'webhook'\nname = 'hr'\n\
+        [[sign_in.source]]\nkind = 'ldap'\nname = 'hq'\n";
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let gateway = Gateway::with_clock(2, &format!("{used}{secrets}"), clock, |_| ()).await;
+    gateway.add("root", &[Role::Administrator]).await;
+    gateway.add("ann", &[]).await;
+    let mut ann = gateway.signed_in("ann").await;
+    let begun = ann
+        .post(
+            "/api/v1/account/second-factors/totp",
+            &json!({ "name": "x" }),
+        )
+        .await;
+    let key = begun.body["key"].as_str().unwrap().to_owned();
+    let (_, recovery_codes) = enrol(&gateway, &mut ann).await;
+    let orders = gateway.document("Sales/Orders");
+    let open = ann.open(&orders, "plugin").await.body;
+    let launch = open["launch"]["url"].as_str().unwrap();
+    let root = gateway.signed_in("root").await;
+    let made = json!({ "name": "t", "scopes": ["admin:read"] });
+    let token = root.post("/api/v1/admin/tokens", &made).await.body["token"].clone();
+    let mut hidden = vec![
+        PASSWORD.to_owned(),
+        "secret of the".to_owned(),
+        key,
+        token.as_str().unwrap().to_owned(),
+        launch.split("launch=").nth(1).unwrap().to_owned(),
+        open["lease"]["token"].as_str().unwrap().to_owned(),
+    ];
+    hidden.extend(recovery_codes);
+    for client in [&ann, &root] {
+        let cookies = client.cookies.lock().unwrap().clone();
+        hidden.extend(cookies.into_iter().map(|(_, value)| value));
+        hidden.push(client.csrf_token.clone());
+    }
+    // As they are stored, too.
+    let ledger = rusqlite::Connection::open(gateway.path("accesspoint-data/accesspoint.db"));
+    let ledger = ledger.unwrap();
+    for column in [
+        "hash FROM password",
+        "hash FROM api_token",
+        "hash FROM session",
+        "secret_hash FROM workstation",
+        "hash FROM recovery_code",
+        "data FROM factor",
+    ] {
+        let mut rows = ledger.prepare(&format!("SELECT {column}")).unwrap();
+        let found = rows.query_map([], |row| row.get(0)).unwrap();
+        let before = hidden.len();
+        hidden.extend(found.map(Result::unwrap));
+        assert!(hidden.len() > before, "{column}");
+    }
+    let reader = gateway.with_token(&[Scope::AdminRead]).await;
+    let mut looked = 0;
+    for (method, path) in operations() {
+        if method != Method::GET || !path.starts_with("/admin") {
+            continue;
+        }
+        let path = path.replace("{user}", "ann");
+        let query = match &*path {
+            "/admin/explain" => format!("?user=ann&document={orders}"),
+            _ => String::new(),
+        };
+        for client in [&root, &reader] {
+            let answer = client.get(&format!("/api/v1{path}{query}")).await;
+            assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
+            let text = answer.text();
+            for secret in &hidden {
+                assert!(!text.contains(&**secret), "{path} shows {secret}");
+            }
+        }
+        looked += 1;
+    }
+    assert!(looked >= 10, "{looked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_06_a_token_is_stored_as_a_hash_and_taken_from_no_address() {
+    let gateway = Gateway::with_cals(1).await;
+    let secret = gateway.token(&[Scope::AdminRead]).await;
+    let file = gateway.path("accesspoint-data/accesspoint.db");
+    let copy: Vec<u8> = [file.clone(), file.with_extension("db-wal")]
+        .iter()
+        .flat_map(|path| std::fs::read(path).unwrap())
+        .collect();
+    let holds = |text: &str| copy.windows(text.len()).any(|part| part == text.as_bytes());
+    let ledger = rusqlite::Connection::open(&file).unwrap();
+    let sql = "SELECT hash, id FROM api_token";
+    let row = ledger.query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?]));
+    let stored: [String; 2] = row.unwrap();
+    assert!(stored.iter().all(|text| holds(text)), "the file is read");
+    assert!(!holds(&secret), "and does not hold the token");
+    assert!(!holds(secret.trim_start_matches("ap_")));
+    let asks = async |bearer: Option<&str>, query: &str| {
+        let program = gateway.client();
+        let path = format!("/api/v1/admin/cals{query}");
+        let call = program.request(Method::GET, &path);
+        program
+            .send(match bearer {
+                Some(bearer) => call.bearer_auth(bearer),
+                None => call,
+            })
+            .await
+    };
+    assert_eq!(asks(Some(&secret), "").await.status, 200);
+    for bearer in stored
+        .iter()
+        .flat_map(|text| [text.clone(), format!("ap_{text}")])
+    {
+        let thief = asks(Some(&bearer), "").await;
+        thief.problem(401, "SIGN_IN_REQUIRED");
+    }
+    for name in ["access_token", "token", "bearer", "authorization"] {
+        let named = asks(None, &format!("?{name}={secret}")).await;
+        named.problem(401, "SIGN_IN_REQUIRED");
+    }
 }
 
 async fn patch(client: &Client, user: &str, body: Value) -> Answer {
@@ -534,13 +800,32 @@ async fn s_05_nothing_like_a_session_id_is_one() {
         .collect();
     let (cut, doubled) = (&id[..id.len() - 1], format!("{id}{id}"));
     let (ended, quoted) = (format!("{id}%00"), format!("\"{id}\""));
-    for value in [cut, &doubled, &swapped, &ended, &quoted, "", "0", "%00"] {
+    let well_formed = "A".repeat(id.len());
+    let mut answers = BTreeSet::new();
+    let mut pages = BTreeSet::new();
+    for value in [
+        cut,
+        &doubled,
+        &swapped,
+        &ended,
+        &quoted,
+        &well_formed,
+        "",
+        "0",
+        "%00",
+    ] {
         let other = with_session_cookie(&gateway, value);
-        other
-            .get("/api/v1/session")
-            .await
-            .problem(401, "SIGN_IN_REQUIRED");
+        let answer = other.get("/api/v1/session").await;
+        answer.problem(401, "SIGN_IN_REQUIRED");
+        answers.insert(but_for_its_request(&answer));
+        pages.insert(but_for_its_request(&other.get("/").await));
     }
+    assert_eq!(
+        (answers.len(), pages.len()),
+        (1, 1),
+        "{answers:#?} {pages:#?}"
+    );
+    assert_eq!(pages.first().unwrap().0, 303);
     assert_eq!(ann.get("/api/v1/session").await.status, 200);
 }
 
@@ -633,7 +918,12 @@ async fn p_10_two_hundred_sign_ins_at_once_queue_and_then_are_told_to_wait() {
             tokio::spawn(async move { client.sign_in(&name, password).await })
         })
         .collect();
-    assert_eq!(ann.get("/api/v1/session").await.status, 200);
+    // Whoever is signed in goes on meanwhile.
+    for _ in 0..20 {
+        assert_eq!(ann.get("/api/v1/session").await.status, 200);
+    }
+    let waiting = sign_ins.iter().filter(|one| !one.is_finished()).count();
+    assert!(waiting > 0, "they were answered after all sign-ins");
     for sign_in in sign_ins {
         let answer = sign_in.await.unwrap();
         if answer.status == 503 {

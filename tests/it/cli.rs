@@ -1,5 +1,7 @@
 //! The command line, run as people and scripts run it.
 
+#![cfg(test)]
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -581,6 +583,56 @@ fn a_gateway_serves_until_it_is_told_to_end_and_commands_work_beside_it() {
     assert_eq!(beside.code, 0, "{}", beside.stderr);
     let check = site.run(&["check", "--config", "c.toml"]);
     assert_eq!(check.code, 0, "{}", check.stdout);
+    assert_eq!(gateway.stop(), 0);
+}
+
+/// The most memory that a process has had so far, in MiB.
+fn peak_mib(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib: usize = line
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    kib / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_10_sign_ins_that_wait_for_their_hash_take_no_memory_for_it() {
+    let site = Site::with_cals(1);
+    site.write("c.toml", "[listen]\nhttps = \"127.0.0.1:0\"\n");
+    let child = site.start(&["serve", "--config", "c.toml"]);
+    let process = child.id();
+    let mut gateway = Running::new(child);
+    let line = gateway.log_line("serving");
+    let url = line.split("public_url=").nth(1).unwrap().trim();
+    let session = format!("{url}/api/v1/session");
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
+    let client = client.build().unwrap();
+    let tries = |number: usize| {
+        let body = json!({ "username": format!("nobody-{number}"), "password": "wrong" });
+        let call = client.post(&session).json(&body).send();
+        async move { call.await.unwrap().status().as_u16() }
+    };
+    assert_eq!(tries(200).await, 401);
+    let before = peak_mib(process);
+    let at_once: Vec<_> = (0..200).map(|number| tokio::spawn(tries(number))).collect();
+    let mut hashed = 0;
+    for one in at_once {
+        match one.await.unwrap() {
+            401 => hashed += 1,
+            status => assert!(matches!(status, 429 | 503), "{status}"),
+        }
+    }
+    assert!(hashed >= 60, "{hashed} had a place");
+    // A hash takes 19 MiB, and there is one at once for each core. All that had a place would have
+    // taken more than 1,000.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let taken = peak_mib(process) - before;
+    assert!(taken < 2 * 19 * cores + 100, "{taken} MiB for {hashed}");
     assert_eq!(gateway.stop(), 0);
 }
 

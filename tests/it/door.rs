@@ -17,6 +17,40 @@ const WANTED_IN_FORM: &str =
 /// The local accounts, before or after other sources.
 pub(crate) const LOCAL: &str = "[[sign_in.source]]\nkind = 'local'\nname = 'local'\n";
 
+/// Asserts that the alert of this page holds a sentence.
+pub(crate) fn says_why(page: &str) {
+    let alert = page.split("role=\"alert\" id=\"failure\">").nth(1);
+    let alert = alert.unwrap_or_else(|| panic!("no alert: {page}"));
+    let alert = alert.split("</p>").next().unwrap();
+    // The picture before the words says nothing.
+    is_sentence(alert.rsplit('>').next().unwrap());
+}
+
+/// Asserts that a page that stands in place of another tells what happened, whether something was
+/// changed and what to do, and leads on.
+pub(crate) fn explains(answer: &Answer) {
+    let page = answer.text();
+    let kind = answer.headers["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("text/html"), "{kind}");
+    let told = page.split("<dd>").skip(1);
+    let told: Vec<&str> = told
+        .map(|rest| rest.split("</dd>").next().unwrap())
+        .collect();
+    let [happened, changed, next] = told[..] else {
+        panic!("{page}");
+    };
+    is_sentence(happened);
+    assert!(changed.ends_with('.'), "{page}");
+    is_sentence(next);
+    let leads_on = page.contains("class=\"button\" href=\"/");
+    assert!(leads_on, "{page}");
+}
+
+fn is_sentence(text: &str) {
+    let text = text.trim();
+    assert!(text.len() > 20 && text.ends_with('.'), "{text:?}");
+}
+
 /// A gateway with a LEF of five CALs.
 pub(crate) struct Door {
     pub(crate) gateway: Gateway,
@@ -97,7 +131,7 @@ impl Door {
         assert_eq!(event.seq, before + 1, "{name}: not one event");
         assert_eq!(self.browser.cookie("__Host-session"), None);
         self.gateway.gave_nothing();
-        assert!(page.contains("role=\"alert\" id=\"failure\""), "{page}");
+        says_why(&page);
         assert!(page.contains(WANTED_IN_FORM), "{page}");
     }
 

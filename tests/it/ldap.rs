@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 use crate::directory::{Directory, Entry, Request, SERVICE, Wrong};
 use crate::door::{Door, LOCAL};
 use crate::gateway::PASSWORD;
+use crate::passwords::{on_page, seen};
 use crate::pki::Authority;
 use crate::slapd::{LDAP_PASSWORD, Slapd};
 
@@ -231,11 +233,7 @@ async fn d_03_two_entries_or_one_without_what_is_needed_let_nobody_in() {
     directory.requests();
     door.refuses("ann", LDAP_PASSWORD, 401, "SIGN_IN_FAILED")
         .await;
-    let binds = directory
-        .requests()
-        .into_iter()
-        .filter(|request| matches!(request, Request::Bind { dn, .. } if dn != SERVICE.0));
-    assert_eq!(binds.count(), 0);
+    assert!(!directory.requests().iter().any(is_of_a_person));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -445,6 +443,170 @@ async fn d_04_answers_that_are_too_much_end_before_they_do_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d_04_whatever_a_directory_does_wrong_the_page_refuses_and_keeps_what_was_wanted() {
+    let setting = Setting::new();
+    let start_tls = Directory::start(setting.authority.server(&["127.0.0.1"]), false).await;
+    start_tls.holds(vec![ann()]);
+    let in_clear = format!("ldap://127.0.0.1:{}", start_tls.port);
+    let (ldaps, url) = setting.directory().await;
+    let (elsewhere, other_url) = setting.directory().await;
+    let of_tls = vec![
+        Wrong::RefusesStartTls,
+        Wrong::StaysInClear,
+        Wrong::AnswersBeforeTls,
+    ];
+    // Pages without end are read for longer than a test should wait: see below.
+    let of_answers = vec![
+        Wrong::RefersBinds(other_url),
+        Wrong::GoneAtSearch,
+        Wrong::Garbage,
+        Wrong::UnknownOperation,
+        Wrong::EndlessEntries,
+        Wrong::Announces,
+        Wrong::Deep(40),
+        Wrong::Deep(200_000),
+    ];
+    let by_tls = format!("start_tls = true\n{GROUPS}{ALL}");
+    let cases = [
+        (&start_tls, setting.ldap(&[in_clear], &by_tls), of_tls),
+        (
+            &ldaps,
+            setting.ldap(&[url], &format!("{GROUPS}{ALL}")),
+            of_answers,
+        ),
+    ];
+    for (directory, settings, wrongs) in cases {
+        let door = Door::with(&settings).await;
+        for wrong in wrongs {
+            directory.does(wrong.clone());
+            // Long enough for failures to be forgotten.
+            door.gateway.clock.advance(Millis::minutes(2));
+            let before = directory.connections();
+            door.refuses("ann", LDAP_PASSWORD, 503, "SIGN_IN_FAILED")
+                .await;
+            assert!(directory.connections() > before, "{wrong:?} was not met");
+        }
+        assert_eq!(door.people(), [""; 0]);
+        directory.does(Wrong::Nothing);
+        door.gateway.clock.advance(Millis::minutes(2));
+        assert_eq!(door.lets_in("ann", LDAP_PASSWORD).await["user"], "ann");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_01_beside_a_directory_unknown_wrong_disabled_and_locked_get_one_answer() {
+    let setting = Setting::new();
+    let slapd = Slapd::start(&setting.authority);
+    let url = format!("ldaps://127.0.0.1:{}", slapd.ldaps);
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for name in ["bea", "dan"] {
+        door.gateway.add(name, &[]).await;
+    }
+    door.lets_in("ann", LDAP_PASSWORD).await;
+    for name in ["ann", "dan"] {
+        let actor = accesspoint::store::Actor::command_line();
+        let disabled = door.gateway.app.set_user_active(name, false, actor);
+        disabled.await.unwrap();
+    }
+    let door = Door {
+        browser: door.gateway.client(),
+        gateway: door.gateway,
+    };
+    let (mut answers, mut pages) = (BTreeSet::new(), BTreeSet::new());
+    for (name, password, code) in [
+        ("nobody", LDAP_PASSWORD, "SIGN_IN_FAILED"),
+        ("no/name", LDAP_PASSWORD, "SIGN_IN_FAILED"),
+        // Of the directory: right, wrong and disabled here, locked there.
+        ("ben", "wrong", "SIGN_IN_FAILED"),
+        ("ann", "wrong", "SIGN_IN_FAILED"),
+        ("ann", LDAP_PASSWORD, "USER_DISABLED"),
+        ("locked", "wrong", "SIGN_IN_FAILED"),
+        ("locked", LDAP_PASSWORD, "SIGN_IN_FAILED"),
+        // Local accounts.
+        ("bea", "wrong", "SIGN_IN_FAILED"),
+        ("dan", PASSWORD, "SIGN_IN_FAILED"),
+        ("dan", "wrong", "SIGN_IN_FAILED"),
+    ] {
+        door.refuses(name, password, 401, code).await;
+        let answer = door.gateway.client().sign_in(name, password).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+        answers.insert(seen(&answer, name));
+        let page = on_page(&door.gateway, name, password).await;
+        pages.insert(seen(&page, name));
+    }
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+    // Those that had their ten wrong ones, too: of nobody, of the directory, of the gateway.
+    door.gateway.clock.advance(Millis::minutes(1));
+    let (mut answers, mut pages) = (BTreeSet::new(), BTreeSet::new());
+    for (name, password) in [
+        ("nobody", LDAP_PASSWORD),
+        ("ben", LDAP_PASSWORD),
+        ("ann", LDAP_PASSWORD),
+        ("bea", PASSWORD),
+    ] {
+        for _ in 0..10 {
+            let answer = door.gateway.client().sign_in(name, "wrong").await;
+            answer.problem(401, "SIGN_IN_FAILED");
+        }
+        door.refuses(name, password, 429, "TOO_MANY_ATTEMPTS").await;
+        let answer = door.gateway.client().sign_in(name, password).await;
+        answer.problem(429, "TOO_MANY_ATTEMPTS");
+        answers.insert(seen(&answer, name));
+        let page = on_page(&door.gateway, name, password).await;
+        pages.insert(seen(&page, name));
+    }
+    let kinds = (answers.len(), pages.len());
+    assert_eq!(kinds, (1, 1), "{answers:#?} {pages:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_03_and_p_05_who_hangs_up_meanwhile_has_tried_all_the_same() {
+    let setting = Setting::new();
+    let (directory, url) = setting.directory().await;
+    directory.does(Wrong::Slow(Duration::from_millis(300)));
+    let door = Door::with(&setting.ldap(&[url], ALL)).await;
+    for _ in 0..10 {
+        let mut client = door.gateway.client();
+        let attempt = tokio::spawn(async move { client.sign_in("ann", "wrong").await });
+        // The directory is asked, and nothing is answered yet.
+        until(|| !directory.requests().is_empty()).await;
+        attempt.abort();
+        assert!(attempt.await.unwrap_err().is_cancelled());
+        // What the directory is asked from here on is of this try.
+        until(|| directory.requests().iter().any(is_of_a_person)).await;
+    }
+    directory.does(Wrong::Nothing);
+    let wrong = (Some("SIGN_IN_FAILED".to_owned()), Some("ann".to_owned()));
+    until(|| door.gateway.audited("sign_in_refused").len() >= 10).await;
+    assert_eq!(
+        door.gateway.audited("sign_in_refused"),
+        vec![wrong; 10],
+        "one event each"
+    );
+    let right = door.gateway.client().sign_in("ann", LDAP_PASSWORD).await;
+    right.problem(429, "TOO_MANY_ATTEMPTS");
+    door.gateway.gave_nothing();
+}
+
+/// Waits for what nobody tells of.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to that");
+}
+
+/// Whether this is the bind that tries somebody's password.
+fn is_of_a_person(request: &Request) -> bool {
+    matches!(request, Request::Bind { dn, .. } if dn != SERVICE.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d_04_groups_that_a_limit_of_the_server_cut_off_are_not_taken_for_all() {
     let setting = Setting::new();
     let (directory, url) = setting.directory().await;
@@ -573,8 +735,20 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
         browser: door.gateway.client(),
         gateway: door.gateway,
     };
+    let before = other.last_event().unwrap().seq;
     let answer = other.tries("ann", PASSWORD).await;
     assert_eq!(answer.status, 401);
+    let refused = other.last_event().unwrap();
+    assert_eq!(
+        (refused.seq, refused.event.as_str()),
+        (before + 1, "sign_in_refused")
+    );
+    assert_eq!(refused.code.as_deref(), Some("SIGN_IN_FAILED"));
+    assert_eq!(refused.user.as_deref(), Some("ann"));
+    assert_eq!(other.browser.cookie("__Host-session"), None);
+    let sessions = other.gateway.app.ledger().sessions(None, "", 10).unwrap();
+    assert_eq!(sessions.len(), 1, "that of before");
+    other.gateway.gave_no_cal();
     // A name that the directory does not know goes on to the next source.
     other.gateway.add("bea", &[]).await;
     directory.requests();

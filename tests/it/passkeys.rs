@@ -12,7 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::door::says_why;
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::other_sites::other_sites;
 use crate::second_factor::{hidden, submit};
 
 const LIST: &str = "/account/second-factors";
@@ -188,11 +190,15 @@ async fn alone(browser: &Client) -> Alone {
 }
 
 async fn signs_in_alone(browser: &Client, asked: &Alone, answer: &str) -> Answer {
+    signs_in_alone_for(browser, asked, answer, "/desktop").await
+}
+
+async fn signs_in_alone_for(browser: &Client, asked: &Alone, answer: &str, wanted: &str) -> Answer {
     let fields = [
         ("csrf_token", &*asked.token),
         ("state", &*asked.state),
         ("answer", answer),
-        ("return_to", "/desktop"),
+        ("return_to", wanted),
     ];
     submit(browser, "/login/passkey", &fields).await
 }
@@ -209,10 +215,7 @@ async fn refused(gateway: &Gateway, browser: &Client, asked: &Alone, answer: &st
     assert_eq!(events.len(), before + 1, "{what}");
     assert_eq!(events[0].0.as_deref(), Some("PASSKEY_REFUSED"), "{what}");
     let page = refused.text();
-    assert!(
-        page.contains("role=\"alert\" id=\"failure\""),
-        "{what}: {page}"
-    );
+    says_why(&page);
     assert_eq!(hidden(&page, "return_to"), "/desktop", "{what}");
 }
 
@@ -242,6 +245,31 @@ async fn a_passkey_signs_in_alone_once_for_each_answer() {
         .unwrap()
         .retain(|(name, _)| name != "__Host-session");
     refused(&gateway, &browser, &asked, &answer, "the same answer again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_01_to_r_55_a_passkey_leads_to_the_start_page() {
+    let gateway = gateway().await;
+    let mut passkey = ann_with_a_passkey(&gateway).await;
+    let browser = gateway.client();
+    for (id, wanted) in other_sites() {
+        // The form again, and then the session.
+        let page = alone(&browser).await;
+        let wrong = signs_in_alone_for(&browser, &page, "{", &wanted).await;
+        if wrong.status == 413 {
+            // More than a form can hold.
+            assert_eq!(id, "R-48");
+            continue;
+        }
+        assert_eq!(wrong.status, 401, "{id}: {wanted:?}");
+        assert!(!wrong.text().contains("href=\"//"), "{id}: {wanted:?}");
+        let answer = passkey.answer(&page.options);
+        let done = signs_in_alone_for(&browser, &page, &answer, &wanted).await;
+        assert_eq!(done.status, 303, "{id}: {wanted:?}");
+        assert_eq!(done.location(), "/", "{id}: {wanted:?}");
+        // A minute's tries are not what this is about.
+        gateway.clock.advance(Millis::minutes(1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ fn stored(gateway: &Gateway) -> String {
 
 /// What can be seen of an answer besides its time: status, length, names of headers and words; of a
 /// page, what is the same for everybody.
-fn seen(answer: &Answer, name: &str) -> (u16, usize, BTreeSet<String>, String) {
+pub(crate) fn seen(answer: &Answer, name: &str) -> (u16, usize, BTreeSet<String>, String) {
     let headers = answer.headers.keys().map(ToString::to_string).collect();
     let text = String::from_utf8_lossy(&answer.bytes).replace(name, "NAME");
     let of_request = ["csrf_token\" value=\"", "<code>", "request_id\":\""];
@@ -61,7 +61,7 @@ fn seen(answer: &Answer, name: &str) -> (u16, usize, BTreeSet<String>, String) {
 }
 
 /// Fills in the sign-in page in a browser of its own.
-async fn on_page(gateway: &Gateway, name: &str, password: &str) -> Answer {
+pub(crate) async fn on_page(gateway: &Gateway, name: &str, password: &str) -> Answer {
     let browser = gateway.client();
     let page = String::from_utf8(browser.get("/login").await.bytes).unwrap();
     let token = hidden(&page, "csrf_token");
@@ -113,6 +113,28 @@ async fn p_01_who_is_not_let_in_gets_one_answer_whatever_the_reason() {
     for name in ["ann", "ben"] {
         assert_eq!(gateway.client().sign_in(name, PASSWORD).await.status, 201);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_01_each_of_them_is_one_event_and_keeps_what_was_wanted() {
+    let door = Door::with(LOCAL).await;
+    for name in ["ann", "dan"] {
+        door.gateway.add(name, &[]).await;
+    }
+    let actor = Actor::command_line();
+    let disabled = door.gateway.app.set_user_active("dan", false, actor);
+    disabled.await.unwrap();
+    for (name, password) in [
+        ("nobody", PASSWORD),
+        ("ann", "not the password"),
+        ("ann", ""),
+        ("dan", PASSWORD),
+        ("dan", "not the password"),
+        ("no/name", PASSWORD),
+    ] {
+        door.refuses(name, password, 401, "SIGN_IN_FAILED").await;
+    }
+    assert_eq!(door.people(), ["ann", "dan"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,6 +427,33 @@ async fn p_06_hopping_within_a_network_of_ipv6_is_one_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p_06_no_header_of_the_client_dodges_the_limit_of_its_address() {
+    let gateway = gateway().await;
+    let try_from = async |number: usize, name: &str, password: &str| {
+        let nobody = gateway.client();
+        let address = format!("10.1.{number}.1");
+        let call = nobody
+            .request(Method::POST, SESSION)
+            .header("x-forwarded-for", &address)
+            .header("x-real-ip", &address)
+            .header("forwarded", format!("for={address}"));
+        let body = json!({ "username": name, "password": password });
+        nobody.send(call.json(&body)).await
+    };
+    for number in 0..100 {
+        let answer = try_from(number, &format!("user-{number}"), "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    // Another name from yet another address, as it says; and Ann, whose password is right.
+    for (name, password) in [("somebody", "wrong"), ("ann", PASSWORD)] {
+        let answer = try_from(200, name, password).await;
+        answer.problem(429, "TOO_MANY_ATTEMPTS");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    gateway.gave_nothing();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p_07_passwords_of_every_length() {
     let gateway = gateway().await;
     gateway.add("root", &[Role::Administrator]).await;
@@ -527,6 +576,60 @@ async fn p_08_a_password_counts_as_it_was_typed_however_it_is_composed() {
     assert_eq!(answer.status, 401, "another space");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn p_08_names_that_look_alike_are_as_many_people() {
+    let gateway = gateway().await;
+    // In Cyrillic, with a letter that is as wide as two, and with another accent.
+    let names = ["\u{430}nn", "\u{ff41}nn", "\u{e5}nn"];
+    for (number, name) in names.into_iter().enumerate() {
+        let add = AddUser {
+            name: name.to_owned(),
+            display_name: None,
+            roles: Vec::new(),
+            groups: Vec::new(),
+            password: format!("the password of {number}").into(),
+        };
+        let actor = Actor::command_line();
+        gateway.app.add_user(add, actor).await.unwrap();
+    }
+    for (number, name) in names.into_iter().enumerate() {
+        let own = format!("the password of {number}");
+        let client = gateway.client();
+        let answer = client.clone().sign_in(name, &own).await;
+        assert_eq!(answer.status, 201, "{name}");
+        assert_eq!(client.get(SESSION).await.body["user"], name);
+        let anns = gateway.client().sign_in(name, PASSWORD).await;
+        anns.problem(401, "SIGN_IN_FAILED");
+        let of_ann = gateway.client().sign_in("ann", &own).await;
+        of_ann.problem(401, "SIGN_IN_FAILED");
+    }
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p_08_a_password_with_a_nul_inside_is_kept_whole() {
+    let gateway = gateway().await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let (before, whole) = ("long enough", "long enough\0 and more");
+    let path = "/api/v1/admin/users/ann/password";
+    let body = json!({ "password": whole });
+    let set = root.send(root.request(Method::PUT, path).json(&body)).await;
+    assert_eq!(set.status, 204);
+    for cut in [
+        before,
+        "long enough\0",
+        "long enough\0 and mor",
+        " and more",
+    ] {
+        let answer = gateway.client().sign_in("ann", cut).await;
+        answer.problem(401, "SIGN_IN_FAILED");
+        assert_eq!(on_page(&gateway, "ann", cut).await.status, 401, "{cut:?}");
+    }
+    assert_eq!(gateway.client().sign_in("ann", whole).await.status, 201);
+    assert_eq!(on_page(&gateway, "ann", whole).await.status, 303);
+}
+
 /// Puts another hash in the place of the one that is stored.
 fn store_hash(gateway: &Gateway, hash: &str) {
     let file = gateway.path("accesspoint-data/accesspoint.db");
@@ -563,6 +666,8 @@ async fn p_09_hashes_of_bcrypt_are_not_taken_over_so_nothing_is_cut_at_72_bytes(
         &long[..72],
         &format!("{long}x"),
         &format!("{}x", &long[..103]),
+        &format!("{long}\0x"),
+        &format!("{}\0{}", &long[..50], &long[50..]),
     ] {
         let answer = gateway.client().sign_in("ann", wrong).await;
         answer.problem(401, "SIGN_IN_FAILED");
@@ -655,7 +760,11 @@ async fn p_14_changing_a_password_needs_the_current_one_and_ends_the_other_sessi
     let here = gateway.signed_in("ann").await;
     let elsewhere = gateway.signed_in("ann").await;
     let wrong = change(&here, "not the password", "another password 1").await;
-    assert!(wrong.status.is_client_error());
+    wrong.problem(401, "SIGN_IN_FAILED");
+    // A wrong one is a try like at the door.
+    let told = (Some("SIGN_IN_FAILED".to_owned()), Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sign_in_refused"), [told]);
+    assert_eq!(gateway.audited("password_set"), []);
     assert_eq!(elsewhere.get(SESSION).await.status, 200);
     assert_eq!(
         change(&here, PASSWORD, "another password 1").await.status,
@@ -670,6 +779,54 @@ async fn p_14_changing_a_password_needs_the_current_one_and_ends_the_other_sessi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p_14_the_page_changes_nothing_for_a_wrong_password_and_says_so() {
+    let gateway = gateway().await;
+    let here = gateway.signed_in("ann").await;
+    let elsewhere = gateway.signed_in("ann").await;
+    let change = async |current: &str, new: &str, repeated: &str| {
+        let fields = [
+            ("csrf_token", &*here.csrf_token),
+            ("current_password", current),
+            ("new_password", new),
+            ("repeat_password", repeated),
+        ];
+        submit(&here, "/account/password", &fields).await
+    };
+    let new = "another password 1";
+    for (current, repeated, sentence) in [
+        (
+            "not the password",
+            new,
+            "the current password is not right.",
+        ),
+        (
+            PASSWORD,
+            "another password 2",
+            "the two new ones are not the same.",
+        ),
+    ] {
+        let refused = change(current, new, repeated).await;
+        assert_eq!(refused.status, 422);
+        let page = refused.text();
+        assert!(page.contains(sentence), "{page}");
+        assert!(page.contains("action=\"/account/password\""), "{page}");
+        assert!(!page.contains(new), "{page}");
+    }
+    let told = (Some("SIGN_IN_FAILED".to_owned()), Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sign_in_refused"), [told]);
+    assert_eq!(gateway.audited("password_set"), []);
+    assert_eq!(elsewhere.get(SESSION).await.status, 200);
+    let done = change(PASSWORD, new, new).await;
+    assert_eq!(done.location(), "/account?done=password-changed");
+    assert_eq!(here.get(SESSION).await.status, 200);
+    elsewhere
+        .get(SESSION)
+        .await
+        .problem(401, "SIGN_IN_REQUIRED");
+    assert_eq!(gateway.client().sign_in("ann", new).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p_15_a_new_site_has_nobody_in_it() {
     let gateway = Gateway::with_cals(1).await;
     let everybody = PersonFilter {
@@ -680,7 +837,7 @@ async fn p_15_a_new_site_has_nobody_in_it() {
     for name in ["admin", "administrator", "root"] {
         for password in ["admin", "password", "accesspoint", "changeme", ""] {
             let answer = gateway.client().sign_in(name, password).await;
-            assert!(answer.status.is_client_error(), "{name} {password}");
+            answer.problem(401, "SIGN_IN_FAILED");
         }
     }
     gateway.gave_nothing();

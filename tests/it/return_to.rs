@@ -9,7 +9,7 @@ use crate::door::LOCAL;
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::oidc::{Site, stranger_signs_in};
 use crate::other_sites::other_sites;
-use crate::second_factor::{hidden, submit};
+use crate::second_factor::{enrol, hidden, second_step_on_page, submit};
 
 fn encoded(text: &str) -> String {
     let plain = percent_encoding::NON_ALPHANUMERIC;
@@ -62,6 +62,34 @@ async fn r_01_to_r_55_a_provider_leads_back_to_the_start_page() {
         assert_eq!(answer.status, 303, "{id}: {wanted:?}");
         assert_eq!(answer.headers["location"], "/", "{id}: {wanted:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_01_to_r_55_a_second_step_leads_to_the_start_page() {
+    let gateway = Gateway::with_cals(1).await;
+    gateway.add("ann", &[]).await;
+    let mut ann = gateway.signed_in("ann").await;
+    let (phone, _) = enrol(&gateway, &mut ann).await;
+    let browser = gateway.client();
+    for (id, wanted) in other_sites() {
+        let asked = by_form(&browser, &wanted).await;
+        if asked.status == 413 || asked.status == 414 || asked.status == 431 {
+            assert_eq!(id, "R-48");
+            continue;
+        }
+        assert_eq!(asked.status, 303, "{id}: {wanted:?}");
+        let path = asked.location();
+        assert!(path.starts_with("/login/second-factor?step="), "{path}");
+        let page = browser.get(&path).await.text();
+        assert!(!page.contains("evil"), "{id}: {page}");
+        let done = second_step_on_page(&browser, &page, &phone.fresh()).await;
+        assert_eq!(done.status, 303, "{id}: {}", done.text());
+        assert_eq!(done.location(), "/", "{id}: {wanted:?}");
+    }
+    let asked = by_form(&browser, "/account").await.location();
+    let page = browser.get(&asked).await.text();
+    let done = second_step_on_page(&browser, &page, &phone.fresh()).await;
+    assert_eq!(done.location(), "/account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,9 @@ use accesspoint::store::{Actor, AuditFilter};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::door::{Door, LOCAL, WANTED, explains, says_why};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::second_factor::{enrol, hidden, second_step_on_page, submit};
 
 const SESSION: &str = "/api/v1/session";
 
@@ -91,19 +93,29 @@ async fn s_01_a_session_that_an_attacker_planted_is_over_after_the_sign_in() {
 async fn s_01_the_sign_in_form_of_an_attacker_is_not_that_of_the_victim() {
     let gateway = gateway_with("").await;
     let attacker = gateway.client();
-    let page = String::from_utf8(attacker.get("/login").await.bytes).unwrap();
-    let token = crate::second_factor::hidden(&page, "csrf_token");
+    let token = hidden(&attacker.get("/login").await.text(), "csrf_token");
     let victim = gateway.client();
     assert_eq!(victim.get("/login").await.status, 200);
     let fields = [
         ("csrf_token", token.as_str()),
+        ("return_to", WANTED),
         ("username", "ben"),
         ("password", PASSWORD),
     ];
-    let answer = crate::second_factor::submit(&victim, "/login", &fields).await;
+    let answer = submit(&victim, "/login", &fields).await;
     assert_eq!(answer.status, 403);
     assert_eq!(victim.cookie("__Host-session"), None);
-    assert_eq!(count_of(&gateway, "ben"), 0);
+    gateway.gave_nothing();
+    // The form is there again, as one of the victim's own, and leads to what was wanted.
+    let page = answer.text();
+    says_why(&page);
+    assert_eq!(hidden(&page, "return_to"), WANTED);
+    let own = hidden(&page, "csrf_token");
+    assert_ne!(own, token);
+    let mut fields = fields;
+    fields[0].1 = own.as_str();
+    let answer = submit(&victim, "/login", &fields).await;
+    assert_eq!((answer.status.as_u16(), &*answer.location()), (303, WANTED));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,17 +179,17 @@ async fn s_03_every_cookie_is_careful_when_it_is_set_and_when_it_is_taken_away()
     let browser = gateway.client();
     let page = browser.get("/login?lang=de").await;
     let mut seen = careful(&page);
-    let token = crate::second_factor::hidden(&String::from_utf8_lossy(&page.bytes), "csrf_token");
-    let submit = async |password: &str| {
+    let token = hidden(&page.text(), "csrf_token");
+    let tries = async |password: &str| {
         let fields = [
             ("csrf_token", token.as_str()),
             ("username", "ann"),
             ("password", password),
         ];
-        crate::second_factor::submit(&browser, "/login", &fields).await
+        submit(&browser, "/login", &fields).await
     };
-    assert_eq!(careful(&submit("wrong").await), [""; 0]);
-    let entered = submit(PASSWORD).await;
+    assert_eq!(careful(&tries("wrong").await), [""; 0]);
+    let entered = tries(PASSWORD).await;
     assert_eq!(entered.status, 303);
     seen.extend(careful(&entered));
     let sum: usize = browser
@@ -191,7 +203,7 @@ async fn s_03_every_cookie_is_careful_when_it_is_set_and_when_it_is_taken_away()
     // Taken away: by the page's form, and by the API.
     let session = browser.get(SESSION).await.body;
     let fields = [("csrf_token", session["csrf_token"].as_str().unwrap())];
-    let out = crate::second_factor::submit(&browser, "/logout", &fields).await;
+    let out = submit(&browser, "/logout", &fields).await;
     assert_eq!(careful(&out), ["__Host-session"]);
     let ann = gateway.signed_in("ann").await;
     let out = ann.delete(SESSION).await;
@@ -207,6 +219,112 @@ async fn s_03_every_cookie_is_careful_when_it_is_set_and_when_it_is_taken_away()
         "__Host-workstation",
     ];
     assert_eq!(seen, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_03_cookies_of_a_second_step_and_of_a_proof_are_as_careful() {
+    let gateway = gateway_with("").await;
+    let mut ann = gateway.signed_in("ann").await;
+    let (phone, _) = enrol(&gateway, &mut ann).await;
+    assert_eq!(ann.delete(SESSION).await.status, 204);
+    let browser = gateway.client();
+    let page = browser.get("/login").await;
+    assert_eq!(careful(&page), ["__Host-sign-in"]);
+    let token = hidden(&page.text(), "csrf_token");
+    let fields = [
+        ("csrf_token", token.as_str()),
+        ("username", "ann"),
+        ("password", PASSWORD),
+    ];
+    let first = submit(&browser, "/login", &fields).await;
+    assert_eq!(careful(&first), ["__Host-workstation"]);
+    let page = browser.get(&first.location()).await;
+    assert_eq!(careful(&page), [""; 0]);
+    let second = second_step_on_page(&browser, &page.text(), &phone.fresh()).await;
+    let mut names = careful(&second);
+    names.sort();
+    assert_eq!(names, ["__Host-session", "__Host-workstation"]);
+    // By the API, and where they prove who they are once more.
+    let mut client = gateway.client();
+    let asked = client.sign_in("ann", PASSWORD).await;
+    asked.problem(401, "SECOND_FACTOR_REQUIRED");
+    careful(&asked);
+    let body = json!({ "challenge": asked.body["challenge"], "code": phone.fresh() });
+    let done = client.post("/api/v1/session/second-factor", &body).await;
+    assert!(careful(&done).contains(&"__Host-session".to_owned()));
+    let token = done.body["csrf_token"].as_str().unwrap();
+    token.clone_into(&mut client.csrf_token);
+    let confirm = "/api/v1/account/second-factors/confirm";
+    let done = client
+        .post(confirm, &json!({ "code": phone.fresh() }))
+        .await;
+    assert_eq!(careful(&done), ["__Host-session"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_03_cookies_of_a_web_ticket_are_as_careful() {
+    use accesspoint::app::web_ticket::{WebTicketAsked, WebTicketIssued};
+    let gateway = gateway_with("[compat]\nweb_ticket_trusted = ['127.0.0.1']\n").await;
+    let asked = WebTicketAsked {
+        user: "ann".to_owned(),
+        groups: None,
+    };
+    let from = [127, 0, 0, 1].into();
+    let issued = gateway.app.issue_web_ticket(asked, from, Actor::gateway());
+    let WebTicketIssued::Ticket(ticket) = issued.await.unwrap() else {
+        panic!("no ticket");
+    };
+    let path = format!("/QvAJAXZfc/Authenticate.aspx?type=html&webticket={ticket}&try=&back=");
+    let entered = gateway.client().get(&path).await;
+    assert_eq!(entered.status, 303);
+    let mut names = careful(&entered);
+    names.sort();
+    assert_eq!(names, ["__Host-session", "__Host-workstation"]);
+    // A ticket that is used up sets none.
+    assert_eq!(careful(&gateway.client().get(&path).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_04_pages_refuse_two_cookies_with_one_name_and_lead_nobody_round() {
+    let gateway = gateway_with("").await;
+    let ann = gateway.signed_in("ann").await;
+    let browser = gateway.client();
+    let token = hidden(&browser.get("/login").await.text(), "csrf_token");
+    let own = browser.cookie("__Host-sign-in").unwrap();
+    let planted = "BBBBBBBBBBBBBBBBBBBBBB";
+    let form = format!("username=ben&password={PASSWORD}&csrf_token={token}&return_to=%2F");
+    let form = form.replace(' ', "+");
+    let sign_in = format!("__Host-sign-in={own}");
+    let session = format!("__Host-session={}", secret(&ann));
+    for doubled in [
+        format!("{session}; __Host-session={planted}"),
+        format!("__Host-session={planted}; {session}"),
+        format!("{sign_in}; {session}; {session}"),
+        format!("{sign_in}; __Host-sign-in={planted}"),
+        format!("{sign_in}; __Host-workstation=a; __Host-workstation={planted}"),
+    ] {
+        for (method, path) in [
+            (Method::GET, "/"),
+            (Method::GET, "/login"),
+            (Method::GET, "/account"),
+            (Method::POST, "/login"),
+        ] {
+            let nobody = gateway.client();
+            let mut call = nobody.request(method.clone(), path);
+            if method == Method::POST {
+                let kind = "application/x-www-form-urlencoded";
+                call = call.header("content-type", kind).body(form.clone());
+            }
+            let answer = nobody.send(call.header("cookie", &doubled)).await;
+            assert_eq!(answer.status, 400, "{method} {path} {doubled}");
+            assert!(!answer.headers.contains_key("location"), "{doubled}");
+            assert!(!answer.text().contains("Orders"), "{doubled}");
+            assert_eq!(nobody.cookie("__Host-session"), None);
+            explains(&answer);
+        }
+    }
+    assert_eq!(count_of(&gateway, "ben"), 0);
+    assert_eq!(ann.get(SESSION).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,10 +524,43 @@ async fn s_08_what_a_browser_fetches_by_itself_is_no_sign_of_life() {
     let style = format!("/static/{}", style.split('"').next().unwrap());
     for _ in 0..8 {
         gateway.clock.advance(Millis::minutes(60));
-        assert_eq!(ann.get(&style).await.status, 200);
-        assert_eq!(ann.get("/healthz").await.status, 200);
+        for path in [
+            &*style,
+            "/healthz",
+            "/readyz",
+            "/.well-known/jwks.json",
+            "/.well-known/lease-status",
+            "/api/v1/openapi.json",
+        ] {
+            assert_eq!(ann.get(path).await.status, 200, "{path}");
+        }
     }
     ann.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_08_a_download_that_goes_on_is_no_sign_of_life() {
+    let gateway = gateway_with("").await;
+    let large = gateway.path("documents/Sales/Large.qvw");
+    let file = std::fs::File::create(large).unwrap();
+    file.set_len(256 * 1024 * 1024).unwrap();
+    gateway.app.library().rescan();
+    let ann = gateway.signed_in("ann").await;
+    let open = ann.open(&gateway.document("Sales/Large"), "download").await;
+    let url = open.body["launch"]["url"].as_str().unwrap();
+    let path = url.strip_prefix(&gateway.url("")).unwrap();
+    let mut download = ann.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(download.status(), 200);
+    for _ in 0..8 {
+        assert!(download.chunk().await.unwrap().is_some());
+        gateway.clock.advance(Millis::minutes(60));
+    }
+    ann.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+    let resumed = ann
+        .request(Method::GET, path)
+        .header("range", "bytes=5-9")
+        .header("if-range", download.headers()["etag"].clone());
+    assert_eq!(ann.send(resumed).await.status, 303);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -445,6 +596,63 @@ async fn s_09_what_changes_about_a_person_counts_from_the_next_request_on() {
             .set_user_password("ben", "another password 1".to_owned().into(), None, actor);
     set.await.unwrap();
     ben.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_09_a_cal_that_is_taken_ends_no_session_and_counts_at_the_next_open() {
+    let gateway = gateway_with("").await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let call = root.request(Method::PATCH, "/api/v1/admin/settings");
+    let off = json!({ "allow_dynamic_assignment": false });
+    assert_eq!(root.send(call.json(&off)).await.status, 200);
+    let orders = gateway.document("Sales/Orders");
+    let (ann, ben) = (
+        gateway.signed_in("ann").await,
+        gateway.signed_in("ben").await,
+    );
+    let gives = async |name: &str| {
+        let given = root
+            .post("/api/v1/admin/cals", &json!({ "user": name }))
+            .await;
+        given.body["outcome"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    for name in ["ann", "ben"] {
+        assert_eq!(gives(name).await, "assigned");
+    }
+    let lease = ann.open(&orders, "plugin").await.body["lease"].clone();
+    assert_eq!(lease["outcome"], "granted");
+    // Ann's was used and is in quarantine; Ben's was not and is free at once.
+    for (client, name, outcome, code) in [
+        (&ann, "ann", "quarantined", "CAL_QUARANTINED"),
+        (&ben, "ben", "freed", "NO_CAL_ASSIGNED"),
+    ] {
+        let taken = root.delete(&format!("/api/v1/admin/cals/{name}")).await;
+        assert_eq!(taken.status, 200, "{:?}", taken.body);
+        assert_eq!(taken.body["outcome"], outcome);
+        assert_eq!(client.get(SESSION).await.body["user"], name);
+        assert_eq!(client.get("/").await.status, 200);
+        for kind in ["plugin", "desktop", "download"] {
+            let refused = client.open(&orders, kind).await;
+            refused.problem(403, code);
+            assert_eq!(refused.body["ends_by"], "administrator");
+            assert!(!refused.body["way_out"].as_array().unwrap().is_empty());
+            let told = (Some(code.to_owned()), Some(name.to_owned()));
+            assert_eq!(gateway.audited("document_opened")[0], told);
+        }
+    }
+    // The lease runs to its end, and is renewed once there is a CAL again.
+    let leases = ann.get("/api/v1/leases").await.body;
+    assert_eq!(leases["items"][0]["state"], "live");
+    assert_eq!(gives("ann").await, "given_back");
+    let renewed = ann.open(&orders, "plugin").await.body["lease"].clone();
+    assert_eq!(
+        (&renewed["outcome"], &renewed["id"]),
+        (&json!("renewed"), &lease["id"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -509,16 +717,15 @@ async fn s_10_where_the_newest_is_refused_fifty_at_once_never_exceed_the_cap() {
     assert_eq!(count_of(&gateway, "ann"), 3);
     // A page says so, and leads on to what was wanted once there is a place again.
     let browser = gateway.client();
-    let page = String::from_utf8(browser.get("/login").await.bytes).unwrap();
-    let token = crate::second_factor::hidden(&page, "csrf_token");
+    let token = hidden(&browser.get("/login").await.text(), "csrf_token");
     let fields = [
         ("csrf_token", token.as_str()),
         ("return_to", "/desktop"),
         ("username", "ann"),
         ("password", PASSWORD),
     ];
-    let submit = || crate::second_factor::submit(&browser, "/login", &fields);
-    let refused = submit().await;
+    let tries = || submit(&browser, "/login", &fields);
+    let refused = tries().await;
     assert_eq!(refused.status, 403);
     let page = String::from_utf8(refused.bytes).unwrap();
     assert!(page.contains("You are signed in 3 times already"), "{page}");
@@ -531,7 +738,7 @@ async fn s_10_where_the_newest_is_refused_fifty_at_once_never_exceed_the_cap() {
     let mut first = first;
     assert_eq!(first.sign_in("ann", PASSWORD).await.status, 201);
     assert_eq!(first.delete(SESSION).await.status, 204);
-    assert_eq!(submit().await.status, 303);
+    assert_eq!(tries().await.status, 303);
     gateway.clock.advance(Millis::minutes(482));
     gateway.signed_in("ann").await;
 }
@@ -573,6 +780,59 @@ async fn s_11_ending_all_while_sign_ins_arrive_leaves_nothing_half_ended() {
     for client in &inside {
         client.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
     }
+}
+
+/// What holds: a session whose beginning was answered before somebody asked for the end of all has
+/// ended when that is answered, and a sign-in that is under way meanwhile begins one whole or none.
+#[tokio::test(flavor = "multi_thread")]
+async fn s_11_an_administrator_ends_all_that_was_answered_before_while_others_arrive() {
+    let gateway = gateway_with("").await;
+    gateway.add("root", &[Role::Administrator]).await;
+    let root = gateway.signed_in("root").await;
+    let ben = gateway.signed_in("ben").await;
+    let ends_all = async || {
+        let ended = root.delete("/api/v1/admin/sessions?user=ann").await;
+        assert_eq!(ended.status, 200, "{:?}", ended.body);
+        usize::try_from(ended.body["ended"].as_u64().unwrap()).unwrap()
+    };
+    let mut arriving = tokio::task::JoinSet::new();
+    for _ in 0..24 {
+        let mut client = gateway.client();
+        arriving.spawn(async move { (client.sign_in("ann", PASSWORD).await, client) });
+    }
+    let (mut let_in, mut ended) = (Vec::new(), 0);
+    let mut rounds = 0;
+    while let Some(answered) = arriving.join_next().await {
+        let (answer, client) = answered.unwrap();
+        match answer.status.as_u16() {
+            201 => let_in.push(client),
+            503 => answer.problem(503, "BUSY"),
+            // Overtaken before its session began, or put out again before it heard of it.
+            _ if answer.code() == "SIGN_IN_REQUIRED" => answer.problem(401, "SIGN_IN_REQUIRED"),
+            _ => answer.problem(401, "SIGN_IN_OVERTAKEN"),
+        }
+        // Others are on their way each time but the last.
+        if let_in.len() >= 3 || arriving.is_empty() {
+            rounds += 1;
+            ended += ends_all().await;
+            for client in let_in.drain(..) {
+                client.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+            }
+        }
+    }
+    assert!(rounds > 0 && ended > 0, "{rounds} {ended}");
+    assert_eq!(
+        count_of(&gateway, "ann"),
+        0,
+        "nobody was on the way any more"
+    );
+    assert!(gateway.audited("sessions_ended").len() <= rounds);
+    let told = (None, Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sessions_ended")[0], told);
+    for other in [&ben, &root] {
+        assert_eq!(other.get(SESSION).await.status, 200);
+    }
+    assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -672,25 +932,26 @@ async fn s_12_a_session_of_another_site_ends_at_the_sign_in_page_without_a_loop(
 #[tokio::test(flavor = "multi_thread")]
 async fn s_13_a_browser_that_keeps_no_cookies_is_told_so_and_sent_nowhere() {
     let gateway = gateway_with("").await;
-    let page = gateway.client().get("/login").await;
-    let html = String::from_utf8(page.bytes).unwrap();
-    let token = html.split("name=\"csrf_token\" value=\"").nth(1).unwrap();
-    let token = token.split('"').next().unwrap();
+    let token = hidden(&gateway.client().get("/login").await.text(), "csrf_token");
     let forgetful = gateway.client();
-    let form = format!("username=ann&password={PASSWORD}&csrf_token={token}&return_to=%2F");
-    let call = forgetful
-        .request(Method::POST, "/login")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form.replace(' ', "+"));
-    let answer = forgetful.send(call).await;
+    let fields = [
+        ("csrf_token", token.as_str()),
+        ("return_to", WANTED),
+        ("username", "ann"),
+        ("password", PASSWORD),
+    ];
+    let answer = submit(&forgetful, "/login", &fields).await;
     assert_eq!(answer.status, 403);
-    let html = String::from_utf8(answer.bytes).unwrap();
+    assert!(!answer.headers.contains_key("location"));
+    let html = answer.text();
+    says_why(&html);
     assert!(html.contains("cookie"), "{html}");
     assert!(
         html.contains("action=\"/login\""),
         "the form is there again"
     );
-    assert_eq!(count_of(&gateway, "ann"), 0);
+    assert_eq!(hidden(&html, "return_to"), WANTED);
+    gateway.gave_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -714,6 +975,23 @@ async fn s_14_a_ledger_that_cannot_be_written_lets_nobody_in_and_says_so() {
     holder.execute_batch("ROLLBACK").unwrap();
     assert_eq!(ann.get("/readyz").await.status, 200);
     assert_eq!(ben.sign_in("ben", PASSWORD).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_the_form_says_in_a_page_that_the_ledger_cannot_be_written() {
+    let door = Door::with(LOCAL).await;
+    door.gateway.add("ann", &[]).await;
+    let file = door.gateway.path("accesspoint-data/accesspoint.db");
+    let holder = rusqlite::Connection::open(file).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = door.tries("ann", PASSWORD).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.headers.contains_key("retry-after"));
+    explains(&answer);
+    assert_eq!(door.browser.cookie("__Host-session"), None);
+    door.gateway.gave_nothing();
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(door.lets_in("ann", PASSWORD).await["user"], "ann");
 }
 
 #[tokio::test(flavor = "multi_thread")]

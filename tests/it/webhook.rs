@@ -238,6 +238,10 @@ async fn w_02_an_answer_that_is_replayed_unsigned_or_signed_by_others_refuses() 
         receiver.does(wrong.clone());
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "two").await, Answer::Down, "{wrong:?}");
+        // A gateway of its own each time: times are told by its clock, and failures are remembered.
+        let door = Door::with(&setting.hook(receiver.port)).await;
+        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
     }
     // Its clock need not be ours to the minute.
     receiver.does(Wrong::OtherTime("2026-11-24T12:04:00.000Z"));
@@ -248,16 +252,25 @@ async fn w_02_an_answer_that_is_replayed_unsigned_or_signed_by_others_refuses() 
 #[tokio::test(flavor = "multi_thread")]
 async fn w_03_a_redirect_to_an_address_of_the_inside_reaches_nobody() {
     let setting = Setting::new();
-    let receiver = setting.receiver().await;
+    let (receiver, inside) = (setting.receiver().await, setting.receiver().await);
+    let door = Door::with(&setting.hook(receiver.port)).await;
     for to in [
-        "http://169.254.169.254/latest/meta-data/",
-        "https://localhost/",
-        "file:///etc/passwd",
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "https://localhost/".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        format!("https://127.0.0.1:{}/check", inside.port),
+        format!("http://127.0.0.1:{}/check", inside.port),
+        format!("//127.0.0.1:{}/check", inside.port),
     ] {
-        receiver.does(Wrong::Redirects(302, to.to_owned()));
+        receiver.does(Wrong::Redirects(302, to.clone()));
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{to}");
+        door.gateway.clock.advance(Millis::minutes(2));
+        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+            .await;
     }
+    assert_eq!(inside.connections(), 0);
+    assert_eq!(door.people(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
