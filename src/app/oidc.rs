@@ -290,7 +290,11 @@ impl App {
 
     /// What this browser began the attempt of a callback for; its last one at this provider, where the
     /// callback names none of its own.
-    fn aim_of(
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub fn aim_of(
         &self,
         name: &str,
         callback: &Callback,

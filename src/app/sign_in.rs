@@ -462,7 +462,10 @@ impl App {
             password,
             client,
         };
-        Ok(match self.attempt(&attempt, Ask::Local).await? {
+        // Whoever hangs up meanwhile has tried all the same.
+        let app = self.clone();
+        let tried = to_its_end(async move { app.attempt(&attempt, Ask::Local).await });
+        Ok(match tried.await? {
             Tried::Local { .. } | Tried::Other(SignIn::Done(_)) => Confirmed::Right,
             Tried::Other(SignIn::NotNow(why)) => Confirmed::NotNow(why),
             Tried::Other(_) => Confirmed::Wrong,

@@ -47,6 +47,7 @@ struct Kept {
     request_id: String,
     peer: Option<Peer>,
     uri: Uri,
+    is_safe: bool,
     cookie: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
     provider_origin: OnceLock<String>,
@@ -60,6 +61,7 @@ impl Asked {
             request_id,
             peer,
             uri: request.uri().clone(),
+            is_safe: request.method().is_safe(),
             cookie: header(header::COOKIE),
             accept_language: header(header::ACCEPT_LANGUAGE),
             provider_origin: OnceLock::new(),
@@ -79,6 +81,11 @@ impl Asked {
     /// Path and query.
     pub(super) fn uri(&self) -> &Uri {
         &self.0.uri
+    }
+
+    /// Whether the same address can be asked for again: it was only looked at.
+    pub(super) fn is_safe(&self) -> bool {
+        self.0.is_safe
     }
 
     /// Notes where the form that signs out on the answer's page may lead besides this site.

@@ -213,6 +213,23 @@ impl Failure {
         Problem::Busy { wait: BUSY_WAIT }.into()
     }
 
+    /// The problem of a ledger that has no time now, which a page can show and lead on from; any other
+    /// failure of it is one of the whole request.
+    pub(super) fn busy_ledger(error: StoreError) -> Result<Problem, Self> {
+        match error {
+            StoreError::Busy | StoreError::Closed => Ok(Problem::Busy { wait: BUSY_WAIT }),
+            error => Err(Self::fault(&error)),
+        }
+    }
+
+    /// The same, leading on by this path.
+    pub(super) fn of_ledger(error: StoreError, again: String) -> Self {
+        match Self::busy_ledger(error) {
+            Ok(problem) => Self::start_again(problem, again),
+            Err(failure) => failure,
+        }
+    }
+
     /// An open that the rules refused, told to the person who opens; or what an administrator
     /// asked for, told to them.
     pub(super) fn refused(refusal: Refusal, reader: Reader) -> Self {
@@ -270,7 +287,8 @@ impl Failure {
                 Self::start_again(Problem::TooManySessions { most }, again)
             }
             BeginError::Overtaken => Self::start_again(Problem::SignInOvertaken, again),
-            error => error.into(),
+            BeginError::Store(error) => Self::of_ledger(error, again),
+            error @ BeginError::Layer(_) => error.into(),
         }
     }
 
@@ -462,9 +480,10 @@ fn problem_page(
         .map(|signed| signed.csrf_token(app))
         .unwrap_or_default();
     let mut frame = frame(app, asked, signed.as_ref(), &token);
-    if start_again.is_some() {
-        // The address of a callback holds its code and is no page to come back to.
-        frame.path = "/login";
+    if start_again.is_some() || !asked.is_safe() {
+        // The address of a callback holds its code, and that of a form takes no look: they are no
+        // pages to come back to in another language.
+        frame.path = if signed.is_some() { "/" } else { "/login" };
     }
     let problem_text = (frame.language.text().problem)(problem);
     let page = respond(

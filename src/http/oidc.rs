@@ -79,7 +79,9 @@ async fn login(
         let refused = refused.ok_or(Problem::NotFound)?;
         return Err(not_signed_in(&app, &asked, &name, refused));
     }
-    match app.begin_at_provider(&name, aim, browser).await? {
+    let again = deep_link::again(&app, &asked, &name, &aim);
+    let begun = app.begin_at_provider(&name, aim, browser).await;
+    match begun.map_err(|error| Failure::of_ledger(error, again))? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
         Some(Begun::Busy { wait, aim }) => Err(Failure::start_again(
@@ -114,7 +116,15 @@ async fn callback(
         let refused = refused.await?.ok_or(Problem::NotFound)?;
         return Err(not_signed_in(&app, &asked, &name, refused));
     }
-    let finished = app.finish_at_provider(&name, &callback, browser).await?;
+    let finished = app.finish_at_provider(&name, &callback, browser).await;
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(error) => {
+            let aim = app.aim_of(&name, &callback, browser)?;
+            let again = deep_link::again(&app, &asked, &name, &aim);
+            return Err(Failure::of_ledger(error, again));
+        }
+    };
     match finished {
         None => Err(Problem::NotFound.into()),
         Some(Finished::Done { signed_in, wanted }) => {

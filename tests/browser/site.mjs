@@ -44,10 +44,12 @@ const SECRETS = [
   /\b(code|state|launch|step|webticket|code_verifier|client_assertion)=[\w-]{40,}/i,
 ];
 
-/** Keeps what a site logs, and shows what is wrong. */
-function keepLog({ program, log }, onLine = () => {}) {
-  createInterface({ input: program.stderr }).on('line', (line) => {
-    log.push(line);
+/** Keeps what a site logs until it ends, and shows what is wrong. */
+function keepLog(site, onLine = () => {}) {
+  const lines = createInterface({ input: site.program.stderr });
+  site.logged = new Promise((resolve) => lines.once('close', resolve));
+  lines.on('line', (line) => {
+    site.log.push(line);
     if (/ (WARN|ERROR) /.test(line)) process.stderr.write(`${line}\n`);
     onLine(line);
   });
@@ -55,6 +57,7 @@ function keepLog({ program, log }, onLine = () => {}) {
 
 /** H-20, L-10, W-02: asserts that no secret is in what a site logged. */
 function keepsSecrets({ log, passwords }) {
+  assert.ok(log.some((line) => / TRACE /.test(line)), 'a site logs everything');
   for (const line of log) {
     assert.ok(!SECRETS.some((secret) => secret.test(line)), `a secret is logged: ${line}`);
     const password = passwords.find((one) => line.includes(one));
@@ -157,6 +160,7 @@ async function stop(site, ended) {
   site.program.kill('SIGTERM');
   const hard = setTimeout(() => site.program.kill('SIGKILL'), STOPS_WITHIN_MS);
   await ended;
+  await site.logged;
   clearTimeout(hard);
   running.delete(site);
   rmSync(site.folder, { recursive: true, force: true });

@@ -11,7 +11,7 @@ use crate::gateway::{Answer, Client, Gateway};
 /// What somebody wanted when they were asked to sign in.
 pub(crate) const WANTED: &str = "/QvAJAXZfc/AccessPoint.aspx?open=&id=Sales%2FOrders.qvw";
 /// The same as the form keeps it.
-const WANTED_IN_FORM: &str =
+pub(crate) const WANTED_IN_FORM: &str =
     "name=\"return_to\" value=\"/QvAJAXZfc/AccessPoint.aspx?open=&#38;id=Sales%2FOrders.qvw\"";
 
 /// The local accounts, before or after other sources.

@@ -10,7 +10,7 @@ use accesspoint::store::{Actor, AuditFilter};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::door::{Door, LOCAL, WANTED, explains, says_why};
+use crate::door::{Door, LOCAL, WANTED, WANTED_IN_FORM, explains, says_why};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::second_factor::{enrol, hidden, second_step_on_page, submit};
 
@@ -987,7 +987,10 @@ async fn s_14_the_form_says_in_a_page_that_the_ledger_cannot_be_written() {
     let answer = door.tries("ann", PASSWORD).await;
     assert_eq!(answer.status, 503);
     assert!(answer.headers.contains_key("retry-after"));
-    explains(&answer);
+    // In the form, which keeps what was wanted.
+    let page = answer.text();
+    says_why(&page);
+    assert!(page.contains(WANTED_IN_FORM), "{page}");
     assert_eq!(door.browser.cookie("__Host-session"), None);
     door.gateway.gave_nothing();
     holder.execute_batch("ROLLBACK").unwrap();

@@ -104,11 +104,13 @@ pub(super) async fn submit(
     };
     let finished = app
         .finish_second_step(&step.challenge, &proof, &client)
-        .await?;
-    if matches!(finished, Finished::Ended) {
-        return Err(ended(&app, &asked, &step));
-    }
-    match finished.into_result(app.now()) {
+        .await;
+    let signed_in = match finished {
+        Ok(Finished::Ended) => return Err(ended(&app, &asked, &step)),
+        Ok(finished) => finished.into_result(app.now()),
+        Err(error) => Err(Failure::busy_ledger(error)?),
+    };
+    match signed_in {
         Ok(signed_in) => {
             let begun = session::begin(&app, &session, &signed_in, &client, None).await;
             begun.map_err(|error| {

@@ -88,18 +88,17 @@ pub(super) async fn submit(
         password: fields.password.into(),
         client: client.clone(),
     };
-    let problem = match app
-        .sign_in_with_password(attempt)
-        .await?
-        .into_result(app.now())
-    {
+    let signed_in = match app.sign_in_with_password(attempt).await {
+        Ok(outcome) => outcome.into_result(app.now()),
+        Err(error) => Err(Failure::busy_ledger(error)?),
+    };
+    match signed_in {
         Ok(signed_in) => {
             let to = deep_link::wanted(&app, &asked, &fields.return_to);
-            return enter(&app, &asked, &session, &client, &signed_in, &to).await;
+            enter(&app, &asked, &session, &client, &signed_in, &to).await
         }
-        Err(problem) => problem,
-    };
-    Ok(refused(&app, &asked, &problem, shown))
+        Err(problem) => Ok(refused(&app, &asked, &problem, shown)),
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,7 +130,11 @@ pub(super) async fn submit_passkey(
     };
     let signed_in = app
         .sign_in_with_passkey(cookie, &fields.state, &fields.answer, &client)
-        .await?;
+        .await;
+    let signed_in = match signed_in {
+        Ok(signed_in) => signed_in,
+        Err(error) => Err(Failure::busy_ledger(error)?),
+    };
     match signed_in {
         Ok(signed_in) => {
             let to = deep_link::wanted(&app, &asked, &fields.return_to);
@@ -150,7 +153,9 @@ pub(in crate::http) async fn enter(
     signed_in: &SignedIn,
     wanted: &str,
 ) -> Result<Response, Failure> {
-    let (enrol_for, to) = match app.next_step(signed_in, client).await? {
+    let again = || deep_link::again(app, asked, &signed_in.source, &Aim::to(wanted));
+    let next = app.next_step(signed_in, client).await;
+    let (enrol_for, to) = match next.map_err(|error| Failure::of_ledger(error, again()))? {
         NextStep::Ask(challenge) => {
             let asking = second_step::ask(app, asked, challenge, wanted)?;
             return Ok(with_workstation(app, asking, signed_in));
@@ -159,10 +164,7 @@ pub(in crate::http) async fn enter(
         NextStep::Enrol => (Some(wanted), failure::SECOND_FACTORS_PATH),
     };
     let begun = session::begin(app, session, signed_in, client, enrol_for).await;
-    begun.map_err(|error| {
-        let again = deep_link::again(app, asked, &signed_in.source, &Aim::to(wanted));
-        Failure::not_begun(error, again)
-    })?;
+    begun.map_err(|error| Failure::not_begun(error, again()))?;
     let answer = see_other(to);
     Ok(with_workstation(app, answer, signed_in))
 }

@@ -774,3 +774,19 @@ async fn s_01_an_id_that_was_planted_before_the_sign_in_opens_nothing_after_it()
         session.problem(401, "SIGN_IN_REQUIRED");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_a_ledger_that_cannot_be_written_leads_back_to_what_was_wanted() {
+    let site = Site::new().await;
+    let callback = site.callback().await;
+    let file = site.gateway.path("accesspoint-data/accesspoint.db");
+    let holder = rusqlite::Connection::open(file).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = site.browser.get(&callback).await;
+    assert_eq!(answer.status, 503);
+    leads_back(&answer, WANTED_AGAIN);
+    holder.execute_batch("ROLLBACK").unwrap();
+    site.gateway.gave_nothing();
+    // Nothing was spent.
+    site.let_in(&site.browser.get(&callback).await);
+}

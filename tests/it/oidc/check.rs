@@ -107,3 +107,36 @@ async fn a_provider_that_cannot_be_used_is_a_fault() {
         "{secretless:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_takes_no_request_of_ours_is_a_fault() {
+    let site = Site::with("scopes = ['openid', 'groups']\nacr_values = ['gold']").await;
+    let par = site.provider.url("/par");
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(move |metadata: &mut Value| {
+            metadata["pushed_authorization_request_endpoint"] = json!(par);
+            metadata["scopes_supported"] = json!(["openid"]);
+            metadata["acr_values_supported"] = json!(["silver"]);
+        });
+    });
+    let well = found(&site).await;
+    assert!(
+        !well.iter().any(|(level, _)| *level == Level::Fault),
+        "{well:?}"
+    );
+    for value in ["groups of scopes", "gold of acr_values"] {
+        let text = format!("corp: {value} is not among what the metadata offers");
+        assert!(well.contains(&(Level::Warning, text)), "{well:?}");
+    }
+    // It knows us by a key, and we have a secret.
+    site.provider.expect_assertion(keys::client_key().1);
+    let refused = found(&site).await;
+    let text = "corp: it takes no request of ours: the pushed request is answered 401 \
+         Unauthorized with \"invalid_client\"";
+    assert!(
+        refused.contains(&(Level::Fault, text.to_owned())),
+        "{refused:?}"
+    );
+    // Nobody has begun to sign in for it.
+    assert_eq!(site.provider.calls().authorize, 0);
+}

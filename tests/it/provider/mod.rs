@@ -501,7 +501,8 @@ impl Inner {
     fn knows_client(&mut self, headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
         if let Some(key) = &self.client_key {
             let now = self.clock.now().0 / 1_000;
-            let audience = assertion_for(&form["client_assertion"], key, now);
+            let assertion = form.get("client_assertion");
+            let audience = assertion.and_then(|assertion| assertion_for(assertion, key, now));
             let known = audience.is_some();
             self.assertions_for.extend(audience);
             return known;
