@@ -798,3 +798,26 @@ fn the_command_line_links_lists_and_unlinks() {
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_that_is_gone_gave_ends_at_the_start() {
+    let settings = format!("{PROVIDERS}{RULES}").replace("name = 'local'", "name = 'here'");
+    let door = Door::with(&settings).await;
+    let gateway = &door.gateway;
+    gateway.add("ben", &[]).await;
+    let ben = gateway.signed_in("ben").await;
+    comes(gateway, "7", "ann", &["staff"]).await;
+    // What is in use stays, whatever the local accounts are called.
+    assert!(gateway.app.end_sessions_without_source().await);
+    assert_eq!(ben.get("/api/v1/session").await.status, 200);
+    assert_eq!(gateway.app.user("ann").unwrap().groups, ["staff"]);
+    // As if the source had another name in the configuration now.
+    let file = gateway.path("accesspoint-data/accesspoint.db");
+    let ledger = rusqlite::Connection::open(file).unwrap();
+    let gone = "UPDATE person SET groups_from = 'gone' WHERE groups_from = 'corp'";
+    assert_eq!(ledger.execute(gone, []).unwrap(), 1);
+    assert!(gateway.app.end_sessions_without_source().await);
+    let ann = gateway.app.user("ann").unwrap();
+    assert_eq!(ann.groups, [""; 0]);
+    assert_eq!(ben.get("/api/v1/session").await.status, 200);
+}
