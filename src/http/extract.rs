@@ -1,5 +1,7 @@
 //! What handlers take from a request: who asks, in which language, from where, with which form.
 
+mod caller;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,6 +14,11 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use caller::{
+    ApiPerson, Caller, Command, EnrollingPerson, MayManageCals, MayManagePeople, MayManageSite,
+    MayRead, Permission, bearer_token,
+};
+
 use super::BODY_BYTES_MAX;
 use super::failure::Failure;
 use super::server::Peer;
@@ -19,14 +26,11 @@ use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::causes;
-use crate::domain::person::Role;
-use crate::store::{Actor, ApiToken, Scope, SessionInfo, Side};
+use crate::store::{Actor, SessionInfo, Side};
 use crate::text::{Language, Problem};
 
 /// How long a body that is read whole may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
-/// Characters of a refused command's path that the audit keeps.
-const PATH_CHARACTERS_TOLD: usize = 200;
 /// The cookie of a workstation.
 pub(super) const WORKSTATION_COOKIE: &str = "__Host-workstation";
 /// The cookie that a sign-in form belongs to.
@@ -411,259 +415,6 @@ pub(super) fn may_be_foreign(app: &App, headers: &HeaderMap) -> bool {
     let holds = |name: &str, value: &str| headers.get_all(name).iter().any(|found| found == value);
     let null = holds("origin", "null") && !holds("sec-fetch-site", "same-origin");
     null || is_foreign(app, headers)
-}
-
-/// Who calls the API: a person with a session, or a program with a token.
-pub(super) enum Caller {
-    /// A person; the CSRF token of an unsafe request was checked.
-    Person(Signed),
-    /// A program; it is no person.
-    Token(ApiToken),
-}
-
-/// What an administrative call needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Permission {
-    /// See what administrators see.
-    Read,
-    /// Change CALs, leases and workstations.
-    ManageCals,
-    /// Change licence, settings, users' state, sessions.
-    ManageSite,
-    /// Change roles, passwords, second factors, identities, tokens: for people alone, who proved
-    /// lately who they are.
-    ManagePeople,
-}
-
-impl Caller {
-    /// The person, where it is one.
-    pub(super) fn person(self) -> Result<Signed, Failure> {
-        match self {
-            Self::Person(signed) => Ok(signed),
-            Self::Token(_) => Err(Problem::Forbidden.into()),
-        }
-    }
-
-    /// Who it is, as the audit names who caused something.
-    fn actor(&self) -> Actor {
-        match self {
-            Self::Person(signed) => signed.actor(),
-            Self::Token(token) => Actor::token(&token.id),
-        }
-    }
-
-    /// Who causes a change, where they may.
-    fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
-        match self {
-            Self::Person(signed) => {
-                signed.keeps_to_gateway()?;
-                if !person_may(&signed.info.person.roles, permission) {
-                    return Err(Problem::Forbidden.into());
-                }
-                if permission == Permission::ManagePeople {
-                    signed.must_be_confirmed(app)?;
-                }
-            }
-            Self::Token(token) if token_may(&token.scopes, permission) => {}
-            Self::Token(_) => return Err(Problem::Forbidden.into()),
-        }
-        Ok(self.actor())
-    }
-}
-
-/// What a person with these roles may.
-pub(super) fn person_may(roles: &[Role], permission: Permission) -> bool {
-    roles.iter().any(|role| match role {
-        Role::Administrator => true,
-        Role::Operator => matches!(permission, Permission::Read | Permission::ManageCals),
-        Role::Auditor => permission == Permission::Read,
-    })
-}
-
-fn token_may(scopes: &[Scope], permission: Permission) -> bool {
-    match permission {
-        Permission::Read => {
-            scopes.contains(&Scope::AdminRead) || scopes.contains(&Scope::AdminWrite)
-        }
-        Permission::ManageCals | Permission::ManageSite => scopes.contains(&Scope::AdminWrite),
-        Permission::ManagePeople => false,
-    }
-}
-
-/// A caller who may see what administrators see. A handler takes this, or one of those below,
-/// before body and query, so that whoever may not is told so whatever they sent.
-pub(super) struct MayRead;
-
-impl FromRequestParts<App> for MayRead {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        permitted(parts, app, Permission::Read).await.map(|_| Self)
-    }
-}
-
-/// A caller who may change CALs, leases and workstations.
-pub(super) struct MayManageCals(pub(super) Actor);
-
-impl FromRequestParts<App> for MayManageCals {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        permitted(parts, app, Permission::ManageCals)
-            .await
-            .map(Self)
-    }
-}
-
-/// A caller who may change licence, settings, users' state, sessions.
-pub(super) struct MayManageSite(pub(super) Actor);
-
-impl FromRequestParts<App> for MayManageSite {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        permitted(parts, app, Permission::ManageSite)
-            .await
-            .map(Self)
-    }
-}
-
-/// A person who may change roles, passwords, second factors, identities, tokens, and who proved
-/// lately who they are.
-pub(super) struct MayManagePeople(pub(super) Actor);
-
-impl FromRequestParts<App> for MayManagePeople {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        permitted(parts, app, Permission::ManagePeople)
-            .await
-            .map(Self)
-    }
-}
-
-async fn permitted(parts: &mut Parts, app: &App, permission: Permission) -> Result<Actor, Failure> {
-    let command = Command::from_request_parts(parts, app).await?;
-    command.may(app, permission).await
-}
-
-/// An administrative call: who makes it, and what the audit says of it where it is refused.
-pub(super) struct Command {
-    caller: Caller,
-    /// Its method and path; none where it changes nothing.
-    told: Option<String>,
-    address: IpAddr,
-}
-
-impl FromRequestParts<App> for Command {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let FromClient(client) = FromClient::from_request_parts(parts, app).await?;
-        let path = parts.uri.path().chars().take(PATH_CHARACTERS_TOLD);
-        let told = || format!("{} {}", parts.method, path.collect::<String>());
-        Ok(Self {
-            caller,
-            told: (!parts.method.is_safe()).then(told),
-            address: client.address,
-        })
-    }
-}
-
-impl Command {
-    /// Who causes a change, where they may; the audit is told of a command that they may not give
-    /// (R18).
-    pub(super) async fn may(&self, app: &App, permission: Permission) -> Result<Actor, Failure> {
-        let allowed = self.caller.may(app, permission);
-        if let (Err(failure), Some(told)) = (&allowed, &self.told) {
-            let (code, actor) = (failure.code(), self.caller.actor());
-            app.note_refused_command(told, code, actor, self.address)
-                .await?;
-        }
-        allowed
-    }
-}
-
-impl FromRequestParts<App> for Caller {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let EnrollingCaller(caller) = EnrollingCaller::from_request_parts(parts, app).await?;
-        match &caller {
-            Self::Person(signed) if signed.info.enrol_for.is_some() => Err(Failure::enrol_first()),
-            _ => Ok(caller),
-        }
-    }
-}
-
-/// A caller who may be one that has to enrol a second factor before anything else.
-struct EnrollingCaller(Caller);
-
-impl FromRequestParts<App> for EnrollingCaller {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        if parts.headers.contains_key(header::AUTHORIZATION) {
-            let token = bearer_token(app, &parts.headers)?;
-            return Ok(Self(Caller::Token(token.ok_or(Problem::SignInRequired)?)));
-        }
-        let asked = Asked::from_request_parts(parts, app).await?;
-        let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
-        if !parts.method.is_safe() {
-            if is_prefetch(&parts.headers) {
-                return Err(Problem::NotAsked.into());
-            }
-            let token = parts
-                .headers
-                .get("x-csrf-token")
-                .and_then(|value| value.to_str().ok());
-            let known = token.is_some_and(|token| signed.accepts_token(app, token));
-            if !known || is_foreign(app, &parts.headers) {
-                return Err(Problem::CsrfTokenInvalid.into());
-            }
-        }
-        Ok(Self(Caller::Person(signed)))
-    }
-}
-
-/// The live token of an `Authorization: Bearer` header, where there is one.
-pub(super) fn bearer_token(app: &App, headers: &HeaderMap) -> Result<Option<ApiToken>, Failure> {
-    let authorization = headers.get(header::AUTHORIZATION);
-    let text = authorization.and_then(|value| value.to_str().ok());
-    let (scheme, secret) = text
-        .and_then(|text| text.split_once(' '))
-        .unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
-    Ok(app.token(secret.trim())?)
-}
-
-/// The person who calls the API.
-pub(super) struct ApiPerson(pub(super) Signed);
-
-impl FromRequestParts<App> for ApiPerson {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        Caller::from_request_parts(parts, app)
-            .await?
-            .person()
-            .map(Self)
-    }
-}
-
-/// The person who calls the API, who may have to enrol a second factor before anything else.
-pub(super) struct EnrollingPerson(pub(super) Signed);
-
-impl FromRequestParts<App> for EnrollingPerson {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let EnrollingCaller(caller) = EnrollingCaller::from_request_parts(parts, app).await?;
-        caller.person().map(Self)
-    }
 }
 
 /// Where a request comes from, for sign-ins.
