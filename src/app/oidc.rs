@@ -376,12 +376,19 @@ impl App {
             },
         };
         let vouched = provider.finish(answer, self.fresh()).await?;
-        let is_old = |at| self.now() >= at + CONFIRMED_FOR;
-        if attempt.aim.again && vouched.signed_in_at.is_some_and(is_old) {
-            let detail = "a fresh proof was asked for, and it is an old one";
-            return Err(Refused::new(Reason::AuthTime, detail));
+        if !attempt.aim.again {
+            return Ok(vouched);
         }
-        Ok(vouched)
+        // The browser may have changed what was asked for, unless it was pushed.
+        let is_fresh = match vouched.signed_in_at {
+            Some(at) => self.now() < at + CONFIRMED_FOR,
+            None => provider.takes_pushed_requests().await,
+        };
+        if is_fresh {
+            return Ok(vouched);
+        }
+        let detail = "a fresh proof was asked for, and auth_time does not tell one";
+        Err(Refused::new(Reason::AuthTime, detail))
     }
 
     /// Tells the audit of a refusal.

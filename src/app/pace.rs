@@ -27,6 +27,11 @@ struct State {
 }
 
 impl Pace {
+    /// Notes how long a source took that answered now.
+    pub(super) fn answered(&self, now: Instant, took: Duration) {
+        self.refused(now, took);
+    }
+
     /// Notes how long a try took that is refused now, and says how long it should take.
     pub(super) fn refused(&self, now: Instant, took: Duration) -> Duration {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::arrive::ProviderSession;
 use super::sign_in::{Client, Confirmed, NotNow, SignedIn};
+use crate::auth::oidc::LONG_AGO;
 use crate::auth::passkey::{Asking, Passkeys};
 use crate::auth::recovery;
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -250,10 +251,17 @@ impl App {
     }
 
     /// Whether the person of a session proved who they are lately enough to change what guards
-    /// their account.
+    /// their account. Whoever has to enrol a factor first does so as a part of signing in, also by a
+    /// provider that does not say when it saw a proof of them.
     #[must_use]
     pub fn is_confirmed(&self, session: &SessionInfo) -> bool {
-        session.can_be_confirmed() && self.now() < session.confirmed_at + CONFIRMED_FOR
+        let enrols = session.enrol_for.is_some() && session.confirmed_at == LONG_AGO;
+        let proved_at = if enrols {
+            session.created_at
+        } else {
+            session.confirmed_at
+        };
+        session.can_be_confirmed() && self.now() < proved_at + CONFIRMED_FOR
     }
 
     /// Whether a code is one of this person's; counted like the second step of a sign-in.

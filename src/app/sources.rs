@@ -3,6 +3,8 @@
 //! The first source that knows a name decides: a wrong password never falls through to the next
 //! one. A source that is down is passed by, unless the name is known to be its own.
 
+use tokio::time::Instant;
+
 use super::arrive::{Arrival, Arrived};
 use super::identity_gate::{IdentityGate, IdentityTry};
 use super::sign_in::{Attempt, Client};
@@ -203,6 +205,7 @@ impl App {
     ) -> Result<Said, StoreError> {
         let now = self.now();
         let password = &attempt.password;
+        let asked_at = Instant::now();
         let (answer, of) = match (source, name) {
             (PasswordSource::Local, name) => return self.check_local(name, attempt).await,
             // A name that cannot be one is nobody's.
@@ -218,6 +221,8 @@ impl App {
                 (self.only_about(webhook, answer, name), None)
             }
         };
+        let answered_at = Instant::now();
+        self.0.pace.answered(answered_at, answered_at - asked_at);
         self.take(source, answer, of, &attempt.client).await
     }
 

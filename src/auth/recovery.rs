@@ -1,5 +1,7 @@
 //! Recovery codes: what lets somebody in whose second factor is gone, each once.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::secret::{SecretKind, hash_secret};
 use crate::domain::person::PersonId;
 
@@ -31,10 +33,11 @@ pub fn code(bytes: [u8; CODE_BYTES]) -> String {
 #[must_use]
 pub fn hash(person: &PersonId, typed: &str) -> Option<String> {
     // Programs for notes make other dashes of the plain one.
-    let is_between =
-        |c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let is_between = |c: char| {
+        c.is_whitespace() || matches!(c, '-' | '\u{AD}' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+    };
     let code: String = typed
-        .chars()
+        .nfkc()
         .filter(|c| !is_between(*c))
         .map(|c| c.to_ascii_lowercase())
         .collect();
@@ -61,6 +64,7 @@ mod tests {
             "ABCD9AB92345678I",
             " abcd 9ab9 2345 678i ",
             "abcd--9ab92345678i",
+            "\u{ff41}bcd\u{ff0d}9ab9\u{ad}2345678i",
             "abcd\u{2013}9ab9\u{2011}2345\u{2212}678i",
         ] {
             assert_eq!(hash(&ann, typed).as_deref(), Some(made.as_str()), "{typed}");

@@ -126,10 +126,8 @@ struct Answered {
     allow: bool,
     nonce: String,
     /// Whether a name that is not let in is known there all the same.
-    #[serde(default)]
-    known: bool,
-    #[serde(default)]
-    subject: String,
+    known: Option<bool>,
+    subject: Option<String>,
     claims: Option<Claims>,
 }
 
@@ -294,13 +292,13 @@ fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
         return Err(Fault::Unsigned);
     }
     if !answered.allow {
-        return Ok(if answered.known {
+        return Ok(if answered.known == Some(true) {
             Answer::Wrong
         } else {
             Answer::Unknown
         });
     }
-    let subject = answered.subject;
+    let subject = answered.subject.unwrap_or_default();
     let length = subject.chars().count();
     if !(1..=SUBJECT_CHARACTERS_MAX).contains(&length) || subject.chars().any(char::is_control) {
         // That is about this person, and no failure of the webhook.

@@ -644,9 +644,10 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A flag, or the text or number of one.
+/// A flag that is set, or the text or number of one.
 pub(crate) fn says_yes(flag: &Value) -> bool {
-    *flag == Value::Bool(true) || *flag == "true" || *flag == 1
+    let text = |text: &str| text.eq_ignore_ascii_case("true");
+    *flag == Value::Bool(true) || *flag == 1 || flag.as_str().is_some_and(text)
 }
 
 /// An address of mail that the source does not vouch for, or that two readers could read in two

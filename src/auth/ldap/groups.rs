@@ -26,7 +26,7 @@ const INVALID_DN_SYNTAX: u32 = 34;
 /// directory for everybody.
 pub(super) fn left_out(fault: &Fault) -> bool {
     match fault {
-        Fault::Groups(_) => true,
+        Fault::Groups(_) | Fault::TooMuch => true,
         Fault::Refused { code, .. } => matches!(
             *code,
             TIME_LIMIT_EXCEEDED

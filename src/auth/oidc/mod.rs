@@ -222,6 +222,12 @@ impl Provider {
         self.breaker.is_failing(self.clock.now())
     }
 
+    /// Whether requests are pushed to it, so that no browser can change what they ask for.
+    pub async fn takes_pushed_requests(&self) -> bool {
+        let metadata = self.metadata().await;
+        metadata.is_ok_and(|metadata| metadata.pushed.is_some())
+    }
+
     /// Notes what came of asking.
     fn heard(&self, refused: Option<&Refused>) {
         match refused {
@@ -512,13 +518,13 @@ impl Provider {
 fn merge(claims: &mut Map<String, Value>, over: Map<String, Value>) {
     let says_no = |claims: &Map<String, Value>| {
         let flag = claims.get(EMAIL_VERIFIED);
+        let flag = flag.filter(|flag| !is_empty(flag));
         flag.is_some_and(|flag| *flag != Value::Bool(true) && flag != "true")
     };
-    let unverified = says_no(claims) || says_no(&over);
     let told = over.get(EMAIL).filter(|email| !is_empty(email));
-    if told.is_some() && claims.get(EMAIL).is_some_and(|email| Some(email) != told) {
-        claims.remove(EMAIL_VERIFIED);
-    }
+    let other = claims.get(EMAIL).filter(|email| Some(*email) != told);
+    let of_other = told.is_some() && other.is_some() && claims.contains_key(EMAIL_VERIFIED);
+    let unverified = of_other || says_no(claims) || says_no(&over);
     let elsewhere = claims
         .get(CLAIM_NAMES)
         .filter(|names| !names.is_object() && !is_empty(names));
@@ -629,11 +635,11 @@ mod tests {
                 json!({ "email_verified": true }),
                 json!(true),
             ),
-            // Of another address nothing is said.
+            // Nothing is said of this address, by a source that says it of others.
             (
                 json!({ "email": me, "email_verified": true }),
                 json!({ "email": boss }),
-                json!(null),
+                json!(false),
             ),
             // A no counts, whoever says it.
             (

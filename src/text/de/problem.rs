@@ -204,7 +204,7 @@ fn provider_problem(problem: &Problem) -> Words {
             "Nicht angemeldet",
             format!(
                 "Ihre Anmeldung bei {source} ist länger her oder schwächer, als dieser AccessPoint \
-                 verlangt."
+                 verlangt, oder {source} sagt nicht, wann sie war."
             )
             .into(),
             "Melden Sie sich dort neu an, mit allem, was es dort gibt, und beginnen Sie dann noch einmal. \

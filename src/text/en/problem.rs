@@ -202,7 +202,8 @@ fn provider_problem(problem: &Problem) -> Words {
         Problem::ProviderTooWeak { source } => (
             "Not signed in",
             format!(
-                "You signed in at {source} longer ago, or with less, than this AccessPoint asks for."
+                "You signed in at {source} longer ago, or with less, than this AccessPoint asks for, or \
+                 {source} does not say when."
             )
             .into(),
             "Sign in there anew with all that it offers, then start again. If it stays so, tell your \

@@ -1,9 +1,11 @@
 //! A second factor after a provider.
 
+use accesspoint::clock::Clock;
+use accesspoint::domain::time::Millis;
 use serde_json::{Value, json};
 
-use super::{Site, WANTED, WANTED_AGAIN};
-use crate::provider::edit;
+use super::{Site, WANTED, WANTED_AGAIN, source};
+use crate::provider::{Provider, SECRET, edit};
 use crate::second_factor::{Phone, enrol, second_step_on_page};
 
 /// Ann of the provider, who has an app; nobody is signed in.
@@ -157,14 +159,31 @@ async fn a_05_whoever_signs_in_again_is_asked_for_a_fresh_proof_by_the_provider(
     let back = site.authorize(&away).await;
     assert_eq!(site.browser.get(&back).await.location(), "/account");
     assert!(may_enrol(&site).await);
-    // Nor is the session there one where the provider does not say when it began; whoever was asked
-    // for by name has proved it.
+    // Nor is the session there one where the provider does not say when it began: the browser could
+    // have taken away what was asked for, unless it was pushed.
     site.browser.cookies.lock().unwrap().clear();
     proved(&site, None);
     site.accepted().await;
     assert!(!may_enrol(&site).await);
     let away = site.browser.get(link).await.location();
     assert!(away.contains("prompt=login"), "{away}");
+    let back = site.authorize(&away).await;
+    let answer = site.browser.get(&back).await;
+    site.refused_with_link(&answer, 502, "OIDC_AUTH_TIME", again);
+    assert!(!may_enrol(&site).await);
+    let par = site.provider.url("/par");
+    site.provider.wrong(|wrong| {
+        wrong.metadata = edit(move |metadata: &mut Value| {
+            metadata["pushed_authorization_request_endpoint"] = json!(par);
+        });
+    });
+    site.gateway.clock.advance(Millis::hours(1));
+    proved(&site, None);
+    let away = site.browser.get(link).await.location();
+    assert!(
+        away.contains("request_uri=") && !away.contains("prompt="),
+        "{away}"
+    );
     let back = site.authorize(&away).await;
     assert_eq!(site.browser.get(&back).await.location(), "/account");
     assert!(may_enrol(&site).await);
@@ -174,6 +193,26 @@ async fn a_05_whoever_signs_in_again_is_asked_for_a_fresh_proof_by_the_provider(
         !away.contains("prompt=") && !away.contains("max_age="),
         "{away}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_to_enrol_does_so_as_a_part_of_signing_in() {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let provider = Provider::start(clock.clone()).await;
+    let rule = "[[second_factor.rule]]\nsource = 'corp'\nrequired = true\n";
+    let settings = source(
+        "corp",
+        &provider.issuer(),
+        &format!("client_secret = '{SECRET}'"),
+    );
+    let site = Site::from(provider, &format!("{settings}{rule}"), clock).await;
+    for (seconds_ago, fresh) in [(None, true), (Some(3600), false)] {
+        proved(&site, seconds_ago);
+        let answer = site.sign_in().await;
+        assert_eq!(answer.location(), "/account/second-factors");
+        assert_eq!(may_enrol(&site).await, fresh, "{seconds_ago:?}");
+        site.browser.cookies.lock().unwrap().clear();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
