@@ -4,7 +4,7 @@
 //! is: one of the gateway's own is judged at once, an unknown one after every source was asked. So
 //! all refusals wait as long as the slowest one of late took.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,19 +27,24 @@ struct State {
 }
 
 impl Pace {
-    /// Notes how long a source took that answered now.
-    pub(super) fn answered(&self, now: Instant, took: Duration) {
-        self.refused(now, took);
+    /// Notes how long a source, or a try that is refused, took until now.
+    pub(super) fn note(&self, now: Instant, took: Duration) {
+        let mut state = self.state(now);
+        state.slowest = state.slowest.max(took);
     }
 
-    /// Notes how long a try took that is refused now, and says how long it should take.
-    pub(super) fn refused(&self, now: Instant, took: Duration) -> Duration {
+    /// How long a try takes that is refused.
+    pub(super) fn of_refusals(&self, now: Instant) -> Duration {
+        let state = self.state(now);
+        state.slowest.max(state.slowest_before).clamp(LEAST, MOST)
+    }
+
+    /// The state of the period that is now.
+    fn state(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let periods = state
-            .began
-            .map(|began| (now - began).div_duration_f64(PERIOD));
-        if periods.is_none_or(|periods| periods >= 1.0) {
-            let lately = periods.is_some_and(|periods| periods < 2.0);
+        let passed = state.began.map(|began| now - began);
+        if passed.is_none_or(|passed| passed >= PERIOD) {
+            let lately = passed.is_some_and(|passed| passed < 2 * PERIOD);
             state.slowest_before = if lately {
                 state.slowest
             } else {
@@ -48,8 +53,7 @@ impl Pace {
             state.slowest = Duration::ZERO;
             state.began = Some(now);
         }
-        state.slowest = state.slowest.max(took);
-        state.slowest.max(state.slowest_before).clamp(LEAST, MOST)
+        state
     }
 }
 
@@ -60,23 +64,24 @@ mod tests {
     #[test]
     fn p_01_all_wait_for_the_slowest_of_late() {
         let (pace, start) = (Pace::default(), Instant::now());
-        let after = |seconds| start + Duration::from_secs(seconds);
+        let refused = |seconds, took| {
+            let now = start + Duration::from_secs(seconds);
+            pace.note(now, took);
+            pace.of_refusals(now)
+        };
         let milliseconds = Duration::from_millis;
         let quick = milliseconds(10);
-        assert_eq!(pace.refused(start, quick), LEAST);
-        assert_eq!(pace.refused(after(1), milliseconds(900)), milliseconds(900));
+        assert_eq!(refused(0, quick), LEAST);
+        assert_eq!(refused(1, milliseconds(900)), milliseconds(900));
         for _ in 0..1_000 {
-            assert_eq!(pace.refused(after(2), quick), milliseconds(900));
+            assert_eq!(refused(2, quick), milliseconds(900));
         }
-        assert_eq!(pace.refused(after(599), quick), milliseconds(900));
+        assert_eq!(refused(599, quick), milliseconds(900));
         // In the next period it still counts, and then no more.
-        assert_eq!(
-            pace.refused(after(600), milliseconds(500)),
-            milliseconds(900)
-        );
-        assert_eq!(pace.refused(after(1_200), quick), milliseconds(500));
-        assert_eq!(pace.refused(after(9_999), quick), LEAST);
+        assert_eq!(refused(600, milliseconds(500)), milliseconds(900));
+        assert_eq!(refused(1_200, quick), milliseconds(500));
+        assert_eq!(refused(9_999, quick), LEAST);
         // A source that hangs holds nobody up for as long as it does.
-        assert_eq!(pace.refused(after(9_999), Duration::from_secs(30)), MOST);
+        assert_eq!(refused(9_999, Duration::from_secs(30)), MOST);
     }
 }

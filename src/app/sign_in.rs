@@ -229,8 +229,8 @@ impl App {
         }
         // Whether a name was known, and to whom, is not to be read from the time that it took.
         let now = Instant::now();
-        let takes = self.0.pace.refused(now, now - begun_at);
-        tokio::time::sleep_until(begun_at + takes).await;
+        self.0.pace.note(now, now - begun_at);
+        tokio::time::sleep_until(begun_at + self.0.pace.of_refusals(now)).await;
         let sources = self.silent_sources();
         Ok(if sources.is_empty() {
             SignIn::Failed

@@ -222,7 +222,7 @@ impl App {
             }
         };
         let answered_at = Instant::now();
-        self.0.pace.answered(answered_at, answered_at - asked_at);
+        self.0.pace.note(answered_at, answered_at - asked_at);
         self.take(source, answer, of, &attempt.client).await
     }
 
