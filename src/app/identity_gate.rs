@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::App;
-use super::sign_in::{Client, WAITING_MAX};
+use super::sign_in::Client;
 use super::under_way::Begun;
 use crate::auth::ldap::MayTry;
-use crate::domain::throttle::{Admission, ThrottleKey};
+use crate::domain::throttle::ThrottleKey;
 use crate::store::StoreError;
 
 /// How long a try waits for those of others, which could fill the limit of whom the directory found.
@@ -97,20 +97,7 @@ impl App {
             }
             _ => ThrottleKey::Identity(whose, subject_there),
         };
-        let mut waiting = None;
-        loop {
-            let decided = self.0.under_way.next_decision();
-            match self.admit(std::slice::from_ref(&key))? {
-                Ok(begun) => return Ok(Some(IdentityTry { key, _begun: begun })),
-                Err(Admission::AwaitOthers) => {
-                    waiting = waiting.or_else(|| self.0.under_way.wait(WAITING_MAX));
-                    if waiting.is_none() {
-                        return Ok(None);
-                    }
-                    decided.await;
-                }
-                Err(_) => return Ok(None),
-            }
-        }
+        let admitted = self.admitted(std::slice::from_ref(&key)).await?.ok();
+        Ok(admitted.map(|begun| IdentityTry { key, _begun: begun }))
     }
 }

@@ -31,7 +31,7 @@ const AGENT_CHARACTERS_MAX: usize = 200;
 const WORKSTATION_NAME_CHARACTERS_MAX: usize = 64;
 
 /// Tries that may wait at once for others to be decided; beyond that they are told to come again.
-pub(super) const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 256;
 
 /// Which sources are asked.
 #[derive(Clone, Copy, Debug)]
@@ -323,15 +323,25 @@ impl App {
         user: Option<&str>,
         client: &Client,
     ) -> Result<Result<Begun, NotNow>, StoreError> {
+        let admitted = self.admitted(keys).await?;
+        if let Err(why) = &admitted {
+            self.note_not_tried(*why, user, client).await?;
+        }
+        Ok(admitted)
+    }
+
+    /// Waits for a place among the tries that these keys allow.
+    pub(super) async fn admitted(
+        &self,
+        keys: &[ThrottleKey],
+    ) -> Result<Result<Begun, NotNow>, StoreError> {
         let mut waiting = None;
         loop {
             let decided = self.0.under_way.next_decision();
             match self.admit(keys)? {
                 Ok(begun) => return Ok(Ok(begun)),
                 Err(Admission::Wait { until }) => {
-                    let why = NotNow::TooMany { retry_at: until };
-                    self.note_not_tried(why, user, client).await?;
-                    return Ok(Err(why));
+                    return Ok(Err(NotNow::TooMany { retry_at: until }));
                 }
                 Err(_) => {
                     waiting = waiting.or_else(|| self.0.under_way.wait(WAITING_MAX));
@@ -472,10 +482,7 @@ impl App {
         })
     }
 
-    pub(super) fn admit(
-        &self,
-        keys: &[ThrottleKey],
-    ) -> Result<Result<Begun, Admission>, StoreError> {
+    fn admit(&self, keys: &[ThrottleKey]) -> Result<Result<Begun, Admission>, StoreError> {
         self.0.under_way.begin(keys, |under_way| {
             // Nobody waits for the database where memory knows the answer.
             let fills = |(key, &count): (&ThrottleKey, &usize)| count >= key.limit().tries;

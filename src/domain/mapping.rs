@@ -650,11 +650,18 @@ pub(crate) fn says_yes(flag: &Value) -> bool {
     *flag == Value::Bool(true) || *flag == 1 || flag.as_str().is_some_and(text)
 }
 
+/// Whether a flag says that the address of mail beside it was verified.
+pub(crate) fn vouches(flag: &Value) -> bool {
+    *flag == Value::Bool(true) || *flag == "true"
+}
+
 /// An address of mail that the source does not vouch for, or that two readers could read in two
 /// ways, must neither name nor admit anybody (O-73).
 fn check_email(value: &Value, claims: &Claims) -> Result<(), &'static str> {
-    let verified = claims.get(EMAIL_VERIFIED);
-    if verified.is_some_and(|says| *says != Value::Bool(true) && *says != "true") {
+    if claims
+        .get(EMAIL_VERIFIED)
+        .is_some_and(|flag| !vouches(flag))
+    {
         return Err("was not verified by the source");
     }
     let address = single_text(value).ok_or("is not one text")?;

@@ -162,7 +162,7 @@ fn passed(mut answer: Response) -> Response {
     answer
 }
 
-impl std::convert::From<PathRefusal> for Failure {
+impl From<PathRefusal> for Failure {
     fn from(refusal: PathRefusal) -> Self {
         match refusal {
             PathRefusal::Malformed(_) => Problem::BadRequest.into(),
@@ -171,7 +171,7 @@ impl std::convert::From<PathRefusal> for Failure {
     }
 }
 
-impl std::convert::From<PassError> for Failure {
+impl From<PassError> for Failure {
     fn from(error: PassError) -> Self {
         let name = WEB_SERVER_NAME.to_owned();
         match error {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use accesspoint::app::App;
 use accesspoint::app::administer::AddUser;
+use accesspoint::app::check::CheckFinding;
+use accesspoint::app::check_sources::check_sources;
 use accesspoint::app::documents::document_named;
 use accesspoint::clock::Clock;
 use accesspoint::config::Config;
@@ -190,6 +192,13 @@ impl Gateway {
         let rows = self.app.ledger().audit(&filter).unwrap().into_iter();
         let rows = rows.filter(|row| row.event == event);
         rows.map(|row| (row.code, row.user)).collect()
+    }
+
+    /// What `accesspoint check` finds of the sign-in sources.
+    pub(crate) async fn checked_sources(&self) -> Vec<CheckFinding> {
+        let fresh = Fresh::seeded(7);
+        let found = check_sources(self.app.config(), &self.clock, &fresh);
+        found.await.unwrap()
     }
 
     /// Asserts that nobody has got anything: no session, no CAL, no lease.

@@ -7,7 +7,6 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accesspoint::app::check_sources::check_sources;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::ldap::{Directory as Source, Limits};
 use accesspoint::config::Config;
@@ -985,13 +984,7 @@ async fn check_tells_a_directory_whose_clock_is_off() {
     for (time, off) in [("20261124120059.0Z", false), ("20261124120500.0Z", true)] {
         let root = Entry::new("", "", &[("currentTime", time)]);
         directory.holds(vec![root, people.clone(), ann()]);
-        let found = check_sources(
-            door.gateway.app.config(),
-            &door.gateway.clock,
-            &accesspoint::fresh::Fresh::seeded(7),
-        )
-        .await
-        .unwrap();
+        let found = door.gateway.checked_sources().await;
         let told = found.iter().find(|found| found.text.contains("clock"));
         assert_eq!(told.is_some(), off, "{found:?}");
         if let Some(told) = told {

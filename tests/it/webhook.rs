@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use accesspoint::app::check::Level;
-use accesspoint::app::check_sources::check_sources;
 use accesspoint::auth::answer::Answer;
 use accesspoint::auth::webhook::{
     Limits, NONCE_HEADER, SIGNATURE_HEADER, TIME_HEADER, Webhook, sign,
@@ -439,13 +438,7 @@ async fn check_tells_a_clock_that_is_off() {
     let door = Door::with(&setting.hook(receiver.port)).await;
     let found = async |date| {
         receiver.does(Wrong::SaysDate(date));
-        let found = check_sources(
-            door.gateway.app.config(),
-            &door.gateway.clock,
-            &accesspoint::fresh::Fresh::seeded(7),
-        )
-        .await
-        .unwrap();
+        let found = door.gateway.checked_sources().await;
         let mut found = found.into_iter();
         found.find(|found| found.text.contains("clock"))
     };

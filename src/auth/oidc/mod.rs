@@ -33,7 +33,9 @@ use super::breaker::Breaker;
 use super::{json, outgoing};
 use crate::clock::Clock;
 use crate::config::{AssertionAudience, Reach};
-use crate::domain::mapping::{CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, HAS_GROUPS, is_empty, says_yes};
+use crate::domain::mapping::{
+    CLAIM_NAMES, EMAIL, EMAIL_VERIFIED, HAS_GROUPS, is_empty, says_yes, vouches,
+};
 use crate::domain::time::{Millis, Timestamp};
 use crate::fresh::Fresh;
 use client::Conversation;
@@ -518,8 +520,7 @@ impl Provider {
 fn merge(claims: &mut Map<String, Value>, over: Map<String, Value>) {
     let says_no = |claims: &Map<String, Value>| {
         let flag = claims.get(EMAIL_VERIFIED);
-        let flag = flag.filter(|flag| !is_empty(flag));
-        flag.is_some_and(|flag| *flag != Value::Bool(true) && flag != "true")
+        flag.is_some_and(|flag| !is_empty(flag) && !vouches(flag))
     };
     let told = over.get(EMAIL).filter(|email| !is_empty(email));
     let other = claims.get(EMAIL).filter(|email| Some(*email) != told);

@@ -38,7 +38,7 @@ pub(super) struct WorkstationItem {
     last_seen_at: Timestamp,
 }
 
-impl std::convert::From<WorkstationRow> for WorkstationItem {
+impl From<WorkstationRow> for WorkstationItem {
     fn from(row: WorkstationRow) -> Self {
         Self {
             id: row.workstation.id,
@@ -113,7 +113,7 @@ pub(super) struct SessionItem {
     ends_at: Timestamp,
 }
 
-impl std::convert::From<SessionRow> for SessionItem {
+impl From<SessionRow> for SessionItem {
     fn from(row: SessionRow) -> Self {
         Self {
             id: row.id,

@@ -49,7 +49,7 @@ struct FactorItem {
     last_used_at: Option<Timestamp>,
 }
 
-impl std::convert::From<Factor> for FactorItem {
+impl From<Factor> for FactorItem {
     fn from(factor: Factor) -> Self {
         Self {
             id: factor.id,

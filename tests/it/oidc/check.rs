@@ -1,22 +1,14 @@
 //! What `accesspoint check` says of a provider.
 
 use accesspoint::app::check::Level;
-use accesspoint::app::check_sources::check_sources;
 use accesspoint::domain::time::Millis;
-use accesspoint::fresh::Fresh;
 use serde_json::{Value, json};
 
 use super::Site;
 use crate::provider::{answer, edit, instead, keys};
 
 async fn found(site: &Site) -> Vec<(Level, String)> {
-    let findings = check_sources(
-        site.gateway.app.config(),
-        &site.gateway.clock,
-        &Fresh::seeded(7),
-    )
-    .await
-    .unwrap();
+    let findings = site.gateway.checked_sources().await;
     findings
         .into_iter()
         .map(|found| (found.level, found.text))
