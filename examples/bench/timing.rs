@@ -21,6 +21,8 @@ pub(crate) const Z_MAX: f64 = 3.29;
 pub(crate) const KNOWN: usize = TRIES / 5;
 /// Guesses of session ids, of both kinds together.
 pub(crate) const GUESSES: usize = 1_000_000;
+/// Guesses that one address makes; less than one may.
+const GUESSES_OF_ADDRESS: usize = 1_000;
 /// What an id of a session is written with.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -43,7 +45,7 @@ pub(crate) fn names(address: SocketAddr) -> Compared {
     })
 }
 
-/// Guesses the id of a session: half of the guesses differ from `secret` in one character, half are
+/// Guesses the id of a session, likewise from many addresses: half of the guesses differ from `secret` in one character, half are
 /// ids of which nothing is known (S-05).
 pub(crate) fn session_ids(address: SocketAddr, secret: &str) -> Compared {
     let fresh = Fresh::system();
@@ -53,7 +55,8 @@ pub(crate) fn session_ids(address: SocketAddr, secret: &str) -> Compared {
         } else {
             fresh.id()
         };
-        get(address, "/api/v1/session", &cookie(&guess))
+        let headers = cookie(&guess) + &from(number / GUESSES_OF_ADDRESS);
+        get(address, "/api/v1/session", &headers)
     })
 }
 
@@ -95,13 +98,18 @@ const fn is_the_one(number: usize) -> bool {
 }
 
 fn refused(address: SocketAddr, name: &str, number: usize) -> Vec<u8> {
-    let from = format!(
-        "X-Forwarded-For: 10.0.{}.{}\r\n",
-        number / 250,
-        number % 250 + 1
-    );
     let body = format!("{{\"username\":\"{name}\",\"password\":\"not the password\"}}");
-    post(address, "/api/v1/session", &from, &body)
+    post(address, "/api/v1/session", &from(number), &body)
+}
+
+/// Says that a request comes from this one of many addresses.
+fn from(number: usize) -> String {
+    let (high, low) = (number / 250, number % 250 + 1);
+    format!(
+        "X-Forwarded-For: 10.{}.{}.{low}\r\n",
+        high / 250,
+        high % 250
+    )
 }
 
 fn median_ms(sample: &[u32]) -> f64 {

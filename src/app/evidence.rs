@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::App;
 use crate::domain::change::{Event, EventKind};
-use crate::domain::flood::{BEGUN_OF_ADDRESS_MAX, Counts, Evidence, LeftOut};
+use crate::domain::flood::{
+    BEGUN_OF_ADDRESS_MAX, Counts, Evidence, GUESSED_OF_ADDRESS_MAX, LeftOut,
+};
 use crate::domain::throttle::address_key;
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::store::{Actor, StoreError};
 
 /// What is counted of strangers; a restart begins anew.
@@ -16,6 +18,7 @@ use crate::store::{Actor, StoreError};
 pub(super) struct Strangers {
     refused: Mutex<Evidence>,
     begun: Mutex<Counts>,
+    guessed: Mutex<Counts>,
 }
 
 impl App {
@@ -42,11 +45,26 @@ impl App {
         actor: Actor,
         address: IpAddr,
     ) -> Result<(), StoreError> {
-        let mut event = Event::new(EventKind::CommandRefused)
-            .with("command", command)
-            .with("address", address.to_string());
-        event.code = Some(code.to_owned());
+        let event = command_refused(command, code, address);
         self.note_refusal(event, actor, address).await.map(drop)
+    }
+
+    /// Writes into the audit that a request was refused because nobody can tell whose it is, or counts
+    /// it where there are too many. `user` is the name of the person whose session it came with.
+    ///
+    /// # Errors
+    ///
+    /// The ledger is busy, closed, or its database fails.
+    pub async fn note_suspect(
+        &self,
+        command: &str,
+        code: &str,
+        user: Option<&str>,
+        address: IpAddr,
+    ) -> Result<(), StoreError> {
+        let mut event = command_refused(command, code, address);
+        event.user = user.map(str::to_owned);
+        self.note_stranger(event, address).await.map(drop)
     }
 
     async fn note_refusal(
@@ -96,12 +114,20 @@ impl App {
     /// Counts a sign-in at a provider that begins; how long to wait where this address has begun far
     /// more of them than people do.
     pub(super) fn begins(&self, address: IpAddr) -> Result<(), Millis> {
-        let now = self.now();
-        let mut begun = locked(&self.0.strangers.begun);
-        if begun.count(address_key(address), now) > BEGUN_OF_ADDRESS_MAX {
-            return Err(begun.ends_at(now) - now);
-        }
-        Ok(())
+        let begun = &self.0.strangers.begun;
+        at_most(BEGUN_OF_ADDRESS_MAX, begun, address, self.now())
+    }
+
+    /// Counts a request that names a session which does not exist, or no longer; how long to wait where
+    /// this address has made far more of them than people do (S-05). Whoever has a live session is not
+    /// concerned, whatever others behind the same address do: an id has 128 bits, and cannot be guessed.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait.
+    pub fn guesses_session(&self, address: IpAddr) -> Result<(), Millis> {
+        let guessed = &self.0.strangers.guessed;
+        at_most(GUESSED_OF_ADDRESS_MAX, guessed, address, self.now())
     }
 
     async fn note_left_out(&self, left_out: &LeftOut) -> Result<(), StoreError> {
@@ -119,6 +145,28 @@ impl App {
             .with("most", listed(most));
         self.ledger().note(event, Actor::gateway()).await
     }
+}
+
+fn command_refused(command: &str, code: &str, address: IpAddr) -> Event {
+    let mut event = Event::new(EventKind::CommandRefused)
+        .with("command", command)
+        .with("address", address.to_string());
+    event.code = Some(code.to_owned());
+    event
+}
+
+/// Counts once more from this address; how long to wait where that is more than `most` in a minute.
+fn at_most(
+    most: u32,
+    counts: &Mutex<Counts>,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<(), Millis> {
+    let mut counts = locked(counts);
+    if counts.count(address_key(address), now) > most {
+        return Err(counts.ends_at(now) - now);
+    }
+    Ok(())
 }
 
 fn listed(all: impl Iterator<Item = (impl ToString, impl ToString)>) -> String {

@@ -133,7 +133,7 @@ pub enum EventKind {
     LogoutRefused,
     /// A provider's wish to end sessions came where there are none.
     LogoutEndedNothing,
-    /// Somebody was refused a command for want of the right to it.
+    /// A command was refused: its sender may not give it, or nobody can tell whose it is.
     CommandRefused,
     /// Refusals of strangers that were too many to be told one by one.
     RefusalsLeftOut,

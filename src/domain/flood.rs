@@ -14,6 +14,9 @@ pub const TOLD_OF_ADDRESS_MAX: u32 = 100;
 pub const TOLD_MAX: u32 = 1_000;
 /// Sign-ins at a provider that one address begins in a minute; far more than people behind one do.
 pub const BEGUN_OF_ADDRESS_MAX: u32 = 2_000;
+/// Requests with sessions that do not exist, or no longer, that one address makes in a minute; far more
+/// than browsers behind one do whose sessions have ended (S-05).
+pub const GUESSED_OF_ADDRESS_MAX: u32 = 2_000;
 /// Addresses that are told apart in a minute.
 const ADDRESSES_MAX: usize = 10_000;
 /// Addresses that are named where many are told of together.

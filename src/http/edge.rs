@@ -14,14 +14,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower::Service;
 
-use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE};
-use super::failure::Failure;
+use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE, command};
+use super::failure::{Failure, Suspect};
 use super::leftover;
 use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
 use super::pages::keep_language;
 use super::session::{SESSION_COOKIE, protect_cookies};
 use super::web_server::{self, FromWebServer};
 use crate::app::App;
+use crate::causes;
 use crate::text::Problem;
 
 /// What pages may load and where they may lead; see [`policy_leading_to`].
@@ -118,7 +119,8 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         join_cookies(request.headers_mut());
-        let asked = Asked::new(&mut request, self.app.fresh().id());
+        let id = self.app.fresh().id();
+        let asked = Asked::new(&mut request, id, &self.app.config().proxy.trusted);
         let method = request.method().clone();
         let (mut request, leftover) = leftover::lend(request);
         let answer = if let Some(problem) = self.refuse(&request, &asked) {
@@ -144,8 +146,26 @@ where
             if let Some(leftover) = leftover {
                 leftover.discard();
             }
+            if let Some(suspect) = response.extensions().get() {
+                note(&app, &asked, &method, *suspect).await;
+            }
             Ok(finish(&app, &asked, &method, response))
         })
+    }
+}
+
+/// Tells the audit of a request of which nobody can tell whose it is. It is refused in any case, and
+/// its sender told why.
+async fn note(app: &App, asked: &Asked, method: &Method, suspect: Suspect) {
+    // Of two cookies, nobody can tell whose session it is either.
+    let signed = asked.signed(app).ok().flatten();
+    let signed = signed.filter(|_| !has_doubled_cookie(asked));
+    let user = signed.as_ref().map(|signed| &*signed.info.person.name);
+    let command = command(method, asked.uri().path());
+    let noted = app.note_suspect(&command, suspect.code, user, asked.refused_address());
+    if let Err(error) = noted.await {
+        let error = causes::in_one_line(&error);
+        tracing::error!(error, %command, code = suspect.code, "the audit was not told of a refusal");
     }
 }
 

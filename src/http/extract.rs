@@ -16,16 +16,18 @@ use serde::de::DeserializeOwned;
 
 pub(super) use caller::{
     ApiPerson, Caller, Command, EnrollingPerson, MayManageCals, MayManagePeople, MayManageSite,
-    MayRead, Permission, bearer_token,
+    MayRead, Permission, bearer_token, command,
 };
 
 use super::BODY_BYTES_MAX;
-use super::failure::Failure;
+use super::deep_link;
+use super::failure::{Failure, with_return_to};
 use super::server::Peer;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
 use crate::app::sign_in::Client;
 use crate::causes;
+use crate::config::Networks;
 use crate::store::{Actor, SessionInfo, Side};
 use crate::text::{Language, Problem};
 
@@ -50,6 +52,7 @@ pub(super) struct Asked(Arc<Kept>);
 struct Kept {
     request_id: String,
     peer: Option<Peer>,
+    address: Result<IpAddr, Problem>,
     uri: Uri,
     is_safe: bool,
     cookie: Option<HeaderValue>,
@@ -58,12 +61,13 @@ struct Kept {
 }
 
 impl Asked {
-    pub(super) fn new(request: &mut Request, request_id: String) -> Self {
+    pub(super) fn new(request: &mut Request, request_id: String, proxies: &Networks) -> Self {
         let peer = request.extensions_mut().remove();
         let header = |name| request.headers().get(name).cloned();
         Self(Arc::new(Kept {
             request_id,
             peer,
+            address: client_address(peer_address(peer), proxies, request.headers()),
             uri: request.uri().clone(),
             is_safe: request.method().is_safe(),
             cookie: header(header::COOKIE),
@@ -80,6 +84,20 @@ impl Asked {
     /// Where the request comes from; none where no server of ours took it.
     pub(super) fn peer(&self) -> Option<Peer> {
         self.0.peer
+    }
+
+    /// The address of the client: the trusted proxy in front says it, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The proxy says two of them.
+    fn address(&self) -> Result<IpAddr, Problem> {
+        self.0.address.clone()
+    }
+
+    /// The address that counts for what is refused: the client's; the proxy's where that says two.
+    pub(super) fn refused_address(&self) -> IpAddr {
+        self.address().unwrap_or(peer_address(self.0.peer))
     }
 
     /// Path and query.
@@ -167,6 +185,26 @@ impl Asked {
         match self.cookie(SESSION_COOKIE) {
             Some(secret) if secret.len() == SECRET_CHARACTERS => Signed::by_secret(app, secret),
             _ => Ok(None),
+        }
+    }
+
+    /// What is said where nobody is signed in: `wanted`; or to wait, where the address has named very
+    /// many sessions that do not exist (S-05), which signing in does not have to.
+    fn nobody(&self, app: &App, wanted: Failure) -> Failure {
+        if self.cookie(SESSION_COOKIE).is_none() {
+            return wanted;
+        }
+        match app.guesses_session(self.refused_address()) {
+            Ok(()) => wanted,
+            Err(wait) => {
+                let page = if self.is_safe() {
+                    self.path_and_query()
+                } else {
+                    "/"
+                };
+                let again = with_return_to("/login", &deep_link::name_again(app, self, page));
+                Failure::start_again(Problem::TooManyGuesses { wait }, again)
+            }
         }
     }
 }
@@ -288,8 +326,10 @@ impl FromRequestParts<App> for EnrollingVisitor {
         let asked = Asked::from_request_parts(parts, app).await?;
         match asked.signed(app)? {
             Some(signed) => Ok(Self(Visitor { asked, signed })),
-            None if parts.method.is_safe() => Err(Failure::sign_in_first(&asked)),
-            None => Err(Problem::SignInRequired.into()),
+            None if parts.method.is_safe() => {
+                Err(asked.nobody(app, Failure::sign_in_first(&asked)))
+            }
+            None => Err(asked.nobody(app, Problem::SignInRequired.into())),
         }
     }
 }
@@ -425,9 +465,7 @@ impl FromRequestParts<App> for FromClient {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let asked = Asked::from_request_parts(parts, app).await?;
-        let peer = asked
-            .peer()
-            .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.client.ip());
+        let peer = peer_address(asked.peer());
         let trusted = app.config().proxy.trusted.contains(peer);
         let text = |name: &str| {
             let value = parts
@@ -438,11 +476,7 @@ impl FromRequestParts<App> for FromClient {
         };
         let header = app.config().workstation.header.as_ref().filter(|_| trusted);
         Ok(Self(Client {
-            address: if trusted {
-                last_hop(&parts.headers)?.unwrap_or(peer)
-            } else {
-                peer
-            },
+            address: asked.address()?,
             agent: text("user-agent").unwrap_or_default().to_owned(),
             workstation_cookie: asked.cookie(WORKSTATION_COOKIE).map(str::to_owned),
             workstation_header: header
@@ -457,6 +491,24 @@ impl FromRequestParts<App> for FromClient {
 fn any_text(bytes: &[u8]) -> String {
     let latin = || bytes.iter().copied().map(char::from).collect();
     std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned)
+}
+
+/// The address of whoever is at the other end of the connection; none where no server of ours took it.
+fn peer_address(peer: Option<Peer>) -> IpAddr {
+    peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.client.ip())
+}
+
+/// The address of a request's client.
+fn client_address(
+    peer: IpAddr,
+    proxies: &Networks,
+    headers: &HeaderMap,
+) -> Result<IpAddr, Problem> {
+    if proxies.contains(peer) {
+        last_hop(headers).map(|hop| hop.unwrap_or(peer))
+    } else {
+        Ok(peer)
+    }
 }
 
 /// The client as the trusted proxy in front tells it: its own word is the last. Where both headers are
@@ -511,7 +563,8 @@ mod tests {
     fn cookies_are_told_apart_by_their_whole_names() {
         let line = "a=1=2; __Host-session=x;b;\t__Host-session =y; __Host-sessions=z; c";
         let request = Request::builder().header(header::COOKIE, line);
-        let asked = Asked::new(&mut request.body(Body::empty()).unwrap(), String::new());
+        let mut request = request.body(Body::empty()).unwrap();
+        let asked = Asked::new(&mut request, String::new(), &Networks::default());
         let sessions = asked.cookies().filter(|(name, _)| *name == SESSION_COOKIE);
         let sessions: Vec<&str> = sessions.map(|(_, value)| value).collect();
         assert_eq!(sessions, ["x", "y"]);

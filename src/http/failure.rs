@@ -310,9 +310,13 @@ impl Failure {
 
     /// The code of a problem, as the audit spells it; of a fault where it is none.
     pub(super) fn code(&self) -> &'static str {
+        self.problem().unwrap_or(&Problem::Internal).code()
+    }
+
+    fn problem(&self) -> Option<&Problem> {
         match &*self.0 {
-            Reason::Problem(problem) => problem.code(),
-            _ => Problem::Internal.code(),
+            Reason::Problem(problem) | Reason::StartAgain { problem, .. } => Some(problem),
+            _ => None,
         }
     }
 
@@ -329,7 +333,9 @@ impl Failure {
             }
             Reason::EnrolFirst => see_other(SECOND_FACTORS_PATH),
             Reason::Problem(Problem::SignInAgain) => sign_in_again(app, asked),
-            Reason::Problem(problem) if asked.is_api() => problem_json(&problem, asked),
+            Reason::Problem(problem) | Reason::StartAgain { problem, .. } if asked.is_api() => {
+                problem_json(&problem, asked)
+            }
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
             Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
             Reason::Refusal { refusal, reader } => refusal_json(&refusal, reader, app, asked),
@@ -363,8 +369,30 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        if let Some(problem) = self.problem() {
+            mark_suspect(&mut response, problem);
+        }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Marks the answer to a request of which nobody can tell whose it is; the audit is told (R18).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    /// Why it was refused.
+    pub(super) code: &'static str,
+}
+
+/// Marks an answer where its problem is such a one.
+pub(super) fn mark_suspect(response: &mut Response, problem: &Problem) {
+    if let Problem::CsrfTokenInvalid
+    | Problem::NoCookies
+    | Problem::CookieTwice
+    | Problem::TooManyGuesses { .. } = problem
+    {
+        let code = problem.code();
+        response.extensions_mut().insert(Suspect { code });
     }
 }
 
@@ -406,7 +434,9 @@ pub(super) const fn status(problem: &Problem) -> StatusCode {
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::WrongHost => StatusCode::MISDIRECTED_REQUEST,
         Problem::BodyInvalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Problem::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Problem::TooManyAttempts { .. } | Problem::TooManyGuesses { .. } => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Problem::UpstreamAnswer { .. }
         | Problem::ProviderTooWeak { .. }
@@ -611,7 +641,9 @@ fn json_response(status: StatusCode, body: &Map<String, Value>) -> Response {
 
 const fn wait(problem: &Problem) -> Option<Millis> {
     match problem {
-        Problem::TooManyAttempts { wait } | Problem::Busy { wait } => Some(*wait),
+        Problem::TooManyAttempts { wait }
+        | Problem::TooManyGuesses { wait }
+        | Problem::Busy { wait } => Some(*wait),
         _ => None,
     }
 }

@@ -147,6 +147,11 @@ pub enum Problem {
         /// How long to wait.
         wait: Millis,
     },
+    /// 429: too many sessions were named that do not exist.
+    TooManyGuesses {
+        /// How long to wait.
+        wait: Millis,
+    },
     /// 500: a fault of the gateway.
     Internal,
     /// 502: a server behind the gateway gave an answer that makes no sense.
@@ -228,7 +233,7 @@ impl Problem {
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::WrongHost => "WRONG_HOST",
             Self::BodyInvalid { .. } => "BODY_INVALID",
-            Self::TooManyAttempts { .. } => "TOO_MANY_ATTEMPTS",
+            Self::TooManyAttempts { .. } | Self::TooManyGuesses { .. } => "TOO_MANY_ATTEMPTS",
             Self::Internal => "INTERNAL",
             Self::UpstreamAnswer { .. } => "UPSTREAM_ANSWER",
             Self::UpstreamSilent { .. } => "UPSTREAM_SILENT",

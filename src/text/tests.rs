@@ -336,6 +336,7 @@ fn problems() -> Vec<Problem> {
             detail: "`client` is missing".to_owned(),
         },
         Problem::TooManyAttempts { wait },
+        Problem::TooManyGuesses { wait },
         Problem::Internal,
         Problem::UpstreamAnswer { name: name() },
         Problem::UpstreamSilent { name: name() },

@@ -4,6 +4,7 @@
 
 use accesspoint::auth::secret::{SecretKind, hash_secret};
 use accesspoint::clock::Clock;
+use accesspoint::domain::flood::GUESSED_OF_ADDRESS_MAX;
 use accesspoint::domain::person::Role;
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{Actor, AuditFilter};
@@ -30,6 +31,13 @@ fn count_of(gateway: &Gateway, name: &str) -> usize {
     let person = gateway.app.user(name).unwrap();
     let sessions = gateway.app.ledger().sessions(Some(&person.id), "", 1_000);
     sessions.unwrap().len()
+}
+
+/// Asserts that so many requests were refused because nobody can tell whose they are, and that the
+/// audit says so of each, with the person whose session they came with.
+fn suspected(gateway: &Gateway, code: &str, user: Option<&str>, count: usize) {
+    let refused = (Some(code.to_owned()), user.map(str::to_owned));
+    assert_eq!(gateway.audited("command_refused"), vec![refused; count]);
 }
 
 /// So many sign-ins of one person at once; answers those that were let in, and not put out again
@@ -86,6 +94,8 @@ async fn s_01_a_session_that_an_attacker_planted_is_over_after_the_sign_in() {
             .await;
         answer.problem(403, "CSRF_TOKEN_INVALID");
     }
+    suspected(&gateway, "CSRF_TOKEN_INVALID", Some("ann"), 2);
+    gateway.gave_no_cal();
     assert_eq!(count_of(&gateway, "ben"), 0);
 }
 
@@ -106,6 +116,7 @@ async fn s_01_the_sign_in_form_of_an_attacker_is_not_that_of_the_victim() {
     assert_eq!(answer.status, 403);
     assert_eq!(victim.cookie("__Host-session"), None);
     gateway.gave_nothing();
+    suspected(&gateway, "CSRF_TOKEN_INVALID", None, 1);
     // The form is there again, as one of the victim's own, and leads to what was wanted.
     let page = answer.text();
     says_why(&page);
@@ -324,6 +335,8 @@ async fn s_04_pages_refuse_two_cookies_with_one_name_and_lead_nobody_round() {
         }
     }
     assert_eq!(count_of(&gateway, "ben"), 0);
+    gateway.gave_no_cal();
+    suspected(&gateway, "COOKIE_TWICE", None, 5 * 4);
     assert_eq!(ann.get(SESSION).await.status, 200);
 }
 
@@ -356,6 +369,8 @@ async fn s_04_of_two_cookies_with_one_name_neither_is_picked() {
         let lines = [session(&right), doubled];
         ask(&lines).await.problem(400, "COOKIE_TWICE");
     }
+    suspected(&gateway, "COOKIE_TWICE", None, 5 + 4);
+    gateway.gave_no_cal();
     // A cookie of another program that is no text hides none of ours.
     for line in [
         "name=M\u{fc}ller; {}",
@@ -407,6 +422,39 @@ async fn s_05_guessing_finds_nothing_leaves_nothing_and_learns_nothing() {
     guess.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
     assert_eq!((events(), count_of(&gateway, "ann")), before);
     assert_eq!(ann.get(SESSION).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_05_whoever_guesses_very_often_waits_and_nobody_else_does() {
+    let gateway = gateway_with("").await;
+    let mut ann = gateway.signed_in("ann").await;
+    let guess = with_cookie(&gateway, "AAAAAAAAAAAAAAAAAAAAAA");
+    for _ in 0..GUESSED_OF_ADDRESS_MAX {
+        guess.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+    }
+    suspected(&gateway, "SIGN_IN_REQUIRED", None, 0);
+    let answer = guess.get(SESSION).await;
+    answer.problem(429, "TOO_MANY_ATTEMPTS");
+    assert_eq!(answer.body["retry_after_s"], 60);
+    assert_eq!(answer.headers["retry-after"], "60");
+    // In a page, with the way to sign in and come to what was wanted.
+    let page = guess.get(WANTED).await;
+    assert_eq!(page.status, 429);
+    explains(&page);
+    let html = page.text();
+    let again = html.split("class=\"button main\" href=\"").nth(1).unwrap();
+    let form = guess.get(again.split('"').next().unwrap()).await;
+    assert!(form.text().contains(WANTED_IN_FORM), "{html}");
+    suspected(&gateway, "TOO_MANY_ATTEMPTS", None, 2);
+    // From the same address: who has a session, who has none, and who signs in with an old cookie.
+    assert_eq!(ann.get(SESSION).await.status, 200);
+    let nobody = gateway.client();
+    nobody.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+    assert_eq!(ann.sign_in("ann", PASSWORD).await.status, 201);
+    gateway.gave_no_cal();
+    // It is over by itself.
+    gateway.clock.advance(Millis::minutes(1));
+    guess.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
 }
 
 fn is_same_id(guess: &[u8], right: &str) -> bool {
@@ -952,6 +1000,7 @@ async fn s_13_a_browser_that_keeps_no_cookies_is_told_so_and_sent_nowhere() {
     );
     assert_eq!(hidden(&html, "return_to"), WANTED);
     gateway.gave_nothing();
+    suspected(&gateway, "NO_COOKIES", None, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

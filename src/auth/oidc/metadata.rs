@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_must_not_be_called_are_refused() {
+    fn o_63_addresses_that_must_not_be_called_are_refused() {
         let at = |text: &str, loopback, private| {
             check_address(&Url::parse(text).unwrap(), Reach { loopback, private })
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 
 use super::{Asked, FromClient, Signed, is_foreign, is_prefetch};
 use crate::app::App;
@@ -158,14 +158,19 @@ pub(in crate::http) struct Command {
     address: IpAddr,
 }
 
+/// A command as the audit tells it.
+pub(in crate::http) fn command(method: &Method, path: &str) -> String {
+    let path: String = path.chars().take(PATH_CHARACTERS_TOLD).collect();
+    format!("{method} {path}")
+}
+
 impl FromRequestParts<App> for Command {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let caller = Caller::from_request_parts(parts, app).await?;
         let FromClient(client) = FromClient::from_request_parts(parts, app).await?;
-        let path = parts.uri.path().chars().take(PATH_CHARACTERS_TOLD);
-        let told = || format!("{} {}", parts.method, path.collect::<String>());
+        let told = || command(&parts.method, parts.uri.path());
         Ok(Self {
             caller,
             told: (!parts.method.is_safe()).then(told),
@@ -216,7 +221,8 @@ impl FromRequestParts<App> for EnrollingCaller {
             return Ok(Self(Caller::Token(token.ok_or(Problem::SignInRequired)?)));
         }
         let asked = Asked::from_request_parts(parts, app).await?;
-        let signed = asked.signed(app)?.ok_or(Problem::SignInRequired)?;
+        let signed = asked.signed(app)?;
+        let signed = signed.ok_or_else(|| asked.nobody(app, Problem::SignInRequired.into()))?;
         if !parts.method.is_safe() {
             if is_prefetch(&parts.headers) {
                 return Err(Problem::NotAsked.into());

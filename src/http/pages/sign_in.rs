@@ -176,7 +176,8 @@ fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Res
         failure: Some(&text),
         ..shown
     };
-    let page = form(app, asked, failure::status(problem), &shown);
+    let mut page = form(app, asked, failure::status(problem), &shown);
+    failure::mark_suspect(&mut page, problem);
     failure::with_retry_after(page, problem)
 }
 

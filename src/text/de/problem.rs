@@ -380,6 +380,16 @@ fn request_problem(problem: &Problem) -> Words {
             "Eines der Cookies dieser Adresse kam doppelt, also ist eines davon nicht von hier.".into(),
             "Löschen Sie in Ihrem Browser die Cookies dieser Adresse, und melden Sie sich neu an.".into(),
         ),
+        Problem::TooManyGuesses { wait } => (
+            "Zu viele Anfragen",
+            "Aus Ihrem Netz kamen sehr viele Anfragen mit Sitzungen, die beendet sind oder die es nie gab."
+                .into(),
+            format!(
+                "Melden Sie sich an, das geht trotzdem, oder versuchen Sie es in {} noch einmal.",
+                span_dative(Span::wait(*wait))
+            )
+            .into(),
+        ),
         Problem::Forbidden => (
             "Nicht erlaubt",
             "Ihr Konto darf das nicht.".into(),

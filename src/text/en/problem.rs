@@ -370,6 +370,16 @@ fn request_problem(problem: &Problem) -> Words {
                 .into(),
             "Delete the cookies of this address in your browser, and sign in again.".into(),
         ),
+        Problem::TooManyGuesses { wait } => (
+            "Too many requests",
+            "From your network came very many requests with sessions that have ended or never were."
+                .into(),
+            format!(
+                "Sign in, which is possible all the same, or try again in {}.",
+                span(Span::wait(*wait))
+            )
+            .into(),
+        ),
         Problem::Forbidden => (
             "Not allowed",
             "Your account is not allowed to do this.".into(),

@@ -138,6 +138,24 @@ async fn bytes_come_back_as_they_were_sent_while_more_are_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s_17_an_open_tunnel_ends_with_the_session_that_opened_from_its_address() {
+    tunnel_ends_where(async |front, _| {
+        let app = &front.gateway.app;
+        let disabled = app.set_user_active("ann", false, Actor::command_line());
+        disabled.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l_08_an_open_tunnel_ends_with_the_logout() {
+    tunnel_ends_where(async |_, ann| {
+        assert_eq!(ann.delete("/api/v1/session").await.status, 204);
+    })
+    .await;
+}
+
+/// Asserts that an open tunnel ends with what this does to the session that opened.
+async fn tunnel_ends_where(ends: impl AsyncFnOnce(&Front, &Client)) {
     let front = Front::new("tunnel = true\n").await;
     let ann = front.gateway.signed_in("ann").await;
     front.opens(&ann, ORDERS, "plugin").await;
@@ -147,11 +165,7 @@ async fn s_17_an_open_tunnel_ends_with_the_session_that_opened_from_its_address(
     let tunnel = desktop.request(Method::POST, TUNNEL).body(body);
     let mut echo = tunnel.send().await.unwrap();
     assert_eq!(echo.chunk().await.unwrap().unwrap(), "begins");
-    let disabled = front
-        .gateway
-        .app
-        .set_user_active("ann", false, Actor::command_line());
-    disabled.await.unwrap();
+    ends(&front, &ann).await;
     // Nothing more is sent on either side.
     let end = tokio::time::timeout(Duration::from_secs(20), echo.chunk()).await;
     assert!(end.expect("an end").is_err());
