@@ -257,7 +257,7 @@ impl Inner {
         if !off.is_ok_and(|off| off.0.abs() <= TIME_OFF_MAX.0) {
             return Err(Fault::OtherTime(signed_at));
         }
-        read_answer(&body, nonce)
+        read_answer(&body, nonce, &self.name)
     }
 }
 
@@ -282,7 +282,7 @@ fn message(time: &str, nonce: &str, body: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new([time.as_bytes(), b".", nonce.as_bytes(), b".", body].concat())
 }
 
-fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
+fn read_answer(body: &[u8], nonce: &str, source: &str) -> Result<Answer, Fault> {
     // The message of a JSON error may repeat what was sent.
     let unreadable = || Fault::Unreadable("it is no JSON of the agreed form".to_owned());
     let members = json::object(body).map_err(|_| unreadable())?;
@@ -302,6 +302,11 @@ fn read_answer(body: &[u8], nonce: &str) -> Result<Answer, Fault> {
     let length = subject.chars().count();
     if !(1..=SUBJECT_CHARACTERS_MAX).contains(&length) || subject.chars().any(char::is_control) {
         // That is about this person, and no failure of the webhook.
+        tracing::warn!(
+            source,
+            "a webhook vouched for somebody whose subject is missing, or has more than \
+             {SUBJECT_CHARACTERS_MAX} characters, or control characters"
+        );
         return Ok(Answer::Wrong);
     }
     Ok(Answer::Vouched {
@@ -361,7 +366,8 @@ mod tests {
 
     #[test]
     fn an_answer_vouches_only_for_somebody_with_a_name() {
-        let read = |value: serde_json::Value| read_answer(value.to_string().as_bytes(), "n");
+        let read =
+            |value: serde_json::Value| read_answer(value.to_string().as_bytes(), "n", "hook");
         let yes = json!({"allow": true, "nonce": "n", "subject": "7", "claims": {"a": 1}});
         assert!(matches!(read(yes), Ok(Answer::Vouched { subject, .. }) if subject == "7"));
         let no = json!({"allow": false, "nonce": "n"});
@@ -388,12 +394,12 @@ mod tests {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
         let twice = br#"{"allow":false,"allow":true,"nonce":"n","subject":"7"}"#;
-        assert!(read_answer(twice, "n").is_err());
+        assert!(read_answer(twice, "n", "hook").is_err());
     }
 
     #[test]
     fn w_02_an_error_never_repeats_what_was_sent() {
-        let error = read_answer(br#"{"allow": "hunter2"}"#, "n").unwrap_err();
+        let error = read_answer(br#"{"allow": "hunter2"}"#, "n", "hook").unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

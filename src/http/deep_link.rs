@@ -49,11 +49,18 @@ pub(super) fn name_again(app: &App, asked: &Asked, path: &str) -> String {
 /// provider at once, where the source is one.
 pub(super) fn again(app: &App, asked: &Asked, source: &str, aim: &Aim) -> String {
     let wanted = name_again(app, asked, &aim.wanted);
-    if !app.has_provider(source) {
-        return with_return_to("/login", &wanted);
+    if app.has_provider(source) {
+        at_provider(source, &wanted, aim.again)
+    } else {
+        with_return_to("/login", &wanted)
     }
-    let path = with_return_to(&format!("/oidc/{source}/login"), &wanted);
-    match (aim.again, path.contains('?')) {
+}
+
+/// The link by which somebody signs in at a provider, and comes to what is named; whoever signs in
+/// `again` is to prove anew who they are.
+pub(super) fn at_provider(source: &str, named: &str, again: bool) -> String {
+    let path = with_return_to(&format!("/oidc/{source}/login"), named);
+    match (again, path.contains('?')) {
         (false, _) => path,
         (true, true) => path + "&again=1",
         (true, false) => path + "?again=1",

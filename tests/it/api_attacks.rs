@@ -22,7 +22,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::api::operations;
-use crate::gateway::{Answer, Client, Gateway, PASSWORD};
+use crate::gateway::{Answer, Client, Gateway, LARGE_BYTES, PASSWORD};
 use crate::second_factor::{enrol, submit};
 
 /// A path of the description, with ids that nothing has.
@@ -851,18 +851,10 @@ async fn s_17_what_an_administrator_ends_stops_too() {
 }
 
 async fn stops_a_running_download(end: impl AsyncFnOnce(&Gateway, &Client)) {
-    const BYTES: u64 = 256 * 1024 * 1024;
     let gateway = Gateway::with_cals(1).await;
     gateway.add("ann", &[]).await;
-    let large = gateway.path("documents/Sales/Large.qvw");
-    let file = std::fs::File::create(large).unwrap();
-    file.set_len(BYTES).unwrap();
-    gateway.app.library().rescan();
     let ann = gateway.signed_in("ann").await;
-    let open = ann.open(&gateway.document("Sales/Large"), "download").await;
-    let url = open.body["launch"]["url"].as_str().unwrap();
-    let path = url.strip_prefix(&gateway.url("")).unwrap();
-    let mut download = ann.request(Method::GET, path).send().await.unwrap();
+    let (_, mut download) = gateway.large_download(&ann).await;
     let mut read = download.chunk().await.unwrap().unwrap().len() as u64;
     end(&gateway, &ann).await;
     // Read slowly: whenever the end is seen, it comes long before the end of the document.
@@ -875,7 +867,7 @@ async fn stops_a_running_download(end: impl AsyncFnOnce(&Gateway, &Client)) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     assert!(broken, "{read} bytes came as if nothing had happened");
-    assert!(read < BYTES);
+    assert!(read < LARGE_BYTES);
 }
 
 #[tokio::test(flavor = "multi_thread")]

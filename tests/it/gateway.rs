@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 
 /// The password of everybody.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Bytes of a document that no buffer holds.
+pub(crate) const LARGE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A running gateway; it stops when this is dropped.
 pub(crate) struct Gateway {
@@ -199,6 +201,19 @@ impl Gateway {
         let fresh = Fresh::seeded(7);
         let found = check_sources(self.app.config(), &self.clock, &fresh);
         found.await.unwrap()
+    }
+
+    /// Begins to download a document that no buffer holds; answers the path, too.
+    pub(crate) async fn large_download(&self, client: &Client) -> (String, reqwest::Response) {
+        let file = std::fs::File::create(self.path("documents/Sales/Large.qvw")).unwrap();
+        file.set_len(LARGE_BYTES).unwrap();
+        self.app.library().rescan();
+        let open = client.open(&self.document("Sales/Large"), "download").await;
+        let url = open.body["launch"]["url"].as_str().unwrap();
+        let path = url.strip_prefix(&self.url("")).unwrap().to_owned();
+        let download = client.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(download.status(), 200);
+        (path, download)
     }
 
     /// Asserts that nobody has got anything: no session, no CAL, no lease.

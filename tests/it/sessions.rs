@@ -434,7 +434,7 @@ async fn s_05_whoever_guesses_very_often_waits_and_nobody_else_does() {
     }
     suspected(&gateway, "SIGN_IN_REQUIRED", None, 0);
     let answer = guess.get(SESSION).await;
-    answer.problem(429, "TOO_MANY_ATTEMPTS");
+    answer.problem(429, "TOO_MANY_REQUESTS");
     assert_eq!(answer.body["retry_after_s"], 60);
     assert_eq!(answer.headers["retry-after"], "60");
     // In a page, with the way to sign in and come to what was wanted.
@@ -445,7 +445,7 @@ async fn s_05_whoever_guesses_very_often_waits_and_nobody_else_does() {
     let again = html.split("class=\"button main\" href=\"").nth(1).unwrap();
     let form = guess.get(again.split('"').next().unwrap()).await;
     assert!(form.text().contains(WANTED_IN_FORM), "{html}");
-    suspected(&gateway, "TOO_MANY_ATTEMPTS", None, 2);
+    suspected(&gateway, "TOO_MANY_REQUESTS", None, 2);
     // From the same address: who has a session, who has none, and who signs in with an old cookie.
     assert_eq!(ann.get(SESSION).await.status, 200);
     let nobody = gateway.client();
@@ -589,23 +589,15 @@ async fn s_08_what_a_browser_fetches_by_itself_is_no_sign_of_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s_08_a_download_that_goes_on_is_no_sign_of_life() {
     let gateway = gateway_with("").await;
-    let large = gateway.path("documents/Sales/Large.qvw");
-    let file = std::fs::File::create(large).unwrap();
-    file.set_len(256 * 1024 * 1024).unwrap();
-    gateway.app.library().rescan();
     let ann = gateway.signed_in("ann").await;
-    let open = ann.open(&gateway.document("Sales/Large"), "download").await;
-    let url = open.body["launch"]["url"].as_str().unwrap();
-    let path = url.strip_prefix(&gateway.url("")).unwrap();
-    let mut download = ann.request(Method::GET, path).send().await.unwrap();
-    assert_eq!(download.status(), 200);
+    let (path, mut download) = gateway.large_download(&ann).await;
     for _ in 0..8 {
         assert!(download.chunk().await.unwrap().is_some());
         gateway.clock.advance(Millis::minutes(60));
     }
     ann.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
     let resumed = ann
-        .request(Method::GET, path)
+        .request(Method::GET, &path)
         .header("range", "bytes=5-9")
         .header("if-range", download.headers()["etag"].clone());
     assert_eq!(ann.send(resumed).await.status, 303);

@@ -41,7 +41,7 @@ pub enum SetUpError {
     #[error("the client cannot be made")]
     Client(#[from] reqwest::Error),
     /// The key with which the provider knows us cannot be used.
-    #[error("private_key cannot be used")]
+    #[error("private_key is no RSA key, no EC key on P-256 and no Ed25519 key in PEM form")]
     PrivateKey(#[from] jsonwebtoken::errors::Error),
     /// What the configuration names for showing that it is us is not set.
     #[error("client_auth names a secret or key that is not set")]

@@ -6,7 +6,6 @@
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tower_sessions::Session;
 
@@ -386,14 +385,12 @@ fn passwords_of(app: &App, language: Language) -> Vec<&str> {
 /// Label and address of each provider, in the order of the configuration. Whoever signs in `again`
 /// is to prove anew who they are.
 fn providers(app: &App, return_to: &str, again: bool) -> Vec<(String, String)> {
-    let again = if again { "&again=1" } else { "" };
     let sign_in = &app.config().sign_in;
     let used = sign_in.sources.iter();
     let providers = used.filter(|source| source.kind == SourceKind::Oidc);
     providers
         .map(|source| {
-            let return_to = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
-            let url = format!("/oidc/{}/login?return_to={return_to}{again}", source.name);
+            let url = deep_link::at_provider(&source.name, return_to, again);
             (sign_in.label(&source.name).to_owned(), url)
         })
         .collect()
