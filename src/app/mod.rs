@@ -126,17 +126,6 @@ pub enum StartError {
     Keys(#[from] KeyError),
 }
 
-/// Does something to its end, also where nobody waits for it any more.
-async fn to_its_end<T: Send + 'static>(
-    doing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::spawn(doing).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(StoreError::Closed),
-    }
-}
-
 impl App {
     /// Opens the ledger, the documents and the keys; makes what is missing.
     ///

@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::second_factor::CONFIRMED_FOR;
 use super::sign_in::{Client, SignedIn};
-use super::{App, to_its_end};
 use crate::auth::oidc::{Answer, Callback, LONG_AGO, Provider, Reason, Refused, Secrets, Vouched};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
@@ -184,25 +184,6 @@ impl App {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn finish_at_provider(
-        &self,
-        name: &str,
-        callback: &Callback,
-        browser: Browser<'_>,
-    ) -> Result<Option<Finished>, StoreError> {
-        // A browser that goes away meanwhile has spent its attempt, and the audit says what came of it.
-        let (app, name, callback) = (self.clone(), name.to_owned(), callback.clone());
-        let (cookie, client) = (browser.cookie.map(str::to_owned), browser.client.clone());
-        to_its_end(async move {
-            let browser = Browser {
-                cookie: cookie.as_deref(),
-                client: &client,
-            };
-            app.finish_to_the_end(&name, &callback, browser).await
-        })
-        .await
-    }
-
-    async fn finish_to_the_end(
         &self,
         name: &str,
         callback: &Callback,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::arrive::{ArrivalRefusal, Arrived, ProviderSession, RefusedArrival};
 use super::sources::Asked;
 use super::under_way::Begun;
-use super::{App, to_its_end, workstation_name as first_name};
+use super::{App, workstation_name as first_name};
 use crate::auth::password::Password;
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::config::WhenFull;
@@ -213,12 +213,6 @@ impl App {
     ///
     /// The ledger is busy, closed, or its database fails.
     pub async fn sign_in_with_password(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
-        // Whoever hangs up meanwhile has tried all the same.
-        let app = self.clone();
-        to_its_end(async move { app.sign_in_to_the_end(attempt).await }).await
-    }
-
-    async fn sign_in_to_the_end(&self, attempt: Attempt) -> Result<SignIn, StoreError> {
         let begun_at = Instant::now();
         let outcome = match self.attempt(&attempt, Ask::AllSources).await? {
             Tried::Local { person, outdated } => self.enter(person, outdated, &attempt).await?,
@@ -302,12 +296,10 @@ impl App {
                 }
             }
             Asked::Down { source } => {
-                // Counted like a wrong password, so that the names of a silent source are not told
-                // from those of nobody.
-                let counted = self.ledger().count_wrong_try(keys).await?;
+                // Nobody said that it is wrong, so it does not count as that.
                 let code = "UPSTREAM_SIGN_IN_SILENT";
                 self.note_refused(code, &source, user, client).await?;
-                failed(counted)
+                failed(None)
             }
             Asked::Busy(busy) => SignIn::NotNow(NotNow::Busy {
                 retry_after_s: busy.retry_after_s,
@@ -385,21 +377,22 @@ impl App {
         })))
     }
 
-    /// Remembers that a password or a factor was not tried, because too many were wrong; that there
-    /// were too many at once tells nothing of anybody.
+    /// Remembers that a password or a factor was not tried, because too many were wrong, or there were
+    /// too many at once (P-10).
     async fn note_not_tried(
         &self,
         why: NotNow,
         user: Option<&str>,
         client: &Client,
     ) -> Result<(), StoreError> {
-        let NotNow::TooMany { .. } = why else {
-            return Ok(());
+        let code = match why {
+            NotNow::TooMany { .. } => "TOO_MANY_ATTEMPTS",
+            NotNow::Busy { .. } => "BUSY",
         };
         let mut event =
             Event::new(EventKind::SignInRefused).with("address", client.address.to_string());
         event.user = user.map(str::to_owned);
-        event.code = Some("TOO_MANY_ATTEMPTS".to_owned());
+        event.code = Some(code.to_owned());
         self.note_stranger(event, client.address).await.map(drop)
     }
 
@@ -472,10 +465,7 @@ impl App {
             password,
             client,
         };
-        // Whoever hangs up meanwhile has tried all the same.
-        let app = self.clone();
-        let tried = to_its_end(async move { app.attempt(&attempt, Ask::Local).await });
-        Ok(match tried.await? {
+        Ok(match self.attempt(&attempt, Ask::Local).await? {
             Tried::Local { .. } | Tried::Other(SignIn::Done(_)) => Confirmed::Right,
             Tried::Other(SignIn::NotNow(why)) => Confirmed::NotNow(why),
             Tried::Other(_) => Confirmed::Wrong,

@@ -43,7 +43,7 @@ pub(super) enum Asked {
     Wrong { of: Option<IdentityTry> },
     /// The password is right, but has ended there.
     PasswordEnded { source: String },
-    /// The source that owns the name does not answer.
+    /// A source that may know the name does not answer, and no other one knows it.
     Down { source: String },
     /// Too many hashes at once.
     Busy(Busy),
@@ -177,9 +177,9 @@ impl App {
                 Said::Down => down = down.or(Some(source)),
             }
         }
-        Ok(match down.filter(|_| is_owned) {
-            Some(owner) => Asked::Down {
-                source: owner.name().to_owned(),
+        Ok(match down {
+            Some(source) => Asked::Down {
+                source: source.name().to_owned(),
             },
             None => Asked::Wrong { of: None },
         })

@@ -129,7 +129,7 @@ pub enum EventKind {
     SignedOut,
     /// Sessions were ended by their person, an administrator or the provider they came from.
     SessionsEnded,
-    /// A provider's wish to end sessions was refused.
+    /// A provider's wish to end sessions was refused, or word of its own that it had done so.
     LogoutRefused,
     /// A provider's wish to end sessions came where there are none.
     LogoutEndedNothing,

@@ -377,7 +377,16 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Marks the answer to a request of which nobody can tell whose it is; the audit is told (R18).
+/// The answer to a method that is not allowed, with those that are.
+pub(super) fn allowing(methods: &'static str, failure: Failure) -> Response {
+    let mut answer = failure.into_response();
+    let methods = HeaderValue::from_static(methods);
+    answer.headers_mut().insert(header::ALLOW, methods);
+    answer
+}
+
+/// Marks the answer to a request that was refused before anybody looked who sends it, or of which
+/// nobody can tell whose it is; the audit is told (R18).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     /// Why it was refused.
@@ -389,6 +398,7 @@ pub(super) fn mark_suspect(response: &mut Response, problem: &Problem) {
     if let Problem::CsrfTokenInvalid
     | Problem::NoCookies
     | Problem::CookieTwice
+    | Problem::TooLarge
     | Problem::TooManyGuesses { .. } = problem
     {
         let code = problem.code();

@@ -1,7 +1,8 @@
 //! The edge: routes, extractors, pages, API, TLS.
 //!
 //! A request passes, outside in: `edge` (request id, host, headers, the catch for panics), then its
-//! route; where sessions begin and end, the session cookie (`session`) is around it. Handlers take what they need through
+//! route; where sessions begin and end, the session cookie (`session`) is around it, and what was begun
+//! goes on where the client hangs up (`to_its_end`). Handlers take what they need through
 //! extractors (`extract`), call `app`, and answer with a page or JSON; what stops them is a `failure`.
 
 pub mod api;
@@ -20,10 +21,12 @@ mod once;
 pub mod page;
 mod pages;
 mod proxy_protocol;
+mod repeat;
 pub mod return_to;
 pub mod server;
 mod session;
 pub mod tls;
+mod to_its_end;
 mod told;
 mod web_server;
 

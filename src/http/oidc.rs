@@ -10,7 +10,7 @@ use tower_sessions::Session;
 use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, FromClient, WholeBody, is_prefetch};
-use super::failure::Failure;
+use super::failure::{Failure, Suspect, allowing};
 use super::json::Json;
 use super::once::only;
 use super::pages::{add_cookie, enter, host_cookie, no_head};
@@ -33,8 +33,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .route("/oidc/{name}/login", get(login).head(no_head("GET")))
         .route(
             "/oidc/{name}/callback",
-            get(callback)
-                .layer(session::layer(app))
+            session::changing(app, get(callback))
                 .head(unread_callback)
                 .fallback(unread_callback),
         )
@@ -160,10 +159,7 @@ async fn unread_callback(
     let callback = Callback::parse(&query.unwrap_or_default());
     let refused = app.refuse_unread(&name, reason, &callback, browser).await?;
     let refused = refused.ok_or(Problem::NotFound)?;
-    let mut refused = not_signed_in(&app, &asked, &name, refused).into_response();
-    let allow = HeaderValue::from_static("GET");
-    refused.headers_mut().insert(header::ALLOW, allow);
-    Ok(refused)
+    Ok(allowing("GET", not_signed_in(&app, &asked, &name, refused)))
 }
 
 /// `POST /oidc/{name}/backchannel-logout`: a form with one `logout_token`.
@@ -182,7 +178,10 @@ async fn backchannel_logout(
         Err(failure) => {
             let refused = Refused::new(Reason::TokenMalformed, "the body cannot be read");
             app.refuse_logout(&name, &refused, client.address).await?;
-            return Err(failure);
+            let mut answer = failure.into_response();
+            // The audit is told already.
+            answer.extensions_mut().remove::<Suspect>();
+            return Ok(answer);
         }
     };
     let kind = headers.get(header::CONTENT_TYPE);
@@ -203,6 +202,9 @@ async fn backchannel_logout(
         // Nothing has ended: the provider is told to come again, whatever is wrong here.
         Err(error) => {
             tracing::error!(error = in_one_line(&error), "a logout could not be written");
+            let refused = Refused::new(Reason::LogoutUnwritten, "nothing has ended");
+            // Told where the audit can still be written.
+            let _ = app.refuse_logout(&name, &refused, client.address).await;
             Err(Failure::busy())
         }
     }
@@ -219,10 +221,7 @@ async fn unread_logout(
     }
     let refused = Refused::new(Reason::Method, "a logout token is posted");
     app.refuse_logout(&name, &refused, client.address).await?;
-    let mut refused = Failure::from(Problem::MethodNotAllowed).into_response();
-    let allow = HeaderValue::from_static("POST");
-    refused.headers_mut().insert(header::ALLOW, allow);
-    Ok(refused)
+    Ok(allowing("POST", Problem::MethodNotAllowed.into()))
 }
 
 /// The answer to a logout token that does not count. Where the provider could not be asked for its
@@ -270,6 +269,7 @@ async fn signed_out(
     State(app): State<App>,
     Path(name): Path<String>,
     asked: Asked,
+    FromClient(client): FromClient,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     if !app.has_provider(&name) {
@@ -277,12 +277,12 @@ async fn signed_out(
     }
     let state = only(&query.unwrap_or_default(), "state");
     let left = asked.cookie(SIGN_OUT_COOKIE);
-    let ours = state.is_some() && state.as_deref() == left;
-    Ok(see_other(if ours {
-        "/login?notice=signed-out"
-    } else {
-        "/login"
-    }))
+    if state.is_some() && state.as_deref() == left {
+        return Ok(see_other("/login?notice=signed-out"));
+    }
+    let refused = Refused::new(Reason::LogoutState, "it is not the state of this browser");
+    app.refuse_logout(&name, &refused, client.address).await?;
+    Ok(see_other("/login"))
 }
 
 /// Whether something else than a page that somebody goes to asks: a picture, a frame, a script.

@@ -7,11 +7,14 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::from_fn;
+use axum::routing::MethodRouter;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
+use super::to_its_end::to_its_end;
 use crate::app::App;
 use crate::app::sign_in::{Begins, Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
@@ -25,16 +28,17 @@ pub(super) const SECRET_CHARACTERS: usize = 22;
 /// What a record holds until it is saved: the key of the sign-in that it is for.
 const SIGN_IN: &str = "sign_in";
 
-/// The layer that sets and takes away the cookie; it is around the routes that begin or end a
-/// session alone, for all others read the cookie themselves.
-pub(super) fn layer(app: &App) -> SessionManagerLayer<LedgerSessions> {
-    SessionManagerLayer::new(LedgerSessions(app.clone()))
+/// Handlers that begin or end a session: what they set or take away of the cookie goes out, and they
+/// are done to their end. All others read the cookie themselves.
+pub(super) fn changing(app: &App, handlers: MethodRouter<App>) -> MethodRouter<App> {
+    let sessions = SessionManagerLayer::new(LedgerSessions(app.clone()))
         .with_name(SESSION_COOKIE)
         .with_path("/")
         .with_secure(true)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_expiry(Expiry::OnSessionEnd)
+        .with_expiry(Expiry::OnSessionEnd);
+    handlers.layer(sessions).layer(from_fn(to_its_end))
 }
 
 /// The hash under which the ledger knows the session that this value of the cookie opens.
@@ -43,9 +47,22 @@ pub(super) fn hash_of(secret: &str) -> String {
 }
 
 /// Begins a session under a new id; one that the browser had before is over then (S-01, S-02), and
-/// goes on where the new one does not begin. Answers the value of its cookie. With `enrol_for`, the wanted path, nothing can be done in it before a
-/// second factor is enrolled.
+/// goes on where the new one does not begin. Answers the value of its cookie. With `enrol_for`, the
+/// wanted path, nothing can be done in it before a second factor is enrolled.
 pub(super) async fn begin(
+    app: &App,
+    session: &Session,
+    signed_in: &SignedIn,
+    client: &Client,
+    enrol_for: Option<&str>,
+) -> std::result::Result<String, BeginError> {
+    let secret = write(app, session, signed_in, client, enrol_for).await?;
+    give(session, &secret).await?;
+    Ok(secret)
+}
+
+/// Writes the session of somebody who signed in, in the place of the browser's; answers its secret.
+pub(super) async fn write(
     app: &App,
     session: &Session,
     signed_in: &SignedIn,
@@ -77,12 +94,19 @@ pub(super) async fn begin(
         }
         SessionBegun::Overtaken => return Err(BeginError::Overtaken),
     }
-    if replaced.is_some() {
-        session.flush().await?;
-    }
-    session.insert(SIGN_IN, &secret).await?;
-    session.save().await?;
     Ok(secret)
+}
+
+/// Gives a session that was written to the browser, unless it has it already.
+pub(super) async fn give(session: &Session, secret: &str) -> std::result::Result<(), BeginError> {
+    match session.id() {
+        Some(id) if id.to_string() == secret => return Ok(()),
+        Some(_) => session.flush().await?,
+        None => {}
+    }
+    session.insert(SIGN_IN, secret).await?;
+    session.save().await?;
+    Ok(())
 }
 
 /// The value of a new session's cookie: 128 random bits.

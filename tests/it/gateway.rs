@@ -30,8 +30,6 @@ use tokio::sync::oneshot;
 
 /// The password of everybody.
 pub(crate) const PASSWORD: &str = "correct horse battery";
-/// Bytes of a document that no buffer holds.
-pub(crate) const LARGE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A running gateway; it stops when this is dropped.
 pub(crate) struct Gateway {
@@ -206,7 +204,7 @@ impl Gateway {
     /// Begins to download a document that no buffer holds; answers the path, too.
     pub(crate) async fn large_download(&self, client: &Client) -> (String, reqwest::Response) {
         let file = std::fs::File::create(self.path("documents/Sales/Large.qvw")).unwrap();
-        file.set_len(LARGE_BYTES).unwrap();
+        file.set_len(256 * 1024 * 1024).unwrap();
         self.app.library().rescan();
         let open = client.open(&self.document("Sales/Large"), "download").await;
         let url = open.body["launch"]["url"].as_str().unwrap();

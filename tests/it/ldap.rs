@@ -14,7 +14,7 @@ use accesspoint::domain::time::{Millis, Timestamp};
 use tempfile::TempDir;
 
 use crate::directory::{Directory, Entry, Request, SERVICE, Wrong};
-use crate::door::{Door, LOCAL};
+use crate::door::{Door, LOCAL, WANTED_IN_FORM, says_why};
 use crate::gateway::PASSWORD;
 use crate::passwords::{on_page, seen};
 use crate::pki::Authority;
@@ -282,7 +282,7 @@ async fn d_04_a_certificate_of_another_name_or_of_nobody_known_is_refused() {
         directory.holds(vec![ann()]);
         let url = format!("ldaps://127.0.0.1:{}", directory.port);
         let door = Door::with(&setting.ldap(&[url], ALL)).await;
-        door.refuses("ann", LDAP_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", LDAP_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
         assert_eq!(directory.requests(), []);
     }
@@ -472,6 +472,8 @@ async fn d_04_whatever_a_directory_does_wrong_the_page_refuses_and_keeps_what_wa
         Wrong::Announces,
         Wrong::Deep(40),
         Wrong::Deep(200_000),
+        Wrong::Silent,
+        Wrong::Slow(Duration::from_mins(1)),
     ];
     let by_tls = format!("start_tls = true\n{GROUPS}{ALL}");
     let cases = [
@@ -491,7 +493,7 @@ async fn d_04_whatever_a_directory_does_wrong_the_page_refuses_and_keeps_what_wa
             let before = directory.connections();
             let (status, code) = match wrong {
                 Wrong::EndlessEntries => (403, "SIGN_IN_REFUSED"),
-                _ => (503, "SIGN_IN_FAILED"),
+                _ => (503, "UPSTREAM_SIGN_IN_SILENT"),
             };
             door.refuses("ann", LDAP_PASSWORD, status, code).await;
             assert!(directory.connections() > before, "{wrong:?} was not met");
@@ -748,6 +750,9 @@ async fn d_06_with_the_directory_first_a_wrong_password_there_does_not_fall_thro
     let before = other.last_event().unwrap().seq;
     let answer = other.tries("ann", PASSWORD).await;
     assert_eq!(answer.status, 401);
+    let page = answer.text();
+    says_why(&page);
+    assert!(page.contains(WANTED_IN_FORM), "{page}");
     let refused = other.last_event().unwrap();
     assert_eq!(
         (refused.seq, refused.event.as_str()),
@@ -929,7 +934,8 @@ async fn whom_two_sources_know_comes_in_by_the_second_while_the_first_is_down() 
     app.link_identity("ann", "hq", "11111111", actor)
         .await
         .unwrap();
-    door.refuses("ann", "wrong", 503, "SIGN_IN_FAILED").await;
+    door.refuses("ann", "wrong", 503, "UPSTREAM_SIGN_IN_SILENT")
+        .await;
     assert_eq!(door.lets_in("ann", PASSWORD).await["user"], "ann");
 }
 

@@ -13,7 +13,7 @@ use accesspoint::store::{Actor, PersonFilter};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::door::{Door, LOCAL};
+use crate::door::{Door, LOCAL, explains, says_why};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::second_factor::{hidden, submit};
 
@@ -252,6 +252,16 @@ async fn p_03_many_accounts_from_one_address_are_counted_by_the_address() {
     answer.problem(429, "TOO_MANY_ATTEMPTS");
     let elsewhere = tries_from(&gateway, "192.0.2.2", "ann", PASSWORD).await;
     assert_eq!(elsewhere.status, 201);
+    // In the form, with what was wanted.
+    let door = Door::with(LOCAL).await;
+    door.gateway.add("ann", &[]).await;
+    for number in 0..100 {
+        let name = format!("user-{number}");
+        let answer = door.gateway.client().sign_in(&name, "wrong").await;
+        answer.problem(401, "SIGN_IN_FAILED");
+    }
+    door.refuses("ann", PASSWORD, 429, "TOO_MANY_ATTEMPTS")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,11 +367,13 @@ async fn p_05_no_try_slips_under_the_limit_at_once_elsewhere_or_over_a_restart()
     let last = gateway.audited("sign_in_refused").remove(0);
     let told = (Some("TOO_MANY_ATTEMPTS".to_owned()), Some("ann".to_owned()));
     assert_eq!(last, told);
+    gateway.gave_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_06_the_limit_of_an_account_is_not_dodged_by_other_spellings() {
-    let gateway = Gateway::with_cals(1).await;
+    let door = Door::with(LOCAL).await;
+    let gateway = &door.gateway;
     gateway.add("zoë", &[]).await;
     let spellings = [
         "zoë",
@@ -384,8 +396,7 @@ async fn p_06_the_limit_of_an_account_is_not_dodged_by_other_spellings() {
         }
     }
     for name in spellings {
-        let answer = gateway.client().sign_in(name, PASSWORD).await;
-        answer.problem(429, "TOO_MANY_ATTEMPTS");
+        door.refuses(name, PASSWORD, 429, "TOO_MANY_ATTEMPTS").await;
     }
     gateway.clock.advance(Millis::minutes(1));
     for name in spellings {
@@ -396,7 +407,8 @@ async fn p_06_the_limit_of_an_account_is_not_dodged_by_other_spellings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_06_spaces_and_other_domains_are_other_names_and_open_nothing() {
-    let gateway = gateway().await;
+    let door = Door::with(LOCAL).await;
+    door.gateway.add("ann", &[]).await;
     for name in [
         " ann",
         "ann ",
@@ -406,8 +418,7 @@ async fn p_06_spaces_and_other_domains_are_other_names_and_open_nothing() {
         "an n",
         "ann\0",
     ] {
-        let answer = gateway.client().sign_in(name, PASSWORD).await;
-        answer.problem(401, "SIGN_IN_FAILED");
+        door.refuses(name, PASSWORD, 401, "SIGN_IN_FAILED").await;
     }
 }
 
@@ -422,6 +433,9 @@ async fn p_06_hopping_within_a_network_of_ipv6_is_one_address() {
     }
     let answer = tries_from(&gateway, "2001:db8:1:2:ffff::1", "ann", PASSWORD).await;
     answer.problem(429, "TOO_MANY_ATTEMPTS");
+    let told = (Some("TOO_MANY_ATTEMPTS".to_owned()), Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sign_in_refused")[0], told);
+    gateway.gave_nothing();
     let other = tries_from(&gateway, "2001:db8:1:3::1", "ann", PASSWORD).await;
     assert_eq!(other.status, 201);
 }
@@ -486,6 +500,7 @@ async fn p_07_bodies_that_are_too_large_are_refused_before_anything_is_hashed() 
     answer.problem(413, "TOO_LARGE");
     let page = on_page(&gateway, "ann", &large).await;
     assert_eq!(page.status, 413);
+    explains(&page);
     // A hundred million bytes are announced; not one of them is waited for.
     for (path, kind) in [
         (SESSION, "application/json"),
@@ -494,8 +509,11 @@ async fn p_07_bodies_that_are_too_large_are_refused_before_anything_is_hashed() 
         let answer = announced(&gateway, path, kind, 100 * 1024 * 1024).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
     }
-    // No try was counted, so none reached the hash.
+    // No try was counted, so none reached the hash; what came is told all the same.
     assert_eq!(gateway.audited("sign_in_refused"), []);
+    let large = (Some("TOO_LARGE".to_owned()), None);
+    assert_eq!(gateway.audited("command_refused"), vec![large; 4]);
+    gateway.gave_nothing();
     assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
 
@@ -530,7 +548,8 @@ async fn announced(gateway: &Gateway, path: &str, kind: &str, bytes: usize) -> S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_08_a_password_counts_as_it_was_typed_however_it_is_composed() {
-    let gateway = gateway().await;
+    let door = Door::with(LOCAL).await;
+    let gateway = &door.gateway;
     let passwords = [
         " spaces around are kept ",
         "              ",
@@ -551,34 +570,36 @@ async fn p_08_a_password_counts_as_it_was_typed_however_it_is_composed() {
             .add_user(add, Actor::command_line())
             .await
             .unwrap();
-        assert_eq!(
-            gateway.client().sign_in(&name, password).await.status,
-            201,
-            "{password:?}"
-        );
         let trimmed = password.trim();
         if trimmed != password {
-            let answer = gateway.client().sign_in(&name, trimmed).await;
-            assert_eq!(answer.status, 401, "{password:?}");
+            door.refuses(&name, trimmed, 401, "SIGN_IN_FAILED").await;
         }
+        // Not cut at a NUL.
         let ended = format!("{password}\0 and more");
-        let answer = gateway.client().sign_in(&name, &ended).await;
-        assert_eq!(answer.status, 401, "cut at a NUL: {password:?}");
+        door.refuses(&name, &ended, 401, "SIGN_IN_FAILED").await;
+    }
+    // Without its accents, and with another space.
+    for (name, other) in [
+        ("user-3", "Zoe und Apfel"),
+        ("user-0", "\u{3000}spaces around are kept "),
+    ] {
+        door.refuses(name, other, 401, "SIGN_IN_FAILED").await;
+    }
+    for (number, password) in passwords.into_iter().enumerate() {
+        let name = format!("user-{number}");
+        let answer = gateway.client().sign_in(&name, password).await;
+        assert_eq!(answer.status, 201, "{password:?}");
     }
     let decomposed = "Zoe\u{308} und A\u{308}pfel";
     let answer = gateway.client().sign_in("user-3", decomposed).await;
     assert_eq!(answer.status, 201, "composed otherwise (RFC 8265)");
-    let plain = "Zoe und Apfel";
-    let answer = gateway.client().sign_in("user-3", plain).await;
-    assert_eq!(answer.status, 401, "without its accents");
-    let wide = "\u{3000}spaces around are kept ";
-    let answer = gateway.client().sign_in("user-0", wide).await;
-    assert_eq!(answer.status, 401, "another space");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_08_names_that_look_alike_are_as_many_people() {
-    let gateway = gateway().await;
+    let door = Door::with(LOCAL).await;
+    let gateway = &door.gateway;
+    gateway.add("ann", &[]).await;
     // In Cyrillic, with a letter that is as wide as two, and with another accent.
     let names = ["\u{430}nn", "\u{ff41}nn", "\u{e5}nn"];
     for (number, name) in names.into_iter().enumerate() {
@@ -594,14 +615,15 @@ async fn p_08_names_that_look_alike_are_as_many_people() {
     }
     for (number, name) in names.into_iter().enumerate() {
         let own = format!("the password of {number}");
+        door.refuses(name, PASSWORD, 401, "SIGN_IN_FAILED").await;
+        door.refuses("ann", &own, 401, "SIGN_IN_FAILED").await;
+    }
+    for (number, name) in names.into_iter().enumerate() {
+        let own = format!("the password of {number}");
         let client = gateway.client();
         let answer = client.clone().sign_in(name, &own).await;
         assert_eq!(answer.status, 201, "{name}");
         assert_eq!(client.get(SESSION).await.body["user"], name);
-        let anns = gateway.client().sign_in(name, PASSWORD).await;
-        anns.problem(401, "SIGN_IN_FAILED");
-        let of_ann = gateway.client().sign_in("ann", &own).await;
-        of_ann.problem(401, "SIGN_IN_FAILED");
     }
     assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
@@ -624,8 +646,12 @@ async fn p_08_a_password_with_a_nul_inside_is_kept_whole() {
     ] {
         let answer = gateway.client().sign_in("ann", cut).await;
         answer.problem(401, "SIGN_IN_FAILED");
-        assert_eq!(on_page(&gateway, "ann", cut).await.status, 401, "{cut:?}");
+        let page = on_page(&gateway, "ann", cut).await;
+        assert_eq!(page.status, 401, "{cut:?}");
+        says_why(&page.text());
     }
+    assert_eq!(gateway.audited("sign_in_refused").len(), 8);
+    gateway.gave_no_cal();
     assert_eq!(gateway.client().sign_in("ann", whole).await.status, 201);
     assert_eq!(on_page(&gateway, "ann", whole).await.status, 303);
 }
@@ -640,19 +666,20 @@ fn store_hash(gateway: &Gateway, hash: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_09_hashes_of_bcrypt_are_not_taken_over_so_nothing_is_cut_at_72_bytes() {
-    let gateway = gateway().await;
+    let door = Door::with(LOCAL).await;
+    let gateway = &door.gateway;
+    gateway.add("ann", &[]).await;
     for hash in [
         // "correct horse battery" and U*U by bcrypt, in its spellings.
         "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
     ] {
-        store_hash(&gateway, hash);
+        store_hash(gateway, hash);
         for password in [PASSWORD, "U*U"] {
-            let answer = gateway.client().sign_in("ann", password).await;
-            answer.problem(401, "SIGN_IN_FAILED");
+            door.refuses("ann", password, 401, "SIGN_IN_FAILED").await;
         }
-        assert_eq!(stored(&gateway), hash, "and it is not replaced");
+        assert_eq!(stored(gateway), hash, "and it is not replaced");
     }
     // Of our own, what differs behind the 72nd byte or behind a NUL differs.
     gateway.clock.advance(Millis::minutes(1));
@@ -669,16 +696,17 @@ async fn p_09_hashes_of_bcrypt_are_not_taken_over_so_nothing_is_cut_at_72_bytes(
         &format!("{long}\0x"),
         &format!("{}\0{}", &long[..50], &long[50..]),
     ] {
-        let answer = gateway.client().sign_in("ann", wrong).await;
-        answer.problem(401, "SIGN_IN_FAILED");
+        door.refuses("ann", wrong, 401, "SIGN_IN_FAILED").await;
     }
     assert_eq!(gateway.client().sign_in("ann", &long).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p_11_a_record_that_was_altered_lets_nobody_in_and_takes_no_memory() {
-    let gateway = gateway().await;
-    let right = stored(&gateway);
+    let door = Door::with(LOCAL).await;
+    let gateway = &door.gateway;
+    gateway.add("ann", &[]).await;
+    let right = stored(gateway);
     let altered = [
         right.replace("m=19456", "m=4194304"),
         right.replace("t=2", "t=4294967295"),
@@ -693,13 +721,10 @@ async fn p_11_a_record_that_was_altered_lets_nobody_in_and_takes_no_memory() {
     ];
     for hash in altered {
         gateway.clock.advance(Millis::minutes(1));
-        store_hash(&gateway, &hash);
-        let answer = gateway.client().sign_in("ann", PASSWORD).await;
-        answer.problem(401, "SIGN_IN_FAILED");
-        let refused = &gateway.audited("sign_in_refused")[0];
-        assert_eq!(refused.0.as_deref(), Some("SIGN_IN_FAILED"), "{hash}");
+        store_hash(gateway, &hash);
+        door.refuses("ann", PASSWORD, 401, "SIGN_IN_FAILED").await;
     }
-    store_hash(&gateway, &right);
+    store_hash(gateway, &right);
     gateway.clock.advance(Millis::minutes(1));
     assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
 }
@@ -729,6 +754,8 @@ async fn p_12_a_weaker_hash_is_made_anew_at_the_next_sign_in_and_never_weakened(
         401
     );
     assert_eq!(stored(&gateway), weak, "a wrong password changes nothing");
+    let refused = (Some("SIGN_IN_FAILED".to_owned()), Some("ann".to_owned()));
+    assert_eq!(gateway.audited("sign_in_refused"), [refused]);
     assert_eq!(gateway.client().sign_in("ann", PASSWORD).await.status, 201);
     // It is hashed after the answer.
     while stored(&gateway) == weak {
@@ -840,5 +867,27 @@ async fn p_15_a_new_site_has_nobody_in_it() {
             answer.problem(401, "SIGN_IN_FAILED");
         }
     }
+    assert_eq!(gateway.audited("sign_in_refused").len(), 3 * 5);
+    // The first administrator is added on the machine itself (`accesspoint user add`): nothing that can
+    // be asked from outside makes one, with a token or without.
+    for path in [
+        "/setup",
+        "/install",
+        "/first-run",
+        "/admin/setup",
+        "/api/v1/setup",
+        "/api/v1/first-run",
+    ] {
+        let nobody = gateway.client();
+        assert_eq!(nobody.get(&format!("{path}?token=x")).await.status, 404);
+        let body = json!({ "user": "admin", "password": PASSWORD, "token": "x" });
+        let posted = nobody.send(nobody.request(Method::POST, path).json(&body));
+        assert_eq!(posted.await.status, 404, "{path}");
+    }
+    let nobody = gateway.client();
+    let body = json!({ "user": "admin", "password": PASSWORD, "roles": ["administrator"] });
+    let added = nobody.post("/api/v1/admin/users", &body).await;
+    added.problem(401, "SIGN_IN_REQUIRED");
+    assert!(gateway.app.ledger().people(&everybody).unwrap().is_empty());
     gateway.gave_nothing();
 }

@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+use std::time::Duration;
+
 use accesspoint::clock::Clock;
 use accesspoint::domain::person::Role;
 use accesspoint::domain::time::{Millis, Timestamp};
@@ -12,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::api_attacks::hangs_up;
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 
 const FACTORS: &str = "/api/v1/account/second-factors";
@@ -610,6 +613,71 @@ async fn the_page_of_the_second_step_keeps_what_was_wanted() {
         "{}",
         again.text()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_step_that_is_sent_twice_has_one_outcome() {
+    let gateway = Gateway::with_cals(1).await;
+    let (phone, _) = ann(&gateway).await;
+    let browser = gateway.client();
+    let path = first_step_on_page(&browser).await;
+    let page = browser.get(&path).await.text();
+    // A double click: the second time with the cookies of the first.
+    let [one, two] = [browser.clone(), gateway.client()];
+    let before = browser.cookies.lock().unwrap().clone();
+    *two.cookies.lock().unwrap() = before;
+    let code = phone.fresh();
+    let (first, second) = tokio::join!(
+        second_step_on_page(&one, &page, &code),
+        second_step_on_page(&two, &page, &code)
+    );
+    // And once more, after the answer was seen.
+    let third = second_step_on_page(&one, &page, &code).await;
+    for answer in [&first, &second, &third] {
+        assert_eq!((answer.status.as_u16(), &*answer.location()), (303, WANTED));
+    }
+    let session = one.cookie("__Host-session");
+    assert_eq!(two.cookie("__Host-session"), session);
+    assert_eq!(one.get("/api/v1/session").await.status, 200);
+    let person = gateway.app.user("ann").unwrap();
+    let sessions = gateway.app.ledger().sessions(Some(&person.id), "", 10);
+    assert_eq!(sessions.unwrap().len(), 1);
+    assert_eq!(gateway.audited("second_factor_used").len(), 1);
+    // Nobody else has anything of it.
+    let stranger = gateway.client();
+    let answer = second_step_on_page(&stranger, &page, &code).await;
+    assert_eq!(answer.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_factor_is_not_spent_for_nothing_by_whoever_hangs_up() {
+    let gateway = Gateway::with_cals(1).await;
+    let (_, codes) = ann(&gateway).await;
+    let before = gateway.audited("signed_in").len();
+    for (number, code) in codes.iter().enumerate() {
+        let mut client = gateway.client();
+        let challenge = first_step(&mut client).await;
+        let body = json!({ "challenge": challenge, "code": code }).to_string();
+        let request = format!(
+            "POST /api/v1/session/second-factor HTTP/1.1\r\nHost: {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            gateway.address,
+            body.len()
+        );
+        // Before it is looked at, meanwhile, and after it was answered.
+        let after = Duration::from_micros(if number == 0 { 0 } else { 250 << number });
+        hangs_up(&gateway, request, after).await;
+    }
+    // What was proved begins its session, though nobody hears of it.
+    let used = || gateway.audited("second_factor_used").len();
+    let begun = async {
+        while gateway.audited("signed_in").len() < before + used() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let begun = tokio::time::timeout(Duration::from_secs(20), begun);
+    begun.await.expect("a factor was spent for nothing");
+    assert!(used() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

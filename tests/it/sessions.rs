@@ -11,6 +11,7 @@ use accesspoint::store::{Actor, AuditFilter};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::api_attacks::stops;
 use crate::door::{Door, LOCAL, WANTED, WANTED_IN_FORM, explains, says_why};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 use crate::second_factor::{enrol, hidden, second_step_on_page, submit};
@@ -167,7 +168,7 @@ async fn s_02_the_id_is_another_after_each_proof_and_the_old_one_is_dead() {
 }
 
 /// Asserts that every cookie of an answer is as careful as it must be; answers their names.
-fn careful(answer: &Answer) -> Vec<String> {
+pub(crate) fn careful(answer: &Answer) -> Vec<String> {
     let cookies = answer.headers.get_all("set-cookie").iter();
     cookies
         .map(|cookie| {
@@ -259,7 +260,7 @@ async fn s_03_cookies_of_a_second_step_and_of_a_proof_are_as_careful() {
     let mut client = gateway.client();
     let asked = client.sign_in("ann", PASSWORD).await;
     asked.problem(401, "SECOND_FACTOR_REQUIRED");
-    careful(&asked);
+    assert_eq!(careful(&asked), ["__Host-workstation"]);
     let body = json!({ "challenge": asked.body["challenge"], "code": phone.fresh() });
     let done = client.post("/api/v1/session/second-factor", &body).await;
     assert!(careful(&done).contains(&"__Host-session".to_owned()));
@@ -596,6 +597,8 @@ async fn s_08_a_download_that_goes_on_is_no_sign_of_life() {
         gateway.clock.advance(Millis::minutes(60));
     }
     ann.get(SESSION).await.problem(401, "SIGN_IN_REQUIRED");
+    // S-17: what is under way stops too, whatever ended the session.
+    stops(&mut download).await;
     let resumed = ann
         .request(Method::GET, &path)
         .header("range", "bytes=5-9")
@@ -1007,6 +1010,8 @@ async fn s_14_a_ledger_that_cannot_be_written_lets_nobody_in_and_says_so() {
     assert_eq!(ready.status, 503);
     refused.problem(503, "BUSY");
     assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(count_of(&gateway, "ben"), 0);
+    gateway.gave_no_cal();
     assert_eq!(ann.get("/healthz").await.status, 200);
     assert_eq!(
         ann.get(SESSION).await.status,

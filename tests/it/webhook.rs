@@ -137,8 +137,13 @@ async fn w_01_whatever_is_no_signed_yes_refuses() {
         // Long enough for failures to be forgotten.
         door.gateway.clock.advance(Millis::minutes(2));
         receiver.does(wrong.clone());
-        door.refuses("ann", HOOK_PASSWORD, status, "SIGN_IN_FAILED")
-            .await;
+        receiver.requests();
+        let code = match status {
+            503 => "UPSTREAM_SIGN_IN_SILENT",
+            _ => "SIGN_IN_FAILED",
+        };
+        door.refuses("ann", HOOK_PASSWORD, status, code).await;
+        assert_eq!(receiver.requests().len(), 1, "{wrong:?} was not met");
     }
     assert_eq!(door.people(), [""; 0]);
 }
@@ -154,7 +159,7 @@ async fn w_01_a_redirect_is_not_followed() {
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{status}");
         door.gateway.clock.advance(Millis::minutes(2));
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -168,7 +173,7 @@ async fn w_01_silence_a_slow_drip_and_a_strange_certificate_end_in_time() {
     for wrong in [Wrong::Silent, Wrong::Drips] {
         receiver.does(wrong.clone());
         door.gateway.clock.advance(Millis::minutes(2));
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{wrong:?}");
@@ -180,7 +185,7 @@ async fn w_01_silence_a_slow_drip_and_a_strange_certificate_end_in_time() {
     ] {
         let stranger = Receiver::start(tls).await;
         let door = Door::with(&setting.hook(stranger.port)).await;
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
         let hook = setting.impatient(stranger.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down);
@@ -239,7 +244,7 @@ async fn w_02_an_answer_that_is_replayed_unsigned_or_signed_by_others_refuses() 
         assert_eq!(asks(&hook, "two").await, Answer::Down, "{wrong:?}");
         // A gateway of its own each time: times are told by its clock, and failures are remembered.
         let door = Door::with(&setting.hook(receiver.port)).await;
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
     }
     // Its clock need not be ours to the minute.
@@ -265,7 +270,7 @@ async fn w_03_a_redirect_to_an_address_of_the_inside_reaches_nobody() {
         let hook = setting.impatient(receiver.port);
         assert_eq!(asks(&hook, "n").await, Answer::Down, "{to}");
         door.gateway.clock.advance(Millis::minutes(2));
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
     }
     assert_eq!(inside.connections(), 0);
@@ -286,7 +291,7 @@ async fn w_03_a_name_that_leads_to_where_policy_forbids_reaches_nobody() {
     };
     let forbidden = door("private_addresses = false\n").await;
     forbidden
-        .refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        .refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
         .await;
     assert_eq!(receiver.connections(), 0);
     door("").await.lets_in("ann", HOOK_PASSWORD).await;
@@ -300,7 +305,7 @@ async fn w_04_a_webhook_that_fails_is_left_alone_and_other_ways_go_on() {
     let door = Door::with(&setting.hook(receiver.port)).await;
     door.gateway.add("bea", &[]).await;
     for _ in 0..6 {
-        door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+        door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
             .await;
     }
     assert_eq!(receiver.requests().len(), 3);
@@ -394,7 +399,7 @@ async fn the_example_receiver_answers_nobody_who_does_not_know_the_secret() {
     let example = Example::start(&setting);
     let settings = setting.hook(example.port).replace(HOOK_SECRET, "guessed");
     let door = Door::with_clock(&settings, Clock::system()).await;
-    door.refuses("ann", HOOK_PASSWORD, 503, "SIGN_IN_FAILED")
+    door.refuses("ann", HOOK_PASSWORD, 503, "UPSTREAM_SIGN_IN_SILENT")
         .await;
 }
 

@@ -1,5 +1,8 @@
 //! A provider's keys: which of them may check a signature, and which one a token asks for.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, EcdsaVerificationAlgorithm, ParsedPublicKey,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -93,8 +96,14 @@ impl Key {
         }
         let (family, checks) = match (text("kty")?, text("crv")) {
             ("RSA", _) => (Family::Rsa, rsa_key(text("n")?, text("e")?)?),
-            ("EC", Some("P-256")) => (Family::P256, ec_key(text("x")?, text("y")?, 32)?),
-            ("EC", Some("P-384")) => (Family::P384, ec_key(text("x")?, text("y")?, 48)?),
+            ("EC", Some("P-256")) => {
+                let curve = &ECDSA_P256_SHA256_FIXED;
+                (Family::P256, ec_key(text("x")?, text("y")?, 32, curve)?)
+            }
+            ("EC", Some("P-384")) => {
+                let curve = &ECDSA_P384_SHA384_FIXED;
+                (Family::P384, ec_key(text("x")?, text("y")?, 48, curve)?)
+            }
             ("OKP", Some("Ed25519")) => {
                 let x = text("x")?;
                 bytes(x).filter(|x| x.len() == 32)?;
@@ -146,12 +155,18 @@ fn rsa_key(modulus: &str, exponent: &str) -> Option<DecodingKey> {
     DecodingKey::from_rsa_components(&URL_SAFE_NO_PAD.encode(modulus), exponent).ok()
 }
 
-/// Whether the point lies on the curve is checked with the signature.
-fn ec_key(x: &str, y: &str, length: usize) -> Option<DecodingKey> {
-    let fits = [x, y]
-        .iter()
-        .all(|half| bytes(half).is_some_and(|half| half.len() == length));
-    fits.then(|| DecodingKey::from_ec_components(x, y).ok())?
+/// A key whose point lies on its curve (O-42).
+fn ec_key(
+    x: &str,
+    y: &str,
+    length: usize,
+    curve: &'static EcdsaVerificationAlgorithm,
+) -> Option<DecodingKey> {
+    const UNCOMPRESSED: u8 = 4;
+    let half = |text: &str| bytes(text).filter(|half| half.len() == length);
+    let point = [vec![UNCOMPRESSED], half(x)?, half(y)?].concat();
+    ParsedPublicKey::new(curve, point).ok()?;
+    DecodingKey::from_ec_components(x, y).ok()
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
@@ -184,8 +199,10 @@ mod tests {
 
     #[test]
     fn keys_that_must_not_check_a_signature_are_left_out() {
+        // The base point of the curve.
         let ec = json!({"kty": "EC", "crv": "P-256",
-            "x": URL_SAFE_NO_PAD.encode([1; 32]), "y": URL_SAFE_NO_PAD.encode([2; 32])});
+            "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+            "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"});
         let good = [
             rsa(2048),
             rsa(4096),
@@ -214,6 +231,8 @@ mod tests {
             with(ec.clone(), "crv", json!("P-521")),
             with(ec.clone(), "crv", json!("secp256k1")),
             with(ec.clone(), "x", json!("AQAB")),
+            with(ec.clone(), "x", json!(URL_SAFE_NO_PAD.encode([1; 32]))),
+            with(ec.clone(), "crv", json!("P-384")),
             with(ed(1), "crv", json!("X25519")),
             with(ed(1), "x", json!("AQAB")),
             json!({"kty": "oct", "k": "c2VjcmV0"}),

@@ -111,6 +111,10 @@ pub enum Reason {
     LogoutId,
     /// The logout token was used already.
     LogoutReplayed,
+    /// The logout could not be written.
+    LogoutUnwritten,
+    /// Somebody came back from signing out without the state with which they left.
+    LogoutState,
 }
 
 /// Whose turn it is after a refusal.
@@ -186,6 +190,8 @@ impl Reason {
             Self::LogoutNoSession => "OIDC_LOGOUT_NO_SESSION",
             Self::LogoutId => "OIDC_LOGOUT_ID",
             Self::LogoutReplayed => "OIDC_LOGOUT_REPLAYED",
+            Self::LogoutUnwritten => "OIDC_LOGOUT_UNWRITTEN",
+            Self::LogoutState => "OIDC_LOGOUT_STATE",
         }
     }
 

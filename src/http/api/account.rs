@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{delete, get, patch, put};
 use axum::{Json, Router};
@@ -15,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::workstation::{Workstation, WorkstationId};
 use crate::http::extract::{ApiPerson, FromClient};
 use crate::http::failure::Failure;
+use crate::http::to_its_end::to_its_end;
 use crate::store::{SessionRow, WorkstationRow};
 use crate::text::Problem;
 
@@ -26,6 +28,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/sessions", get(sessions).delete(end_other_sessions))
         .route("/api/v1/sessions/{id}", delete(end_session))
         .route("/api/v1/password", put(change_password))
+        .layer(from_fn(to_its_end))
 }
 
 /// A workstation as the API shows it.

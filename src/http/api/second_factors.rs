@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::http::failure::Failure;
 use crate::http::json::Json;
 use crate::http::pages::{add_cookie, host_cookie};
 use crate::http::session::{self, SESSION_COOKIE};
+use crate::http::to_its_end::to_its_end;
 use crate::store::{Factor, FactorKind, FactorRemoved};
 use crate::text::Problem;
 
@@ -38,6 +40,7 @@ pub(super) fn routes() -> Router<App> {
             "/api/v1/account/second-factors/{id}",
             patch(rename).delete(remove),
         )
+        .layer(from_fn(to_its_end))
 }
 
 #[derive(Serialize)]

@@ -24,11 +24,13 @@ use crate::text::Problem;
 
 /// Routes of the session.
 pub(super) fn routes(app: &App) -> Router<App> {
-    let session = session::layer(app);
-    let changing = post(begin).delete(end).layer(session.clone());
+    let changing = |handlers| session::changing(app, handlers);
     Router::new()
-        .route("/api/v1/session", changing.get(show))
-        .route("/api/v1/session/second-factor", post(finish).layer(session))
+        .route(
+            "/api/v1/session",
+            changing(post(begin).delete(end)).get(show),
+        )
+        .route("/api/v1/session/second-factor", changing(post(finish)))
 }
 
 #[derive(Deserialize)]

@@ -51,7 +51,7 @@ const CALL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The form that a web ticket asks with before it ends somebody else's session.
 pub(super) fn routes(app: &App) -> Router<App> {
-    let confirm = post(authenticate::confirm).layer(session::layer(app));
+    let confirm = session::changing(app, post(authenticate::confirm));
     Router::new().route(authenticate::CONFIRM, confirm)
 }
 
@@ -65,9 +65,8 @@ pub(super) struct OldPages {
 
 impl OldPages {
     pub(super) fn new(app: &App) -> Self {
-        let authenticate = get(authenticate::authenticate)
-            .layer(session::layer(app))
-            .head(pages::no_head("GET"));
+        let authenticate =
+            session::changing(app, get(authenticate::authenticate)).head(pages::no_head("GET"));
         let router = Router::new()
             .route(GET_WEB_TICKET, post(web_ticket::get_web_ticket))
             .route(AUTHENTICATE, authenticate)
@@ -117,7 +116,7 @@ impl OldPages {
 /// Lists and opens from the gateway's own folder.
 fn embedded(app: &App, router: Router<App>) -> Router<App> {
     let mut router = opening_pages(router);
-    let update = post(access_point::update).layer(session::layer(app));
+    let update = session::changing(app, post(access_point::update));
     router = router.route(OpenPage::AccessPoint.path(), update);
     if app.config().compat.qms {
         let service = get(qms::description).post(qms::call);
@@ -132,7 +131,7 @@ fn embedded(app: &App, router: Router<App>) -> Router<App> {
 
 /// In front of an estate its web server lists and shows; what opens is decided on here first.
 fn in_front(app: &App, router: Router<App>) -> Router<App> {
-    let update = post(access_point::update_there).layer(session::layer(app));
+    let update = session::changing(app, post(access_point::update_there));
     opening_pages(router)
         .route(OpenPage::AccessPoint.path(), update)
         .route(TUNNEL, any(web_server::tunnel))

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use crate::http::edge::see_other;
 use crate::http::extract::{CheckedForm, FromClient, Params, Signed, Visitor};
 use crate::http::failure::Failure;
 use crate::http::page::{AccountPage, LeaseRow, LeaseState, SessionRow, WorkstationRow, respond};
+use crate::http::to_its_end::to_its_end;
 use crate::store::SessionRow as StoredSession;
 use crate::text::{NoticeText, Problem};
 
@@ -36,6 +38,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/account/sessions/{id}/end", post(end_session))
         .route("/account/sessions/end", post(end_sessions))
         .route("/account/password", post(change_password))
+        .layer(from_fn(to_its_end))
 }
 
 #[derive(Deserialize)]

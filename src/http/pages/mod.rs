@@ -14,15 +14,15 @@ pub(super) use sign_in::{BrowserSecret, enter, with_workstation};
 
 use std::future::{Ready, ready};
 
-use axum::Router;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::cookie::{Cookie, SameSite};
 
 use super::extract::{Asked, LANGUAGE_COOKIE, Params, Signed, Visitor};
-use super::failure::Failure;
+use super::failure::{Failure, allowing};
 use super::page::{DesktopPage, Frame, Help, Person, respond, way_out_address};
 use super::session;
 use crate::app::App;
@@ -41,7 +41,7 @@ const LANGUAGE_KEPT: Millis = Millis::days(400);
 
 /// Routes of pages.
 pub(super) fn routes(app: &App) -> Router<App> {
-    let session = session::layer(app);
+    let changing = |handlers| session::changing(app, handlers);
     let tiles = tiles::Tiles::default();
     Router::new()
         .route(
@@ -52,23 +52,18 @@ pub(super) fn routes(app: &App) -> Router<App> {
                 },
             ),
         )
+        .route("/login", changing(post(sign_in::submit)).get(sign_in::show))
         .route(
-            "/login",
-            post(sign_in::submit)
-                .layer(session.clone())
-                .get(sign_in::show),
+            "/logout",
+            changing(post(sign_in::sign_out)).get(sign_in::not_signed_out),
         )
-        .route("/logout", post(sign_in::sign_out).layer(session.clone()))
         .route(
             "/login/second-factor",
-            post(second_step::submit)
-                .layer(session.clone())
+            changing(post(second_step::submit))
+                .layer(Extension(second_step::Sent::default()))
                 .get(second_step::show),
         )
-        .route(
-            "/login/passkey",
-            post(sign_in::submit_passkey).layer(session),
-        )
+        .route("/login/passkey", changing(post(sign_in::submit_passkey)))
         .route("/documents/{id}/open", post(open::open))
         .route(
             "/documents/{id}/favourite",
@@ -93,12 +88,7 @@ pub(super) async fn method_not_allowed() -> Failure {
 /// What a path answers to HEAD that would redeem or begin something as a GET does (contract 5);
 /// these methods are allowed.
 pub(super) fn no_head(allowed: &'static str) -> impl Fn() -> Ready<Response> + Clone {
-    move || {
-        let mut refused = Failure::from(Problem::MethodNotAllowed).into_response();
-        let allowed = HeaderValue::from_static(allowed);
-        refused.headers_mut().insert(header::ALLOW, allowed);
-        ready(refused)
-    }
+    move || ready(allowing(allowed, Problem::MethodNotAllowed.into()))
 }
 
 /// Head, header and footer of a page.

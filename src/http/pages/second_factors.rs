@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -26,6 +27,7 @@ use crate::http::page::{
     ConfirmWays, FactorRow, PasskeyPage, RecoveryCodesPage, SecondFactorsPage, TotpPage, respond,
 };
 use crate::http::session::{self, SESSION_COOKIE};
+use crate::http::to_its_end::to_its_end;
 use crate::store::FactorRemoved;
 use crate::text::{Problem, SecondFactorText};
 
@@ -51,6 +53,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/account/second-factors/codes", post(new_codes))
         .route("/account/second-factors/{id}/name", post(rename))
         .route("/account/second-factors/{id}/remove", post(remove))
+        .layer(from_fn(to_its_end))
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,9 @@
 //! The address of the page holds which challenge it is for, sealed for this browser: each tab has a
 //! step of its own, and the address is worth nothing elsewhere.
 
+use std::time::Instant;
+
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,17 +16,23 @@ use super::sign_in::{BrowserSecret, fitting_cookie, problem_text, with_workstati
 use super::{Frame, frame};
 use crate::app::App;
 use crate::app::second_factor::{Finished, Proof, SecondStep, StepPage};
+use crate::app::sign_in::{Client, SignedIn};
+use crate::auth::secret::{SecretKind, hash_secret};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{Asked, FromClient, Params, read_form};
 use crate::http::failure::{self, Failure, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
+use crate::http::repeat::Repeats;
 use crate::http::session;
 use crate::store::Aim;
 use crate::text::Problem;
 
 /// The page.
 const PATH: &str = "/login/second-factor";
+
+/// The forms that were sent of late.
+pub(super) type Sent = Repeats<Result<Stepped, Failure>>;
 
 #[derive(Deserialize)]
 pub(super) struct StepQuery {
@@ -85,6 +94,7 @@ pub(super) async fn show(
 /// `POST /login/second-factor`: a code, or the browser's answer for a passkey.
 pub(super) async fn submit(
     State(app): State<App>,
+    Extension(repeats): Extension<Sent>,
     asked: Asked,
     session: Session,
     FromClient(client): FromClient,
@@ -95,32 +105,21 @@ pub(super) async fn submit(
     let cookie = fitting_cookie(&app, &asked, &token).map_err(again)?;
     let step = app.hidden_step(cookie, &fields.step);
     let step = step.ok_or_else(|| again(Problem::CsrfTokenInvalid))?;
-    let Some(second) = app.second_step(&step.challenge)? else {
-        return Err(ended(&app, &asked, &step));
-    };
     let proof = match fields.answer {
         answer if answer.is_empty() => Proof::Code(fields.code),
         answer => Proof::Passkey(answer),
     };
-    let finished = app
-        .finish_second_step(&step.challenge, &proof, &client)
-        .await;
-    let signed_in = match finished {
-        Ok(Finished::Ended) => return Err(ended(&app, &asked, &step)),
-        Ok(finished) => finished.into_result(app.now()),
-        Err(error) => Err(Failure::busy_ledger(error)?),
-    };
-    match signed_in {
-        Ok(signed_in) => {
-            let begun = session::begin(&app, &session, &signed_in, &client, None).await;
-            begun.map_err(|error| {
-                let again =
-                    deep_link::again(&app, &asked, &signed_in.source, &Aim::to(&step.wanted));
-                Failure::not_begun(error, again)
-            })?;
+    let stepped = repeats
+        .once(sent(&step.challenge, &proof), Instant::now(), async {
+            enter(&app, &asked, &session, &client, &step, &proof).await
+        })
+        .await?;
+    match stepped {
+        Stepped::In { signed_in, secret } => {
+            session::give(&session, &secret).await?;
             Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
         }
-        Err(problem) => {
+        Stepped::Not { second, problem } => {
             let text = problem_text(asked.language(), &problem);
             let shown = Shown {
                 step: &fields.step,
@@ -131,6 +130,59 @@ pub(super) async fn submit(
             Ok(failure::with_retry_after(page, &problem))
         }
     }
+}
+
+/// What came of a second step.
+#[derive(Clone)]
+pub(super) enum Stepped {
+    /// They are in, with the session of this secret.
+    In {
+        signed_in: Box<SignedIn>,
+        secret: String,
+    },
+    /// The page asks again.
+    Not {
+        second: SecondStep,
+        problem: Problem,
+    },
+}
+
+/// Takes the second step, and begins the session.
+async fn enter(
+    app: &App,
+    asked: &Asked,
+    session: &Session,
+    client: &Client,
+    step: &StepPage,
+    proof: &Proof,
+) -> Result<Stepped, Failure> {
+    let Some(second) = app.second_step(&step.challenge)? else {
+        return Err(ended(app, asked, step));
+    };
+    let finished = app.finish_second_step(&step.challenge, proof, client).await;
+    let signed_in = match finished {
+        Ok(Finished::Ended) => return Err(ended(app, asked, step)),
+        Ok(finished) => finished.into_result(app.now()),
+        Err(error) => Err(Failure::busy_ledger(error)?),
+    };
+    let signed_in = match signed_in {
+        Ok(signed_in) => signed_in,
+        Err(problem) => return Ok(Stepped::Not { second, problem }),
+    };
+    let written = session::write(app, session, &signed_in, client, None).await;
+    let secret = written.map_err(|error| {
+        let again = deep_link::again(app, asked, &signed_in.source, &Aim::to(&step.wanted));
+        Failure::not_begun(error, again)
+    })?;
+    Ok(Stepped::In { signed_in, secret })
+}
+
+/// What is the same where this is sent once more.
+fn sent(challenge: &str, proof: &Proof) -> String {
+    let proof = match proof {
+        Proof::Code(proof) | Proof::Passkey(proof) => proof,
+    };
+    hash_secret(SecretKind::Challenge, &format!("{challenge} {proof}"))
 }
 
 /// What the page shows.

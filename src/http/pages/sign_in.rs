@@ -19,7 +19,7 @@ use crate::http::edge::see_other;
 use crate::http::extract::{
     Asked, EnrollingForm, FromClient, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
 };
-use crate::http::failure::{self, Failure, with_return_to};
+use crate::http::failure::{self, Failure, Suspect, with_return_to};
 use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
 use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
@@ -216,6 +216,16 @@ pub(super) async fn sign_out(
     };
     add_cookie(&mut away, &host_cookie(SIGN_OUT_COOKIE, provider.state));
     Ok(away)
+}
+
+/// `GET /logout`: whoever can make a browser follow a link could end its session, so it ends nothing,
+/// and the audit is told of it (L-06).
+pub(super) async fn not_signed_out() -> Response {
+    let problem = Problem::MethodNotAllowed;
+    let code = problem.code();
+    let mut answer = failure::allowing("POST", problem.into());
+    answer.extensions_mut().insert(Suspect { code });
+    answer
 }
 
 /// A page that leads on to where the provider signs people out. Browsers hold the redirect after a

@@ -435,7 +435,7 @@ fn request_problem(problem: &Problem) -> Words {
         Problem::TooLarge => (
             "Zu groß",
             "Was geschickt wurde, ist größer, als hier angenommen wird.".into(),
-            "Schicken Sie weniger.".into(),
+            "Schicken Sie weniger auf einmal, und versuchen Sie es noch einmal.".into(),
         ),
         Problem::UnsupportedMediaType => (
             "Nicht verstanden",

@@ -425,7 +425,7 @@ fn request_problem(problem: &Problem) -> Words {
         Problem::TooLarge => (
             "Too large",
             "What was sent is larger than is taken here.".into(),
-            "Send less.".into(),
+            "Send less at once, and try again.".into(),
         ),
         Problem::UnsupportedMediaType => (
             "Not understood",

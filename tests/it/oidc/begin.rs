@@ -2,14 +2,18 @@
 
 use accesspoint::app::oidc::{Begun, Browser};
 use accesspoint::auth::oidc::Callback;
+use accesspoint::clock::Clock;
 use accesspoint::domain::flood::{BEGUN_OF_ADDRESS_MAX, TOLD_OF_ADDRESS_MAX};
 use accesspoint::domain::time::Millis;
 use accesspoint::store::{Actor, Aim};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Site, WANTED, WANTED_AGAIN, leads_back, stranger_signs_in, two_providers};
-use crate::provider::{Provider, answer, edit, instead};
+use super::tokens::mail;
+use super::{Site, WANTED, WANTED_AGAIN, leads_back, source, stranger_signs_in, two_providers};
+use crate::gateway::Answer;
+use crate::provider::{Provider, SECRET, answer, edit, instead};
+use crate::sessions::careful;
 
 /// A callback without one of its parameters, or with another value.
 fn without(callback: &str, name: &str) -> String {
@@ -81,6 +85,7 @@ async fn o_04_state_issued_to_another_browser() {
     let callback = site.callback().await;
     let stranger = site.gateway.client();
     let answer = stranger.get(&callback).await;
+    // What the other one wanted is nobody else's to know.
     site.refused_with_link(&answer, 400, "OIDC_OTHER_BROWSER", "/oidc/corp/login");
     assert_eq!(stranger.cookie("__Host-session"), None);
     // One that has begun a sign-in of its own keeps what it wanted.
@@ -126,7 +131,7 @@ async fn o_06_state_older_than_its_limit() {
     let site = Site::new().await;
     let callback = site.callback().await;
     site.gateway.clock.advance(Millis::minutes(10));
-    // It starts again by itself, once.
+    // It starts again by itself, once: nobody is refused, and there is nothing to tell.
     let again = site.browser.get(&callback).await;
     assert_eq!(
         (again.status.as_u16(), again.location().as_str()),
@@ -180,6 +185,27 @@ async fn o_74_one_name_at_two_providers_is_two_people_of_whom_one_gets_it() {
     let answer = stranger.get(&back).await;
     site.refused_with_link(&answer, 403, "USER_NAME_TAKEN", &wanted);
     assert_eq!(stranger.cookie("__Host-session"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_74_one_address_of_mail_at_two_providers_is_two_people_too() {
+    let clock = Clock::simulated("2026-11-24T12:00:00.000Z".parse().unwrap());
+    let corp = Provider::start(clock.clone()).await;
+    let other = Provider::start(clock.clone()).await;
+    let secret = format!("client_secret = '{SECRET}'");
+    let settings = [("corp", &corp), ("other", &other)]
+        .map(|(name, provider)| source(name, &provider.issuer(), &secret))
+        .concat()
+        .replace("{preferred_username}", "{email}");
+    for provider in [&corp, &other] {
+        provider.wrong(|wrong| wrong.claims = mail(json!("ann@corp.example"), json!(true)));
+    }
+    other.set_subject("zoe");
+    let site = Site::from(corp, &settings, clock).await;
+    site.accepted().await;
+    let wanted = WANTED_AGAIN.replace("corp", "other");
+    let answer = stranger_signs_in(&site, &wanted).await;
+    site.refused_with_link(&answer, 403, "USER_NAME_TAKEN", &wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,9 +372,11 @@ async fn o_14_callback_by_other_methods_spends_no_code() {
         site.refused(&answer, 405, "OIDC_METHOD");
         assert_eq!(answer.headers["allow"], "GET", "{method}");
     }
+    let before = site.last_event().seq;
     let answer = site.browser.head(&callback).await;
     assert_eq!((answer.status.as_u16(), answer.bytes.len()), (405, 0));
     assert_eq!(site.last_code(), "OIDC_METHOD");
+    assert_eq!(site.last_event().seq, before + 1);
     assert_eq!(site.provider.calls().token, 0);
     site.gateway.gave_nothing();
     let nowhere = site.browser.request(Method::PUT, "/oidc/evil/callback");
@@ -457,6 +485,20 @@ async fn o_18_attempt_cookie_altered() {
         site.refused_with_link(&answer, 400, "OIDC_OTHER_BROWSER", "/oidc/corp/login");
     }
     site.let_in(&site.browser.get(&callback).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o_18_attempt_cookie_from_an_old_key() {
+    let site = Site::new().await;
+    // The other node has an address of its own, too.
+    site.provider.wrong(|wrong| wrong.any_redirect = true);
+    let callback = site.callback().await;
+    // The ledger outlives the key beside it.
+    std::fs::remove_file(site.gateway.path("accesspoint-data/server-key")).unwrap();
+    let rekeyed = site.gateway.beside().await;
+    let browser = site.browser.at(rekeyed.address);
+    // The cookie is random and made with no key, so that none is old.
+    site.let_in(&browser.get(&callback).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -732,21 +774,21 @@ async fn where_to_go_is_one_of_ours_or_the_start_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_attempt_cookie_is_as_careful_as_the_others() {
+async fn s_03_cookies_of_a_sign_in_at_a_provider_are_as_careful_as_the_others() {
     let site = Site::new().await;
+    let sorted = |answer: &Answer| {
+        let mut names = careful(answer);
+        names.sort();
+        names
+    };
     let away = site.browser.get(WANTED_AGAIN).await;
-    let cookies: Vec<&str> = away
-        .headers
-        .get_all("set-cookie")
-        .iter()
-        .map(|cookie| cookie.to_str().unwrap())
-        .filter(|cookie| cookie.starts_with("__Host-attempt="))
-        .collect();
-    assert_eq!(cookies.len(), 1);
-    for part in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
-        assert!(cookies[0].contains(part), "{part}: {}", cookies[0]);
-    }
-    assert!(!cookies[0].contains("Domain"));
+    assert_eq!(sorted(&away), ["__Host-attempt"]);
+    let back = site.authorize(&away.location()).await;
+    let entered = site.browser.get(&back).await;
+    site.let_in(&entered);
+    assert_eq!(sorted(&entered), ["__Host-session", "__Host-workstation"]);
+    let left = site.sign_out(&site.browser).await;
+    assert_eq!(sorted(&left), ["__Host-session", "__Host-sign-out"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

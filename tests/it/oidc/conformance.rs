@@ -1,5 +1,10 @@
 //! The conformance tests for relying parties that apply to the code flow, signing keys and logout,
 //! by their names in the suite.
+//!
+//! Not here, for the gateway has nothing of the kind: dynamic registration, discovery by
+//! `WebFinger` (providers are configured), request objects, other flows than the code's
+//! (`missing-chash`, `nonce-unless-code-flow`), refreshed tokens (O-69 shows that none are asked for),
+//! mutual TLS, and session management by frames.
 
 use accesspoint::domain::time::Millis;
 use base64::Engine;
@@ -420,8 +425,10 @@ async fn back_from_logout(query: &str) {
     site.accepted().await;
     site.sign_out(&site.browser).await;
     assert_eq!(site.sessions(), 0);
+    site.note();
     let back = format!("/oidc/corp/signed-out{query}");
     assert_eq!(site.browser.get(&back).await.location(), "/login");
+    site.ended_nothing("logout_refused", "OIDC_LOGOUT_STATE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -450,8 +457,19 @@ async fn ends_nothing(site: &Site, token: &str, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
+    // Signing out here leads to the provider, which ends the session in other browsers too.
     let site = Site::new().await;
     site.accepted().await;
+    let elsewhere = site.gateway.client();
+    let to = elsewhere.get(WANTED_AGAIN).await.location();
+    let back = site.authorize(&to).await;
+    site.let_in(&elsewhere.get(&back).await);
+    let away = site.sign_out(&site.browser).await.location();
+    assert!(
+        away.starts_with(&site.provider.url("/end-session?")),
+        "{away}"
+    );
+    assert_eq!(site.sessions(), 1);
     let token = site.provider.logout_token(|_, _| ());
     assert_eq!(site.logout(&token).await.status, 200);
     assert_eq!(site.sessions(), 0);

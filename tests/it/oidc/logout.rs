@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{Site, WANTED, WANTED_AGAIN, two_providers};
+use crate::door::explains;
 use crate::gateway::{Answer, Client};
 use crate::provider::{
     Provider, SECRET, answer, edit, instead, keys, serde_urlencoded, signed, token_of,
@@ -47,7 +48,7 @@ impl Site {
 
     /// What a wish to end sessions that comes to nothing must leave: every session, CAL and lease, and
     /// exactly one audit event with its reason.
-    fn ended_nothing(&self, event: &str, code: &str) {
+    pub(super) fn ended_nothing(&self, event: &str, code: &str) {
         let last = self.last_event();
         let told = (last.event.as_str(), last.code.as_deref());
         assert_eq!(told, (event, Some(code)), "{last:?}");
@@ -204,7 +205,7 @@ async fn l_02_without_the_memory_of_tokens_nothing_ends() {
     assert_eq!(answer.status, 503);
     assert!(answer.headers.contains_key("retry-after"));
     assert!(site.is_signed_in(&site.browser).await);
-    site.gave_nothing_more();
+    site.ended_nothing("logout_refused", "OIDC_LOGOUT_UNWRITTEN");
     other
         .execute_batch("ALTER TABLE away RENAME TO logout_notice")
         .unwrap();
@@ -387,22 +388,35 @@ async fn l_06_a_get_from_another_site_ends_nothing() {
     site.accepted().await;
     let session = site.browser.get("/api/v1/session").await.body;
     let csrf_token = session["csrf_token"].as_str().unwrap();
-    for (path, status) in [
-        ("/logout", 405),
-        (&format!("/logout?csrf_token={csrf_token}"), 405),
-        ("/oidc/corp/frontchannel-logout", 200),
-        ("/oidc/corp/signed-out", 303),
+    let by_get = ("command_refused", "METHOD_NOT_ALLOWED");
+    for (path, status, (event, code)) in [
+        ("/logout", 405, by_get),
+        (&format!("/logout?csrf_token={csrf_token}"), 405, by_get),
+        (
+            "/oidc/corp/frontchannel-logout",
+            200,
+            ("logout_refused", "OIDC_LOGOUT_NOBODY"),
+        ),
+        (
+            "/oidc/corp/signed-out",
+            303,
+            ("logout_refused", "OIDC_LOGOUT_STATE"),
+        ),
     ] {
         let request = site
             .browser
             .request(Method::GET, path)
             .header("sec-fetch-site", "cross-site")
             .header("sec-fetch-dest", "iframe");
-        assert_eq!(site.browser.send(request).await.status, status, "{path}");
+        let answer = site.browser.send(request).await;
+        assert_eq!(answer.status, status, "{path}");
+        if status == 405 {
+            assert_eq!(answer.headers["allow"], "POST");
+            explains(&answer);
+        }
         assert!(site.is_signed_in(&site.browser).await, "{path}");
+        site.ended_nothing(event, code);
     }
-    // The frame named nobody.
-    site.ended_nothing("logout_refused", "OIDC_LOGOUT_NOBODY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -411,6 +425,7 @@ async fn l_07_back_from_the_provider_with_a_wrong_state() {
     site.accepted().await;
     let away = site.sign_out(&site.browser).await;
     let state = away.location().split("state=").nth(1).unwrap().to_owned();
+    site.note();
     for (query, to) in [
         ("", "/login"),
         ("?state=", "/login"),
@@ -428,7 +443,11 @@ async fn l_07_back_from_the_provider_with_a_wrong_state() {
             (303, to),
             "{query}"
         );
+        if to == "/login" {
+            site.ended_nothing("logout_refused", "OIDC_LOGOUT_STATE");
+        }
     }
+    site.gave_nothing_more();
 }
 
 #[tokio::test(flavor = "multi_thread")]

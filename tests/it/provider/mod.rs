@@ -69,6 +69,8 @@ pub(crate) struct Wrong {
     pub(crate) token: MakeToken,
     /// A code counts whoever asked for it: PKCE is not looked at.
     pub(crate) any_verifier: bool,
+    /// The token call may name another address than the one to which the code was sent.
+    pub(crate) any_redirect: bool,
     pub(crate) answer: Edit<Value>,
     pub(crate) answer_instead: Instead,
     pub(crate) user_info: Edit<Value>,
@@ -88,6 +90,7 @@ pub(crate) struct Calls {
     pub(crate) pushed: usize,
     pub(crate) token: usize,
     pub(crate) user_info: usize,
+    pub(crate) revoked: usize,
 }
 
 /// A code that was given out.
@@ -153,7 +156,8 @@ impl Provider {
             .route("/jwks", get(jwks))
             .route("/authorize", get(authorize))
             .route("/par", post(push))
-            .route("/token", post(token))
+            .route("/token", post(token).fallback(token_by_another_method))
+            .route("/revoke", post(revoke))
             .route("/userinfo", get(user_info).post(user_info))
             .with_state(self.clone())
     }
@@ -353,6 +357,7 @@ async fn metadata(State(provider): State<Provider>) -> Response {
         "token_endpoint": provider.url("/token"),
         "userinfo_endpoint": provider.url("/userinfo"),
         "jwks_uri": provider.url("/jwks"),
+        "revocation_endpoint": provider.url("/revoke"),
         "end_session_endpoint": provider.url("/end-session"),
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
@@ -442,16 +447,18 @@ async fn token(
     if let Some(answer) = provider.instead(|wrong| &wrong.answer_instead) {
         return answer;
     }
-    let (grant, any_verifier) = {
+    let (grant, any_verifier, any_redirect) = {
         let mut inner = provider.lock();
         if !inner.knows_client(&headers, &form) {
             return oauth_error(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         // A code counts once.
         let grant = inner.grants.remove(&form["code"]);
-        (grant, inner.wrong.any_verifier)
+        (grant, inner.wrong.any_verifier, inner.wrong.any_redirect)
     };
-    let fits = |grant: &Grant| grant.fits(&form) && (any_verifier || grant.is_proved_by(&form));
+    let fits = |grant: &Grant| {
+        (any_redirect || grant.fits(&form)) && (any_verifier || grant.is_proved_by(&form))
+    };
     let Some(grant) = grant.filter(fits) else {
         return oauth_error(StatusCode::BAD_REQUEST, "invalid_grant");
     };
@@ -461,6 +468,17 @@ async fn token(
         "refresh_token": "refresh", "id_token": provider.id_token(&grant, &access_token),
     });
     Json(provider.bent(|wrong| &wrong.answer, answer)).into_response()
+}
+
+/// Whoever follows a redirect to here may come by another method.
+async fn token_by_another_method(State(provider): State<Provider>) -> Response {
+    provider.lock().calls.token += 1;
+    oauth_error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request")
+}
+
+async fn revoke(State(provider): State<Provider>) -> Response {
+    provider.lock().calls.revoked += 1;
+    StatusCode::OK.into_response()
 }
 
 async fn user_info(
