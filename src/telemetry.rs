@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 /// The variable that chooses what is logged, for example `info,accesspoint::request=debug`.
@@ -20,22 +21,25 @@ pub const COMMAND: &str = "error";
 #[error("{FILTER_VARIABLE} is no filter such as \"info,accesspoint::request=debug\"")]
 pub struct BadFilter;
 
-/// Starts to write log lines; a second call changes nothing.
+/// Starts to write log lines; a second call changes nothing. They are written beside the work, and
+/// where nobody takes them they are lost rather than waited for. What is answered writes the last ones
+/// when it is dropped.
 ///
 /// # Errors
 ///
 /// The variable is set and cannot be understood.
-pub fn start(filter_default: &str) -> Result<(), BadFilter> {
+pub fn start(filter_default: &str) -> Result<WorkerGuard, BadFilter> {
     let variable = std::env::var_os(FILTER_VARIABLE);
     let filter = filter(variable.as_deref(), filter_default)?;
+    let (writer, written) = tracing_appender::non_blocking(io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     // Another start in the same process, as tests make them, keeps the first.
     drop(lines.try_init());
-    Ok(())
+    Ok(written)
 }
 
 fn filter(variable: Option<&OsStr>, filter_default: &str) -> Result<EnvFilter, BadFilter> {

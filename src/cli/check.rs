@@ -25,7 +25,7 @@ use super::output::{Output, chain};
 
 /// Looks at everything and prints one line for each finding.
 pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
-    telemetry::start(telemetry::COMMAND)?;
+    let _log = telemetry::start(telemetry::COMMAND)?;
     let findings = match Config::load(file, config::environment()) {
         Ok(config) => {
             let mut findings = vec![ok("configuration", read_from(file))];

@@ -186,7 +186,7 @@ async fn on_site(
 }
 
 fn run_serve(config: Option<&Path>) -> anyhow::Result<Outcome> {
-    telemetry::start(telemetry::SERVING)?;
+    let _log = telemetry::start(telemetry::SERVING)?;
     let mut config = site::load(config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");

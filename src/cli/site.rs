@@ -38,7 +38,7 @@ pub(super) fn with(
     file: Option<&Path>,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<Outcome> {
-    telemetry::start(telemetry::COMMAND)?;
+    let _log = telemetry::start(telemetry::COMMAND)?;
     let app = open(load(file)?, &Clock::system(), &Fresh::system())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

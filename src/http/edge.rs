@@ -132,15 +132,7 @@ where
         let app = self.app.clone();
         Box::pin(async move {
             let response = match answer {
-                Ok(answer) => {
-                    let response = caught(answer).await;
-                    tracing::debug!(
-                        target: "accesspoint::request",
-                        %method, path = asked.uri().path(), status = response.status().as_u16(),
-                        id = asked.request_id(),
-                    );
-                    response
-                }
+                Ok(answer) => caught(answer).await,
                 Err(problem) => Failure::from(problem).into_response(),
             };
             if let Some(leftover) = leftover {
@@ -149,8 +141,22 @@ where
             if let Some(suspect) = response.extensions().get() {
                 note(&app, &asked, &method, *suspect).await;
             }
-            Ok(finish(&app, &asked, &method, response))
+            let code = response.extensions().get().map(Failure::code);
+            let answer = finish(&app, &asked, &method, response);
+            log(&asked, &method, answer.status(), code);
+            Ok(answer)
         })
+    }
+}
+
+/// Logs a request that was answered; by itself where the answer is one that tells its number, so that
+/// an administrator finds it. That nobody was signed in is nothing to look for.
+fn log(asked: &Asked, method: &Method, status: StatusCode, code: Option<&str>) {
+    let (path, status, id) = (asked.uri().path(), status.as_u16(), asked.request_id());
+    if let Some(code) = code.filter(|code| *code != Problem::SignInRequired.code()) {
+        tracing::info!(target: "accesspoint::request", %method, path, status, code, id);
+    } else {
+        tracing::debug!(target: "accesspoint::request", %method, path, status, id);
     }
 }
 

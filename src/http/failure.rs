@@ -27,7 +27,7 @@ use crate::app::estate::EstateError;
 use crate::app::keys::KeyError;
 use crate::app::open::OpenError;
 use crate::causes;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::{Millis, SECOND_MS};
 use crate::store::StoreError;
 use crate::text::{Language, Problem, Touches};
@@ -42,6 +42,11 @@ const BUSY_WAIT: Millis = Millis::seconds(1);
 
 /// The page on which people enrol second factors.
 pub(super) const SECOND_FACTORS_PATH: &str = "/account/second-factors";
+
+const NAME_TAKEN: &str = "USER_NAME_TAKEN";
+const IDENTITY_TAKEN: &str = "IDENTITY_TAKEN";
+const LAST_ADMINISTRATOR: &str = "LAST_ADMINISTRATOR";
+const OWNED_BY_SERVER: &str = "OWNED_BY_SERVER";
 
 /// Why a request was not done.
 #[derive(Clone, Debug)]
@@ -308,9 +313,22 @@ impl Failure {
         .into()
     }
 
-    /// The code of a problem, as the audit spells it; of a fault where it is none.
+    /// Its code, as answer, audit and log spell it.
     pub(super) fn code(&self) -> &'static str {
-        self.problem().unwrap_or(&Problem::Internal).code()
+        match &*self.0 {
+            Reason::Problem(problem) | Reason::StartAgain { problem, .. } => problem.code(),
+            Reason::Refusal { refusal, .. } => refusal.code().as_str(),
+            Reason::Unreadable(_) => Problem::BadRequest.code(),
+            Reason::Unknown(_) => Problem::NotFound.code(),
+            Reason::TooSmall { .. } => RefusalCode::NoFreeCal.as_str(),
+            Reason::NameTaken(_) => NAME_TAKEN,
+            Reason::IdentityTaken(_) => IDENTITY_TAKEN,
+            Reason::LastAdministrator(_) => LAST_ADMINISTRATOR,
+            Reason::OwnedByServer(_) => OWNED_BY_SERVER,
+            Reason::SignInFirst(_) => Problem::SignInRequired.code(),
+            Reason::SecondFactorRequired(_) => Problem::SecondFactorRequired.code(),
+            Reason::EnrolFirst => Problem::SecondFactorMissing.code(),
+        }
     }
 
     fn problem(&self) -> Option<&Problem> {
@@ -342,19 +360,16 @@ impl Failure {
             Reason::Unreadable(detail) => detailed_json(&Problem::BadRequest, &detail, asked),
             Reason::Unknown(detail) => detailed_json(&Problem::NotFound, &detail, asked),
             Reason::NameTaken(detail) => {
-                conflict_json("USER_NAME_TAKEN", "The name is taken", &detail, asked)
+                conflict_json(NAME_TAKEN, "The name is taken", &detail, asked)
             }
             Reason::IdentityTaken(detail) => {
-                conflict_json("IDENTITY_TAKEN", "Somebody else's identity", &detail, asked)
+                conflict_json(IDENTITY_TAKEN, "Somebody else's identity", &detail, asked)
             }
-            Reason::LastAdministrator(detail) => conflict_json(
-                "LAST_ADMINISTRATOR",
-                "The last administrator",
-                &detail,
-                asked,
-            ),
+            Reason::LastAdministrator(detail) => {
+                conflict_json(LAST_ADMINISTRATOR, "The last administrator", &detail, asked)
+            }
             Reason::OwnedByServer(detail) if asked.is_api() => {
-                conflict_json("OWNED_BY_SERVER", "Not the gateway's own", &detail, asked)
+                conflict_json(OWNED_BY_SERVER, "Not the gateway's own", &detail, asked)
             }
             // No page of ours offers it.
             Reason::OwnedByServer(_) => problem_page(&Problem::NotFound, None, app, asked),

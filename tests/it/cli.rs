@@ -579,6 +579,13 @@ fn a_gateway_serves_until_it_is_told_to_end_and_commands_work_beside_it() {
     let host = url.strip_prefix("https://").unwrap();
     let answer = get(url, "/healthz", host, &certificate);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // What was refused is found in the log by the number that its page tells.
+    let page = get(url, "/nowhere?token=x", host, &certificate);
+    let number = page.split("<code>").nth(1).unwrap();
+    let number = number.split("</code>").next().unwrap();
+    let line = gateway.log_line(number);
+    assert!(line.contains("path=\"/nowhere\" status=404"), "{line}");
+    assert!(line.contains("NOT_FOUND"), "{line}");
     let beside = site.run(&["cal", "assign", "ann", "--config", "c.toml"]);
     assert_eq!(beside.code, 0, "{}", beside.stderr);
     let check = site.run(&["check", "--config", "c.toml"]);
@@ -598,6 +605,23 @@ fn peak_mib(process: u32) -> usize {
         .parse()
         .unwrap();
     kib / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let site = Site::with_cals(1);
+    site.write("c.toml", "[listen]\nhttps = \"127.0.0.1:0\"\n");
+    let mut gateway = Running::new(site.start(&["serve", "--config", "c.toml"]));
+    let line = gateway.log_line("serving");
+    let url = line.split("public_url=").nth(1).unwrap().trim();
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
+    let client = client.build().unwrap();
+    // Each leaves a line; a pipe holds 64 KiB of them.
+    let nowhere = format!("{url}/{}", "x".repeat(1_000));
+    for _ in 0..200 {
+        assert_eq!(client.get(&nowhere).send().await.unwrap().status(), 404);
+    }
+    assert_eq!(gateway.stop(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<Outco
             arguments.listen
         );
     }
-    telemetry::start(LOGGED)?;
+    let _log = telemetry::start(LOGGED)?;
     serve::runtime()?.block_on(make_and_serve(arguments, output))
 }
 
