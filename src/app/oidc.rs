@@ -10,7 +10,9 @@ use super::App;
 use super::arrive::{Arrival, ArrivalRefusal, Arrived, ProviderSession};
 use super::second_factor::CONFIRMED_FOR;
 use super::sign_in::{Client, SignedIn};
-use crate::auth::oidc::{Answer, Callback, LONG_AGO, Provider, Reason, Refused, Secrets, Vouched};
+use crate::auth::oidc::{
+    Answer, Callback, LONG_AGO, Proof, Provider, Reason, Refused, Secrets, Vouched,
+};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::domain::change::{Event, EventKind};
 use crate::domain::time::Millis;
@@ -129,7 +131,8 @@ impl App {
         self.0.oidc.get(name).map(Provider::issuer)
     }
 
-    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name.
+    /// Begins a sign-in at a provider that is in use; `None` where there is none of that name. `anew`
+    /// is for somebody whom it may know already, and who wants to be somebody else.
     ///
     /// # Errors
     ///
@@ -138,6 +141,7 @@ impl App {
         &self,
         name: &str,
         aim: Aim,
+        anew: bool,
         browser: Browser<'_>,
     ) -> Result<Option<Begun>, StoreError> {
         let Some(provider) = self.0.oidc.get(name) else {
@@ -156,8 +160,12 @@ impl App {
             nonce: &nonce,
             verifier: &verifier,
         };
-        let fresh_within = aim.again.then_some(CONFIRMED_FOR);
-        let to = match provider.begin(secrets, fresh_within, self.fresh()).await {
+        let proof = match (aim.again, anew) {
+            (true, _) => Proof::Within(CONFIRMED_FOR),
+            (false, true) => Proof::Anew,
+            (false, false) => Proof::Any,
+        };
+        let to = match provider.begin(secrets, proof, self.fresh()).await {
             Ok(to) => to,
             Err(refused) => {
                 let refused = self.refuse(name, refused, None, aim, browser).await?;

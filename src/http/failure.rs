@@ -392,6 +392,14 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Whether whoever was refused may come in as somebody else.
+pub(super) const fn is_about_person(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::SignInRefused { .. } | Problem::UserNameTaken { .. } | Problem::UserDisabled
+    )
+}
+
 /// The answer to a method that is not allowed, with those that are.
 pub(super) fn allowing(methods: &'static str, failure: Failure) -> Response {
     let mut answer = failure.into_response();
@@ -547,6 +555,7 @@ fn problem_page(
             frame,
             problem: problem_text,
             start_again,
+            as_other: is_about_person(problem),
         },
     );
     with_retry_after(page, problem)

@@ -10,7 +10,7 @@ use tower_sessions::Session;
 use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, FromClient, WholeBody, is_prefetch};
-use super::failure::{Failure, Suspect, allowing};
+use super::failure::{Failure, Suspect, allowing, is_about_person};
 use super::json::Json;
 use super::once::only;
 use super::pages::{add_cookie, enter, host_cookie, no_head};
@@ -63,11 +63,12 @@ async fn login(
 ) -> Result<Response, Failure> {
     let query = query.unwrap_or_default();
     let wanted = only(&query, "return_to").unwrap_or_default();
-    // Whoever is to prove anew who they are proves nothing by a session there.
-    let again = only(&query, "again").is_some_and(|again| again == "1");
+    // A session there is no proof: of whoever is signed in here, a fresh one is wanted; others
+    // may want to be somebody else.
+    let anew = only(&query, "again").is_some_and(|again| again == "1");
     let aim = Aim {
         wanted: deep_link::wanted(&app, &asked, &wanted),
-        again: again && asked.signed(&app)?.is_some(),
+        again: anew && asked.signed(&app)?.is_some(),
     };
     let browser = Browser {
         cookie: asked.cookie(ATTEMPT_COOKIE),
@@ -79,7 +80,7 @@ async fn login(
         return Err(not_signed_in(&app, &asked, &name, refused));
     }
     let again = deep_link::again(&app, &asked, &name, &aim);
-    let begun = app.begin_at_provider(&name, aim, browser).await;
+    let begun = app.begin_at_provider(&name, aim, anew, browser).await;
     match begun.map_err(|error| Failure::of_ledger(error, again))? {
         None => Err(Problem::NotFound.into()),
         Some(Begun::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
@@ -130,10 +131,13 @@ async fn callback(
             enter(&app, &asked, &session, &client, &signed_in, &wanted).await
         }
         Some(Finished::Again(aim)) => Ok(see_other(&deep_link::again(&app, &asked, &name, &aim))),
-        Some(Finished::NotLetIn { refusal, aim }) => Err(Failure::start_again(
-            refusal.problem(),
-            deep_link::again(&app, &asked, &name, &aim),
-        )),
+        Some(Finished::NotLetIn { refusal, aim }) => {
+            let problem = refusal.problem();
+            // With their session there they would only come back as the same.
+            let again = aim.again || is_about_person(&problem);
+            let again = deep_link::again(&app, &asked, &name, &Aim { again, ..aim });
+            Err(Failure::start_again(problem, again))
+        }
         Some(Finished::Refused(refused)) => Err(not_signed_in(&app, &asked, &name, refused)),
     }
 }

@@ -301,6 +301,7 @@ const ERROR: ErrorText = ErrorText {
     to_access_point: "Zu den Dokumenten",
     to_sign_in: "Anmelden",
     start_again: "Noch einmal beginnen",
+    as_other: "Als jemand anderes anmelden",
 };
 
 const ASK: AskText = AskText {

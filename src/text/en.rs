@@ -294,6 +294,7 @@ const ERROR: ErrorText = ErrorText {
     to_access_point: "Go to the documents",
     to_sign_in: "Sign in",
     start_again: "Start again",
+    as_other: "Sign in as somebody else",
 };
 
 const ASK: AskText = AskText {

@@ -324,6 +324,7 @@ pub struct ErrorText {
     pub to_access_point: &'static str,
     pub to_sign_in: &'static str,
     pub start_again: &'static str,
+    pub as_other: &'static str,
 }
 
 /// The page that asks before something is done that a page of another site wants.

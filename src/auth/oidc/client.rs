@@ -27,7 +27,7 @@ use super::http::{Http, HttpFault, is_silence, silence_or};
 use super::metadata::Metadata;
 use super::refusal::{Reason, Refused};
 use super::token::word;
-use super::{ClientAuth, ProviderSettings};
+use super::{ClientAuth, Proof, ProviderSettings};
 use crate::auth::json;
 use crate::config::AssertionAudience;
 use crate::domain::time::{Millis, SECOND_MS, Timestamp};
@@ -144,7 +144,7 @@ impl Conversation<'_> {
     pub(super) async fn authorization_url(
         &self,
         secrets: Secrets<'_>,
-        fresh_within: Option<Millis>,
+        proof: Proof,
     ) -> Result<Url, Refused> {
         let client = self.client(&ClientAuth::None)?;
         let (state, nonce) = (secrets.state.to_owned(), secrets.nonce.to_owned());
@@ -160,13 +160,14 @@ impl Conversation<'_> {
             )
             .add_scopes(scopes.map(|scope| Scope::new(scope.clone())))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        if fresh_within.is_some() {
+        if proof != Proof::Any {
             request = request.add_prompt(CoreAuthPrompt::Login);
         }
         let max_age = self.settings.max_age;
-        let max_age = fresh_within.map_or(max_age, |within| {
-            Some(max_age.map_or(within, |max_age| max_age.min(within)))
-        });
+        let max_age = match proof {
+            Proof::Within(within) => Some(max_age.map_or(within, |max_age| max_age.min(within))),
+            Proof::Any | Proof::Anew => max_age,
+        };
         if let Some(max_age) = max_age {
             let seconds = u64::try_from(max_age.0 / SECOND_MS).unwrap_or_default();
             request = request.set_max_age(std::time::Duration::from_secs(seconds));

@@ -157,6 +157,17 @@ pub struct Probe {
     pub lacks: Vec<&'static str>,
 }
 
+/// Which proof of who somebody is a provider is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Whatever it has: a session there will do.
+    Any,
+    /// They sign in there anew, and may be somebody else than before.
+    Anew,
+    /// They sign in there anew, and the proof must not be older.
+    Within(Millis),
+}
+
 impl Provider {
     /// Makes ready to use a provider; nothing is asked of it yet.
     ///
@@ -193,8 +204,7 @@ impl Provider {
         &self.origin
     }
 
-    /// Where to send the browser for an attempt. With `fresh_within` the provider is asked for a proof
-    /// of who they are that is not older, whatever session they have there.
+    /// Where to send the browser for an attempt.
     ///
     /// # Errors
     ///
@@ -202,13 +212,13 @@ impl Provider {
     pub async fn begin(
         &self,
         secrets: Secrets<'_>,
-        fresh_within: Option<Millis>,
+        proof: Proof,
         fresh: &Fresh,
     ) -> Result<String, Refused> {
         let url = async {
             let metadata = self.metadata().await?;
             let conversation = self.conversation(&metadata, fresh);
-            conversation.authorization_url(secrets, fresh_within).await
+            conversation.authorization_url(secrets, proof).await
         };
         let url = url.await;
         // A request that is not pushed is written without asking: it says nothing of the provider.
@@ -406,7 +416,7 @@ impl Provider {
             verifier: &verifier,
         };
         let conversation = self.conversation(&metadata, fresh);
-        let begun = conversation.authorization_url(secrets, None).await;
+        let begun = conversation.authorization_url(secrets, Proof::Any).await;
         Ok(Probe {
             clock_ahead: date.map(|date| date - self.clock.now()),
             certificate: tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),

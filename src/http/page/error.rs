@@ -15,4 +15,6 @@ pub struct ErrorPage<'a> {
     pub problem: ProblemText,
     /// The path that starts a sign-in again which came to nothing.
     pub start_again: Option<&'a str>,
+    /// Whether that is for somebody else.
+    pub as_other: bool,
 }

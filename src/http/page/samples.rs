@@ -260,7 +260,8 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
             groups: vec![name.to_owned()],
             why: Unmapped::NoRuleMatches,
         }),
-        start_again: Some("/oidc/corp/login?return_to=%2Faccount"),
+        start_again: Some("/oidc/corp/login?return_to=%2Faccount&again=1"),
+        as_other: true,
     };
     vec![
         ("sign-in", first.render().unwrap()),

@@ -176,15 +176,31 @@ async fn o_07_state_of_one_provider_at_the_callback_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o_74_one_name_at_two_providers_is_two_people_of_whom_one_gets_it() {
-    let (site, _other) = two_providers().await;
+    let (site, other) = two_providers().await;
     site.accepted().await;
     let stranger = site.gateway.client();
     let wanted = WANTED_AGAIN.replace("corp", "other");
     let away = stranger.get(&wanted).await;
+    assert!(!away.location().contains("prompt="));
     let back = site.authorize(&away.location()).await;
     let answer = stranger.get(&back).await;
     site.refused_with_link(&answer, 403, "USER_NAME_TAKEN", &wanted);
     assert_eq!(stranger.cookie("__Host-session"), None);
+    // The link does not lead round: the provider asks who they are, and may tell no time of it.
+    let away = stranger.get(&format!("{wanted}&again=1")).await;
+    assert!(
+        away.location().contains("prompt=login"),
+        "{}",
+        away.location()
+    );
+    other.set_subject("zoe");
+    other.wrong(|wrong| {
+        wrong.claims = edit(|claims: &mut Value| {
+            claims.as_object_mut().unwrap().remove("auth_time");
+        });
+    });
+    let back = site.authorize(&away.location()).await;
+    site.let_in(&stranger.get(&back).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -582,7 +598,7 @@ async fn a_flood_of_sign_ins_from_one_address_waits_and_keeps_nobody_else_out() 
         let begun = site
             .gateway
             .app
-            .begin_at_provider("corp", Aim::to("/"), browser);
+            .begin_at_provider("corp", Aim::to("/"), false, browser);
         begun.await.unwrap().unwrap()
     };
     for _ in 0..BEGUN_OF_ADDRESS_MAX {

@@ -203,7 +203,14 @@ impl Site {
         let before = self.noted.lock().unwrap().seq;
         assert_eq!(self.last_event().seq, before + 1, "{code}: not one event");
         self.gave_nothing_more();
-        leads_back(answer, link);
+        match code {
+            // Somebody who is known at the provider comes back as the same, unless they sign in anew.
+            "SIGN_IN_REFUSED" | "USER_NAME_TAKEN" | "USER_DISABLED" => {
+                let link = format!("{link}&#38;again=1");
+                leads_on(answer, &link, "Sign in as somebody else");
+            }
+            _ => leads_back(answer, link),
+        }
         self.note();
     }
 
@@ -239,6 +246,10 @@ impl Site {
 /// Asserts that an answer begins no session, and is a page with a sentence and a link that starts
 /// again.
 fn leads_back(answer: &Answer, link: &str) {
+    leads_on(answer, link, "Start again");
+}
+
+fn leads_on(answer: &Answer, link: &str, label: &str) {
     let page = answer.text();
     for cookie in answer.headers.get_all("set-cookie") {
         let cookie = cookie.to_str().unwrap();
@@ -247,7 +258,7 @@ fn leads_back(answer: &Answer, link: &str) {
     let kind = answer.headers["content-type"].to_str().unwrap();
     assert!(kind.starts_with("text/html"), "{kind}");
     assert_eq!(answer.headers["cache-control"], "no-store");
-    let start_again = format!("href=\"{link}\">Start again</a>");
+    let start_again = format!("href=\"{link}\">{label}</a>");
     assert!(page.contains(&start_again), "{link}: {page}");
     let sentence = page
         .split("<dd>")
