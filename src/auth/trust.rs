@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::config::read_certificates;
 use crate::domain::time::{Millis, Timestamp};
 
 /// Why certificates cannot be trusted.
@@ -39,7 +38,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError>
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
     if let Some(path) = ca_file {
-        for certificate in read(path)? {
+        for certificate in read_certificates(path).map_err(|error| unusable(path, &error))? {
             roots
                 .add(certificate)
                 .map_err(|error| unusable(path, &error))?;
@@ -64,16 +63,6 @@ pub fn days_left(certificate: &[u8], now: Timestamp) -> Option<i64> {
         .checked_mul(1000)?;
     let left: Millis = Timestamp(ends_at_ms) - now;
     Some(left.0.div_euclid(Millis::days(1).0))
-}
-
-fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let bytes = std::fs::read(path).map_err(|error| unusable(path, &error))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let certificates = certificates.map_err(|error| unusable(path, &error))?;
-    if certificates.is_empty() {
-        return Err(unusable(path, &"it holds no certificate"));
-    }
-    Ok(certificates)
 }
 
 fn unusable(path: &Path, reason: &impl ToString) -> TrustError {

@@ -91,7 +91,7 @@ impl QlikView {
             tunnel_life: Millis::minutes(tunnel_minutes.unwrap_or(720)),
             tunnel_open_to: section.networks("tunnel_open_to"),
             paths: section.list("paths", parse_folder).unwrap_or_default(),
-            ca_file: section.path("ca_file"),
+            ca_file: section.certificates("ca_file"),
         };
         section.finish();
         qlikview

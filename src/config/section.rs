@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Mistakes, Place};
 use super::network::Networks;
+use super::pem::{is_private_key, read_certificates};
 use super::secret::Secret;
 use super::tree::{Node, Table, Value};
 
@@ -134,6 +135,33 @@ impl<'a> Section<'a> {
     /// A path; relative ones are relative to the file.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         self.text(key).map(|text| self.base.join(text))
+    }
+
+    /// The path of a file of certificates, which is there and can be read.
+    pub(super) fn certificates(&mut self, key: &'static str) -> Option<PathBuf> {
+        let base = self.base;
+        self.read(key, |node| {
+            let path = base.join(node.into_text()?);
+            read_certificates(&path).map(|_| path)
+        })
+    }
+
+    /// A private key, in the text or in a file.
+    pub(super) fn private_key(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<Secret> {
+        let secret = self.secret(key, file_key)?;
+        if !is_private_key(secret.expose()) {
+            let named = if self.is_set(key) { key } else { file_key };
+            self.mistake(
+                named,
+                "expected a private key in PEM form: RSA, EC on P-256, or Ed25519",
+            );
+            return None;
+        }
+        Some(secret)
     }
 
     /// Addresses and networks; none where the key is absent.

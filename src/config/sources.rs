@@ -200,14 +200,14 @@ impl Oidc {
         let client_id = section.text("client_id");
         let client_auth = ClientAuthKind::read(&mut section);
         let client_secret = section.secret("client_secret", "client_secret_file");
-        let ca_file = section.path("ca_file");
+        let ca_file = section.certificates("ca_file");
         let scopes = section
             .texts("scopes")
             .unwrap_or_else(|| vec!["openid".to_owned()]);
         if !scopes.iter().any(|scope| scope == "openid") {
             section.mistake("scopes", "expected \"openid\" among them");
         }
-        let private_key = section.secret("private_key", "private_key_file");
+        let private_key = section.private_key("private_key", "private_key_file");
         let private_key_id = section.text("private_key_id");
         let audience = section.parsed("assertion_audience", one_of(&AssertionAudience::ALL));
         let algs = ID_TOKEN_ALGS.map(|word| (word, word));
@@ -361,7 +361,7 @@ impl Ldap {
         let user_filter = section.parsed("user_filter", |text| parse_filter(text, "{username}"));
         let groups = LdapGroups::read(&mut section);
         let group_name = section.text("group_name");
-        let ca_file = section.path("ca_file");
+        let ca_file = section.certificates("ca_file");
         let claim = (groups != LdapGroups::None).then(|| ClaimPath(vec![LDAP_GROUPS.to_owned()]));
         let mapping = read_mapping(&mut section, claim);
         section.finish();
@@ -440,7 +440,7 @@ impl Webhook {
         let private = section.flag("private_addresses").unwrap_or(true);
         let url = section.parsed("url", |url| parse_webhook_url(url, private));
         let secret = section.secret("secret", "secret_file");
-        let ca_file = section.path("ca_file");
+        let ca_file = section.certificates("ca_file");
         let groups = section.parsed("groups", str::parse);
         let mapping = read_mapping(&mut section, groups);
         section.finish();

@@ -61,6 +61,11 @@ impl Drop for Folder {
     }
 }
 
+/// A key of the tests (Ed25519).
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEIGJH7mUtr7j5JnZRDqajhO+piI3ZzwCePZ8zyUXU/6dZ\n\
+    -----END PRIVATE KEY-----\n";
+
 /// The example with every example line activated: those with text right behind the `#`.
 fn activated_example() -> String {
     let activate = |line: &str| match line.strip_prefix('#') {
@@ -74,12 +79,16 @@ fn folder_with_secrets(name: &str) -> Folder {
     let folder = Folder::new(name);
     for secret in [
         "oidc-corp-secret",
-        "oidc-corp-key.pem",
         "ldap-hq-password",
         "webhook-hr-secret",
         "qms-password",
     ] {
         folder.write(secret, &format!("{secret}-value\n"));
+    }
+    folder.write("oidc-corp-key.pem", PRIVATE_KEY);
+    let certificate = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+    for trusted in ["corp-ca.pem", "hq-ca.pem", "hr-ca.pem", "qlikview-ca.pem"] {
+        folder.write(trusted, &certificate.cert.pem());
     }
     folder
 }
@@ -765,9 +774,17 @@ fn a_client_shows_itself_with_what_is_set() {
     assert_eq!(auth(""), None);
     assert_eq!(auth("client_secret = 's'"), None);
     assert_eq!(
-        auth("private_key = 'k'"),
+        auth(&format!("private_key = '''{PRIVATE_KEY}'''")),
         Some(ClientAuthKind::PrivateKeyJwt)
     );
+    let wrong = with("private_key = 'k'\nca_file = 'nowhere.pem'").unwrap_err();
+    let wrong = wrong.to_string();
+    for words in [
+        "private_key: expected a private key in PEM form",
+        "ca_file: cannot read ",
+    ] {
+        assert!(wrong.contains(words), "{wrong}");
+    }
     let post = "client_auth = 'client_secret_post'\nclient_secret = 's'";
     assert_eq!(auth(post), Some(ClientAuthKind::SecretPost));
     assert_eq!(auth("client_auth = 'none'"), Some(ClientAuthKind::None));
