@@ -95,7 +95,9 @@ fn provider_findings(
         Ok(probe) => probe,
         Err(refused) => {
             let (words, code) = (in_words(refused.reason), refused.reason.code());
-            let text = format!("{name}: {words} ({code}: {})", refused.detail);
+            let detail = refused.detail.trim_start_matches(words);
+            let detail = detail.trim_start_matches(": ");
+            let text = format!("{name}: {words} ({code}: {detail})");
             return vec![fault("sign-in", text)];
         }
     };
@@ -106,7 +108,8 @@ fn provider_findings(
             format!("{name}: it publishes no key that can be used"),
         )
     } else {
-        ok("sign-in", format!("{name}: it answers, {keys} keys"))
+        let keys = format!("{keys} {}", if keys == 1 { "key" } else { "keys" });
+        ok("sign-in", format!("{name}: it answers, {keys}"))
     }];
     found.extend(clock_finding(
         name,

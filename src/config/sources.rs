@@ -23,7 +23,7 @@ const ID_TOKEN_ALGS_DEFAULT: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 const MAX_AGE_MINUTES_MAX: i64 = 576_000;
 /// What is said of an address that calls must not reach.
 const NOT_TO_BE_CALLED: &str = "this address must not be called (link-local, or not allowed by \
-     allow_http_loopback or private_addresses)";
+     private_addresses)";
 /// How long an answer of a provider may take.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -555,6 +555,9 @@ fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
     let uri = parse_url(text, &["http", "https"]).ok_or(expected)?;
     if text.contains('?') {
         return Err("expected no query: an issuer has none");
+    }
+    if is_loopback(&uri) && !reach.loopback {
+        return Err("an address of this machine: write allow_http_loopback = true to have it called");
     }
     if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
         return Err(NOT_TO_BE_CALLED);

@@ -520,7 +520,13 @@ fn refused(what: &'static str, result: &ldap3::LdapResult) -> Fault {
     Fault::Refused {
         what,
         code: result.rc,
-        text: result.text.clone(),
+        text: match (result.text.as_str(), result.rc) {
+            ("", INVALID_CREDENTIALS) => "name or password is not right".to_owned(),
+            ("", NO_SUCH_OBJECT) => "there is no such entry".to_owned(),
+            ("", INSUFFICIENT_ACCESS) => "that is not allowed".to_owned(),
+            ("", _) => "it says no more".to_owned(),
+            (text, _) => text.to_owned(),
+        },
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_provider_that_answers_is_told_with_what_it_lacks() {
     });
     let found = found(&site).await;
     assert!(
-        found.contains(&(Level::Ok, "corp: it answers, 1 keys".to_owned())),
+        found.contains(&(Level::Ok, "corp: it answers, 1 key".to_owned())),
         "{found:?}"
     );
     assert!(
