@@ -27,8 +27,9 @@ use crate::store::{
 /// The longest document id that is looked at; a longer one is no id of ours.
 const DOCUMENT_ID_BYTES_MAX: usize = 64;
 
-/// How soon a download notices that its session has ended.
+/// How soon a download notices that its session has ended: within a second, all told (L-08).
 const END_SEEN_WITHIN: Duration = Duration::from_millis(500);
+const _: () = assert!(END_SEEN_WITHIN.as_millis() < 1_000);
 
 /// An open that is asked for.
 #[derive(Clone, Copy, Debug)]

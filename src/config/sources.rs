@@ -557,7 +557,9 @@ fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
         return Err("expected no query: an issuer has none");
     }
     if is_loopback(&uri) && !reach.loopback {
-        return Err("an address of this machine: write allow_http_loopback = true to have it called");
+        return Err(
+            "an address of this machine: write allow_http_loopback = true to have it called",
+        );
     }
     if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
         return Err(NOT_TO_BE_CALLED);

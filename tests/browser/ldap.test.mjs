@@ -10,6 +10,7 @@ import { fillSignIn, follow, journey, openButton, path, picture, words } from '.
 import { freePort, startServed } from './site.mjs';
 
 const PASSWORD = 'paper kite 22';
+const WRONG = 'another password 3';
 const ENTRIES = `dn: dc=example
 objectClass: dcObject
 objectClass: organization
@@ -121,7 +122,7 @@ groups = "title"
 [[ldap.hq.rule]]
 when = { claim = "groups", has = "analyst" }
 named_cal = "assign"
-`);
+`, { secrets: [PASSWORD, WRONG, 'service secret'] });
   assert.equal(await site.addUser('local-lea', PASSWORD), 0);
   const { stop } = site;
   return {
@@ -138,7 +139,7 @@ journey('a person of the directory signs in and opens a document; one without a 
   async ({ site, visit }) => {
     const { page } = await visit();
     await page.goto(site.url);
-    assert.equal((await fillSignIn(page, 'ann', 'not the password')).status(), 401);
+    assert.equal((await fillSignIn(page, 'ann', WRONG)).status(), 401);
     await fillSignIn(page, 'ann', PASSWORD);
     assert.equal(path(page), '/');
     assert.match(await page.locator('body').innerText(), /Ann of the directory/);

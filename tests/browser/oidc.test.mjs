@@ -179,9 +179,11 @@ journey('whom no rule of the provider lets in is told why, and how to go on',
     assert.deepEqual(await violations(page), []);
     await page.setViewportSize({ width: 360, height: 640 });
     await picture(page, 'refused-by-mapping-narrow');
-    await follow(page, page.getByRole('link', { name: 'Start again' }));
-    assert.equal(path(page), `/oidc/corp/callback`, 'the provider still knows who it was');
     assert.equal((await page.context().cookies()).some(({ name }) => name === '__Host-session'), false);
+    // The provider knows who it was, and asks all the same.
+    await follow(page, page.getByRole('link', { name: 'Sign in as somebody else' }));
+    await signInThere(page);
+    assert.match(await page.locator('body').innerText(), /ann of Corp/);
   }, withCorp);
 
 journey('ten tabs, finished in the order in which nobody began them', async ({ site, visit }) => {

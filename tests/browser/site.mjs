@@ -90,9 +90,12 @@ export async function startSite() {
 
 /**
  * Starts `accesspoint serve` on a free port with these settings, five CALs and these documents, each
- * of which holds its title. With a `host`, browsers call it by that name.
+ * of which holds its title. With a `host`, browsers call it by that name. None of the `secrets` may be
+ * in the log.
  */
-export async function startServed(settings, { host, documents = ['Sales/Orders.qvw'] } = {}) {
+export async function startServed(
+  settings, { host, secrets = [], documents = ['Sales/Orders.qvw'] } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-journey-'));
   const config = join(folder, 'accesspoint.toml');
   for (const document of documents) {
@@ -110,7 +113,7 @@ export async function startServed(settings, { host, documents = ['Sales/Orders.q
   if (owned && await run('license', 'load', join(folder, 'license.lef')) !== 0) {
     throw new Error('the licence cannot be loaded');
   }
-  const site = { folder, log: [], passwords: [] };
+  const site = { folder, log: [], passwords: [...secrets] };
   let ended;
   const serve = () => {
     site.program = spawn(PROGRAM, ['serve', '--config', config], {

@@ -135,6 +135,19 @@ async fn r_45_of_two_places_to_return_to_none_counts() {
         assert_eq!(form.status, 200, "{twice}");
         assert_eq!(hidden(&form.text(), "return_to"), "", "{twice}");
     }
+    // Nor in the form that is sent.
+    let token = hidden(&browser.get("/login").await.text(), "csrf_token");
+    let fields = [
+        ("csrf_token", &*token),
+        ("username", "ann"),
+        ("password", PASSWORD),
+        ("return_to", "/account"),
+        ("return_to", "//evil.example"),
+    ];
+    let sent = submit(&browser, "/login", &fields).await;
+    let leads = sent.headers.get("location");
+    let leads = leads.map_or("", |to| to.to_str().unwrap());
+    assert!(matches!(leads, "" | "/"), "{leads}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -679,12 +679,14 @@ async fn s_09_a_cal_that_is_taken_ends_no_session_and_counts_at_the_next_open() 
         assert_eq!(client.get(SESSION).await.body["user"], name);
         assert_eq!(client.get("/").await.status, 200);
         for kind in ["plugin", "desktop", "download"] {
+            let before = gateway.audited("document_opened").len();
             let refused = client.open(&orders, kind).await;
             refused.problem(403, code);
             assert_eq!(refused.body["ends_by"], "administrator");
             assert!(!refused.body["way_out"].as_array().unwrap().is_empty());
             let told = (Some(code.to_owned()), Some(name.to_owned()));
-            assert_eq!(gateway.audited("document_opened")[0], told);
+            let opened = gateway.audited("document_opened");
+            assert_eq!((opened.len(), &opened[0]), (before + 1, &told));
         }
     }
     // The lease runs to its end, and is renewed once there is a CAL again.
@@ -1123,6 +1125,17 @@ async fn s_15_a_session_that_ends_at_one_gateway_is_over_at_another() {
         }
         assert_eq!(there.get(SESSION).await.status, 401, "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_17_what_is_under_way_at_one_gateway_stops_when_the_session_ends_at_another() {
+    let gateway = gateway_with("").await;
+    let node = gateway.beside().await;
+    let ann = gateway.signed_in("ann").await;
+    let (_, mut download) = node.large_download(&ann.at(node.address)).await;
+    assert!(download.chunk().await.unwrap().is_some());
+    assert_eq!(ann.delete(SESSION).await.status, 204);
+    stops(&mut download).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -248,13 +248,15 @@ async fn s_11_a_ticket_opens_nothing_once_the_sessions_of_its_person_were_ended(
             }
         }
         let browser = gateway.client();
+        let before = gateway.audited("sign_in_refused").len();
         let answer = brings(&browser, &held, "").await;
         assert_eq!(answer.location(), "/login?notice=web-ticket", "{what}");
         assert_eq!(who(&browser).await, None, "{what}");
         let refused = gateway.audited("sign_in_refused");
+        let code = refused[0].0.as_deref();
         assert_eq!(
-            refused[0].0.as_deref(),
-            Some("WEB_TICKET_EXPIRED"),
+            (refused.len(), code),
+            (before + 1, Some("WEB_TICKET_EXPIRED")),
             "{what}"
         );
         brings(&browser, &others, "").await;

@@ -72,6 +72,34 @@ fn ends() -> [String; 5] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l_08_s_17_an_open_websocket_ends_with_the_session() {
+    let front = Front::new("").await;
+    let ann = front.gateway.signed_in("ann").await;
+    let more = format!(
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {}\r\n\r\n",
+        front.gateway.url("")
+    );
+    // Another copy of the cookies, which no answer takes away.
+    let copy = front.gateway.client();
+    let cookies = ann.cookies.lock().unwrap().clone();
+    *copy.cookies.lock().unwrap() = cookies;
+    let before = asked(&front);
+    let line = format!("GET {VIEW}");
+    // What is sent comes back with the end of the connection.
+    let socket = sends(&front, &ann, &line, &more);
+    let signs_out = async {
+        let reached = |front: &Front| asked(front) > before;
+        front.until("the websocket", reached).await;
+        assert_eq!(ann.delete("/api/v1/session").await.status, 204);
+    };
+    let (answer, ()) = tokio::join!(socket, signs_out);
+    assert_eq!(status(&answer), "101", "{answer}");
+    let again = sends(&front, &copy, &line, &more).await;
+    assert_eq!(status(&again), "303", "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn h_01_no_request_is_smuggled_in_another() {
     let front = Front::new("").await;
     let ann = front.gateway.signed_in("ann").await;

@@ -101,6 +101,11 @@ impl Site {
         site
     }
 
+    /// The name by which browsers call the gateway.
+    pub(crate) fn address(&self) -> String {
+        self.gateway.address.to_string()
+    }
+
     /// Begins a sign-in; answers where the browser is sent.
     async fn begin(&self) -> String {
         let path = WANTED_AGAIN;
