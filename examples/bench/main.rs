@@ -274,14 +274,17 @@ impl Bench {
         let runtime = runtime();
         let site = runtime.block_on(Site::new(&self.folder_for("timing"), trusting));
         runtime.block_on(site.more_people("known", timing::KNOWN));
+        runtime.block_on(site.more_disabled("disabled", timing::KNOWN));
         let gateway = Server::gateway(&site);
-        let what = format!("a refused sign-in, {} known names' tries", timing::TRIES);
-        told_apart(
-            &what,
-            "... against as many unknown ones",
-            &timing::names(gateway.address),
-            print,
-        );
+        for prefix in ["known", "disabled"] {
+            let what = format!("a refused sign-in, {} {prefix} names' tries", timing::TRIES);
+            told_apart(
+                &what,
+                "... against as many unknown ones",
+                &timing::names(gateway.address, prefix),
+                print,
+            );
+        }
         let (secret, _) = &site.sessions[0];
         let what = format!("a guess like a session's id, of {}", timing::GUESSES);
         told_apart(

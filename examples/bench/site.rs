@@ -191,6 +191,18 @@ impl Site {
         app.close();
     }
 
+    /// The same, and disables them.
+    pub(crate) async fn more_disabled(&self, prefix: &str, count: usize) {
+        let app = open(&self.config);
+        add_people(&app, prefix, count).await;
+        for number in 0..count {
+            let name = format!("{prefix}-{number}");
+            let disabled = app.set_user_active(&name, false, Actor::command_line());
+            disabled.await.expect("somebody");
+        }
+        app.close();
+    }
+
     /// Begins so many more sessions, and answers their secrets.
     pub(crate) async fn more_sessions(&self, count: usize) -> Vec<String> {
         let app = open(&self.config);

@@ -36,12 +36,14 @@ pub(crate) struct Compared {
     pub(crate) z: f64,
 }
 
-/// Tries known and unknown names, each with a wrong password. The people `known-0` and on must be
-/// there, and this machine a trusted proxy: every try says that it comes from somewhere else.
-pub(crate) fn names(address: SocketAddr) -> Compared {
+/// Tries names of people and names of nobody, each with a wrong password (P-01). The people `prefix-0`
+/// and on must be there, and this machine a trusted proxy: every try says that it comes from somewhere
+/// else.
+pub(crate) fn names(address: SocketAddr, prefix: &str) -> Compared {
     compare(address, TRIES * 2, |number, is_known| {
-        let kind = if is_known { "known" } else { "unknown" };
-        refused(address, &format!("{kind}-{}", number / 2 % KNOWN), number)
+        let not = if is_known { "" } else { "not-" };
+        let name = format!("{not}{prefix}-{}", number / 2 % KNOWN);
+        refused(address, &name, number)
     })
 }
 

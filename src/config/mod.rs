@@ -40,6 +40,7 @@ pub use sources::{
     PASSKEY_SOURCE, SignIn, SignInSource, SourceKind, WEB_TICKET_SOURCE, Webhook,
 };
 
+use crate::domain::mapping::Mapping;
 use error::Mistakes;
 use section::Section;
 use tree::Table;
@@ -177,14 +178,24 @@ impl Config {
                  guesses it speaks for the webhook."
             )
         });
-        let sentence = |(source, rules): (SignInSource, usize)| {
+        let sentence = |(source, mapping): (SignInSource, &Mapping)| {
             let table = format!("[{}.{}]", source.kind.word(), source.name);
             if !self.sign_in.sources.contains(&source) {
                 return Some(format!(
                     "{table} is not used: no [[sign_in.source]] names it."
                 ));
             }
-            (rules == 0).then(|| format!("{table} lets nobody in: it has no rule."))
+            let rules = &mapping.rules;
+            if rules.is_empty() {
+                return Some(format!("{table} lets nobody in: it has no rule."));
+            }
+            let decides = rules.iter().position(|rule| rule.when.is_none())? + 1;
+            (decides < rules.len()).then(|| {
+                format!(
+                    "{table} rule {decides} has no `when` and decides for everybody: the rules \
+                     after it never count."
+                )
+            })
         };
         let unused = settings.into_iter().filter_map(sentence);
         unused.chain(guessable).collect()

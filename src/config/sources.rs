@@ -133,12 +133,16 @@ impl SignIn {
         oidc.or(ldap).or(webhook).map_or(source, String::as_str)
     }
 
-    /// The settings that are there, in use or not, and how many rules each has.
-    pub(super) fn settings(&self) -> Vec<(SignInSource, usize)> {
-        let entry = |kind, name: &String, mapping: &Mapping| {
-            let name = name.clone();
-            (SignInSource { kind, name }, mapping.rules.len())
-        };
+    /// The settings that are there, in use or not, and how claims become a person in each.
+    pub(super) fn settings(&self) -> Vec<(SignInSource, &Mapping)> {
+        fn entry<'a>(
+            kind: SourceKind,
+            name: &str,
+            mapping: &'a Mapping,
+        ) -> (SignInSource, &'a Mapping) {
+            let name = name.to_owned();
+            (SignInSource { kind, name }, mapping)
+        }
         let oidc = self.oidc.iter();
         let ldap = self.ldap.iter();
         let webhook = self.webhook.iter();

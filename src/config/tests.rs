@@ -716,6 +716,21 @@ fn sources_keep_their_order_and_need_their_settings() {
 const OIDC: &str = "[oidc.corp]\nclient_id = 'c'\nuser_name = '{sub}'\n";
 
 #[test]
+fn rules_behind_one_for_everybody_are_told() {
+    let used = "[[sign_in.source]]\nkind = 'oidc'\nname = 'corp'\n";
+    let warned = |rules: &str| {
+        let text = format!("{used}{OIDC}issuer = 'https://a'\n{rules}");
+        load_with(&text, &[]).unwrap().warnings()
+    };
+    let some = "[[oidc.corp.rule]]\nwhen = { claim = 'groups', has = 'staff' }\n";
+    let all = "[[oidc.corp.rule]]\n";
+    assert_eq!(warned(&format!("{some}{all}")), [""; 0]);
+    let never = "[oidc.corp] rule 1 has no `when` and decides for everybody: the rules after it \
+                 never count.";
+    assert_eq!(warned(&format!("{all}{some}")), [never]);
+}
+
+#[test]
 fn an_issuer_is_https_or_loopback_on_demand() {
     let with = |extra: &str| load_with(&format!("{OIDC}{extra}"), &[]);
     assert!(with("issuer = 'https://idp.example/realm'").is_ok());

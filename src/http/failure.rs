@@ -43,6 +43,7 @@ const BUSY_WAIT: Millis = Millis::seconds(1);
 /// The page on which people enrol second factors.
 pub(super) const SECOND_FACTORS_PATH: &str = "/account/second-factors";
 
+const BODY_INVALID: &str = "BODY_INVALID";
 const NAME_TAKEN: &str = "USER_NAME_TAKEN";
 const IDENTITY_TAKEN: &str = "IDENTITY_TAKEN";
 const LAST_ADMINISTRATOR: &str = "LAST_ADMINISTRATOR";
@@ -318,7 +319,7 @@ impl Failure {
         match &*self.0 {
             Reason::Problem(problem) | Reason::StartAgain { problem, .. } => problem.code(),
             Reason::Refusal { refusal, .. } => refusal.code().as_str(),
-            Reason::Unreadable(_) => Problem::BadRequest.code(),
+            Reason::Unreadable(_) => BODY_INVALID,
             Reason::Unknown(_) => Problem::NotFound.code(),
             Reason::TooSmall { .. } => RefusalCode::NoFreeCal.as_str(),
             Reason::NameTaken(_) => NAME_TAKEN,
@@ -357,7 +358,7 @@ impl Failure {
             Reason::Problem(problem) => problem_page(&problem, None, app, asked),
             Reason::StartAgain { problem, path } => problem_page(&problem, Some(&path), app, asked),
             Reason::Refusal { refusal, reader } => refusal_json(&refusal, reader, app, asked),
-            Reason::Unreadable(detail) => detailed_json(&Problem::BadRequest, &detail, asked),
+            Reason::Unreadable(detail) => unreadable_json(&detail, asked),
             Reason::Unknown(detail) => detailed_json(&Problem::NotFound, &detail, asked),
             Reason::NameTaken(detail) => {
                 conflict_json(NAME_TAKEN, "The name is taken", &detail, asked)
@@ -520,6 +521,13 @@ fn detailed_json(problem: &Problem, detail: &str, asked: &Asked) -> Response {
     let title = (asked.language().text().problem)(problem).title;
     let body = members(status(problem), problem.code(), title, detail, asked);
     json_response(status(problem), &body)
+}
+
+/// JSON that does not parse has the code of what does not fit, and a status of its own (contract 4).
+fn unreadable_json(detail: &str, asked: &Asked) -> Response {
+    let status = StatusCode::BAD_REQUEST;
+    let title = (asked.language().text().problem)(&Problem::BadRequest).title;
+    json_response(status, &members(status, BODY_INVALID, title, detail, asked))
 }
 
 fn challenge_json(challenge: String, asked: &Asked) -> Response {

@@ -345,7 +345,7 @@ async fn bad_input_is_named() {
         ("{}x", "column 3"),
     ] {
         let unreadable = root.send(raw("application/json", body)).await;
-        unreadable.problem(400, "BAD_REQUEST");
+        unreadable.problem(400, "BODY_INVALID");
         let detail = unreadable.body["detail"].as_str().unwrap();
         assert!(
             detail.contains("JSON") && detail.contains(place),

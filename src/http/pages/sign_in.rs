@@ -186,8 +186,16 @@ pub(super) async fn sign_out(
     State(app): State<App>,
     session: Session,
     FromClient(client): FromClient,
-    EnrollingForm(form): EnrollingForm<NoFields>,
+    form: Result<EnrollingForm<NoFields>, Failure>,
 ) -> Result<Response, Failure> {
+    let form = match form {
+        Ok(EnrollingForm(form)) => form,
+        // Another tab has signed out before.
+        Err(failure) if failure.code() == Problem::SignInRequired.code() => {
+            return Ok(see_other("/login?notice=signed-out"));
+        }
+        Err(failure) => return Err(failure),
+    };
     let ending = form.visitor.signed.info;
     let id_token = app.id_token(&ending);
     // Here it ends at once, however long the provider takes to answer.

@@ -13,6 +13,7 @@ use crate::gateway::{Answer, Client};
 use crate::provider::{
     Provider, SECRET, answer, edit, instead, keys, serde_urlencoded, signed, token_of,
 };
+use crate::second_factor::submit;
 
 const BACK_CHANNEL: &str = "/oidc/corp/backchannel-logout";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -417,6 +418,19 @@ async fn l_06_a_get_from_another_site_ends_nothing() {
         assert!(site.is_signed_in(&site.browser).await, "{path}");
         site.ended_nothing(event, code);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_tab_that_signs_out_is_told_so_too() {
+    let site = Site::new().await;
+    site.accepted().await;
+    let session = site.browser.get("/api/v1/session").await.body;
+    let token = session["csrf_token"].as_str().unwrap().to_owned();
+    assert_eq!(site.sign_out(&site.browser).await.status, 303);
+    let fields = [("csrf_token", token.as_str())];
+    let second = submit(&site.browser, "/logout", &fields).await;
+    let led = (second.status.as_u16(), second.location());
+    assert_eq!(led, (303, "/login?notice=signed-out".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
