@@ -560,7 +560,10 @@ fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
     if text.contains('?') {
         return Err("expected no query: an issuer has none");
     }
-    if is_loopback(&uri) && !reach.loopback {
+    let is_https = uri.scheme_str() == Some("https");
+    // Whatever a name leads to is looked at when it is called.
+    let is_plain = !is_https || address_of(&uri).is_some();
+    if is_loopback(&uri) && !reach.loopback && is_plain {
         return Err(
             "an address of this machine: write allow_http_loopback = true to have it called",
         );
@@ -568,7 +571,6 @@ fn parse_issuer(text: &str, reach: Reach) -> Result<String, &'static str> {
     if address_of(&uri).is_some_and(|address| !reach.permits(address)) {
         return Err(NOT_TO_BE_CALLED);
     }
-    let is_https = uri.scheme_str() == Some("https");
     if is_https || (reach.loopback && is_loopback(&uri)) {
         Ok(text.to_owned())
     } else {
