@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tower::Service;
 
 use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE, command};
-use super::failure::{Failure, Suspect};
+use super::failure::{Failure, Refused};
 use super::leftover;
 use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
 use super::pages::keep_language;
@@ -138,21 +138,22 @@ where
             if let Some(leftover) = leftover {
                 leftover.discard();
             }
-            if let Some(suspect) = response.extensions().get() {
-                note(&app, &asked, &method, *suspect).await;
+            let refused = response.extensions().get::<Refused>().copied();
+            if let Some(Refused { code, .. }) = refused.filter(|refused| refused.is_suspect) {
+                note(&app, &asked, &method, code).await;
             }
-            let code = response.extensions().get().map(Failure::code);
             let answer = finish(&app, &asked, &method, response);
-            log(&asked, &method, answer.status(), code);
+            log(&asked, &method, answer.status(), refused);
             Ok(answer)
         })
     }
 }
 
-/// Logs a request that was answered; by itself where the answer is one that tells its number, so that
-/// an administrator finds it. That nobody was signed in is nothing to look for.
-fn log(asked: &Asked, method: &Method, status: StatusCode, code: Option<&str>) {
+/// Logs a request that was answered; by itself where it was refused, so that an administrator finds it
+/// by the number that its page tells. That nobody was signed in is nothing to look for.
+fn log(asked: &Asked, method: &Method, status: StatusCode, refused: Option<Refused>) {
     let (path, status, id) = (asked.uri().path(), status.as_u16(), asked.request_id());
+    let code = refused.map(|refused| refused.code);
     if let Some(code) = code.filter(|code| *code != Problem::SignInRequired.code()) {
         tracing::info!(target: "accesspoint::request", %method, path, status, code, id);
     } else {
@@ -162,16 +163,16 @@ fn log(asked: &Asked, method: &Method, status: StatusCode, code: Option<&str>) {
 
 /// Tells the audit of a request of which nobody can tell whose it is. It is refused in any case, and
 /// its sender told why.
-async fn note(app: &App, asked: &Asked, method: &Method, suspect: Suspect) {
+async fn note(app: &App, asked: &Asked, method: &Method, code: &str) {
     // Of two cookies, nobody can tell whose session it is either.
     let signed = asked.signed(app).ok().flatten();
     let signed = signed.filter(|_| !has_doubled_cookie(asked));
     let user = signed.as_ref().map(|signed| &*signed.info.person.name);
     let command = command(method, asked.uri().path());
-    let noted = app.note_suspect(&command, suspect.code, user, asked.refused_address());
+    let noted = app.note_suspect(&command, code, user, asked.refused_address());
     if let Err(error) = noted.await {
         let error = causes::in_one_line(&error);
-        tracing::error!(error, %command, code = suspect.code, "the audit was not told of a refusal");
+        tracing::error!(error, %command, code, "the audit was not told of a refusal");
     }
 }
 

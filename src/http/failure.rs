@@ -385,9 +385,11 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        if let Some(problem) = self.problem() {
-            mark_suspect(&mut response, problem);
-        }
+        let is_suspect = self.problem().is_some_and(is_suspect);
+        let code = self.code();
+        response
+            .extensions_mut()
+            .insert(Refused { code, is_suspect });
         response.extensions_mut().insert(self);
         response
     }
@@ -409,25 +411,35 @@ pub(super) fn allowing(methods: &'static str, failure: Failure) -> Response {
     answer
 }
 
-/// Marks the answer to a request that was refused before anybody looked who sends it, or of which
-/// nobody can tell whose it is; the audit is told (R18).
+/// Marks the answer to a request that was refused, for the log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Suspect {
-    /// Why it was refused.
+pub(super) struct Refused {
+    /// Why.
     pub(super) code: &'static str,
+    /// Whether nobody can tell whose it is, or it was refused before anybody looked who sends it: the
+    /// audit is told too (R18).
+    pub(super) is_suspect: bool,
 }
 
-/// Marks an answer where its problem is such a one.
-pub(super) fn mark_suspect(response: &mut Response, problem: &Problem) {
-    if let Problem::CsrfTokenInvalid
-    | Problem::NoCookies
-    | Problem::CookieTwice
-    | Problem::TooLarge
-    | Problem::TooManyGuesses { .. } = problem
-    {
-        let code = problem.code();
-        response.extensions_mut().insert(Suspect { code });
+impl Refused {
+    /// What is to be told of a problem that a page shows.
+    pub(super) const fn of(problem: &Problem) -> Self {
+        Self {
+            code: problem.code(),
+            is_suspect: is_suspect(problem),
+        }
     }
+}
+
+const fn is_suspect(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::CsrfTokenInvalid
+            | Problem::NoCookies
+            | Problem::CookieTwice
+            | Problem::TooLarge
+            | Problem::TooManyGuesses { .. }
+    )
 }
 
 /// The status of a problem.

@@ -10,7 +10,7 @@ use tower_sessions::Session;
 use super::deep_link;
 use super::edge::see_other;
 use super::extract::{Asked, FromClient, WholeBody, is_prefetch};
-use super::failure::{Failure, Suspect, allowing, is_about_person};
+use super::failure::{self, Failure, allowing, is_about_person};
 use super::json::Json;
 use super::once::only;
 use super::pages::{add_cookie, enter, host_cookie, no_head};
@@ -182,9 +182,13 @@ async fn backchannel_logout(
         Err(failure) => {
             let refused = Refused::new(Reason::TokenMalformed, "the body cannot be read");
             app.refuse_logout(&name, &refused, client.address).await?;
+            let code = failure.code();
             let mut answer = failure.into_response();
             // The audit is told already.
-            answer.extensions_mut().remove::<Suspect>();
+            let is_suspect = false;
+            answer
+                .extensions_mut()
+                .insert(failure::Refused { code, is_suspect });
             return Ok(answer);
         }
     };

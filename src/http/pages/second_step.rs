@@ -21,7 +21,7 @@ use crate::auth::secret::{SecretKind, hash_secret};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{Asked, FromClient, Params, read_form};
-use crate::http::failure::{self, Failure, with_return_to};
+use crate::http::failure::{self, Failure, Refused, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::repeat::Repeats;
 use crate::http::session;
@@ -126,7 +126,8 @@ pub(super) async fn submit(
                 second: &second,
                 failure: Some(&text),
             };
-            let page = page(&app, &asked, failure::status(&problem), &shown);
+            let mut page = page(&app, &asked, failure::status(&problem), &shown);
+            page.extensions_mut().insert(Refused::of(&problem));
             Ok(failure::with_retry_after(page, &problem))
         }
     }

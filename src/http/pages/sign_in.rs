@@ -19,7 +19,7 @@ use crate::http::edge::see_other;
 use crate::http::extract::{
     Asked, EnrollingForm, FromClient, SIGN_IN_COOKIE, WORKSTATION_COOKIE, read_form,
 };
-use crate::http::failure::{self, Failure, Suspect, with_return_to};
+use crate::http::failure::{self, Failure, Refused, with_return_to};
 use crate::http::oidc::SIGN_OUT_COOKIE;
 use crate::http::once::only;
 use crate::http::page::{LeavingPage, PasskeyAlone, SignInPage, SignInWay, respond};
@@ -176,7 +176,7 @@ fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Res
         ..shown
     };
     let mut page = form(app, asked, failure::status(problem), &shown);
-    failure::mark_suspect(&mut page, problem);
+    page.extensions_mut().insert(Refused::of(problem));
     failure::with_retry_after(page, problem)
 }
 
@@ -229,10 +229,11 @@ pub(super) async fn sign_out(
 /// `GET /logout`: whoever can make a browser follow a link could end its session, so it ends nothing,
 /// and the audit is told of it (L-06).
 pub(super) async fn not_signed_out() -> Response {
-    let problem = Problem::MethodNotAllowed;
-    let code = problem.code();
-    let mut answer = failure::allowing("POST", problem.into());
-    answer.extensions_mut().insert(Suspect { code });
+    let mut answer = failure::allowing("POST", Problem::MethodNotAllowed.into());
+    answer.extensions_mut().insert(Refused {
+        is_suspect: true,
+        ..Refused::of(&Problem::MethodNotAllowed)
+    });
     answer
 }
 
