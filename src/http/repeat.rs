@@ -2,7 +2,7 @@
 //! first, and is answered the same.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
@@ -28,30 +28,40 @@ impl<T> Default for Repeats<T> {
 }
 
 impl<T: Clone> Repeats<T> {
-    /// Does this, unless the form of this key was done a moment ago: then its outcome.
+    /// Does this, unless the form of this key is being done, or was done a moment ago with an outcome
+    /// that `is_kept`: then that.
     pub(super) async fn once(
         &self,
-        key: String,
+        key: &str,
         now: Instant,
+        is_kept: impl Fn(&T) -> bool,
         doing: impl Future<Output = T>,
     ) -> T {
-        match self.kept(key, now) {
-            Some(outcome) => outcome.get_or_init(|| doing).await.clone(),
-            None => doing.await,
+        let Some(outcome) = self.kept(key, now) else {
+            return doing.await;
+        };
+        let outcome = outcome.get_or_init(|| doing).await.clone();
+        if !is_kept(&outcome) {
+            self.all().remove(key);
         }
+        outcome
     }
 
-    fn kept(&self, key: String, now: Instant) -> Option<Arc<OnceCell<T>>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn kept(&self, key: &str, now: Instant) -> Option<Arc<OnceCell<T>>> {
+        let mut all = self.all();
         all.retain(|_, kept| kept.until > now);
-        if all.len() >= KEPT_MAX && !all.contains_key(&key) {
+        if all.len() >= KEPT_MAX && !all.contains_key(key) {
             return None;
         }
-        let kept = all.entry(key).or_insert_with(|| Kept {
+        let kept = all.entry(key.to_owned()).or_insert_with(|| Kept {
             outcome: Arc::default(),
             until: now + KEPT_FOR,
         });
         Some(Arc::clone(&kept.outcome))
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Kept<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,14 +80,17 @@ mod tests {
                 tokio::task::yield_now().await;
                 done.fetch_add(1, Ordering::Relaxed) + 1
             };
-            repeats.once(key.to_owned(), now, doing).await
+            repeats.once(key, now, |number| *number != 2, doing).await
         };
         let at_once = tokio::join!(times("a", start), times("a", start));
         assert_eq!(at_once, (1, 1));
-        assert_eq!(times("b", start).await, 2);
+        // An outcome that is not kept holds for those who are there.
+        let at_once = tokio::join!(times("b", start), times("b", start));
+        assert_eq!(at_once, (2, 2));
+        assert_eq!(times("b", start).await, 3);
         let last = start + KEPT_FOR.saturating_sub(Duration::from_millis(1));
         assert_eq!(times("a", last).await, 1);
-        assert_eq!(times("a", start + KEPT_FOR).await, 3);
+        assert_eq!(times("a", start + KEPT_FOR).await, 4);
     }
 
     #[tokio::test]
@@ -85,7 +98,7 @@ mod tests {
         let (repeats, now) = (Repeats::default(), Instant::now());
         let done = async |key: &str, outcome| {
             let doing = std::future::ready(outcome);
-            repeats.once(key.to_owned(), now, doing).await
+            repeats.once(key, now, |_| true, doing).await
         };
         for number in 0..KEPT_MAX {
             done(&number.to_string(), "kept").await;

@@ -109,11 +109,10 @@ pub(super) async fn submit(
         answer if answer.is_empty() => Proof::Code(fields.code),
         answer => Proof::Passkey(answer),
     };
-    let stepped = repeats
-        .once(sent(&step.challenge, &proof), Instant::now(), async {
-            enter(&app, &asked, &session, &client, &step, &proof).await
-        })
-        .await?;
+    let sent = sent(&step.challenge, &proof);
+    let is_in = |stepped: &Result<Stepped, Failure>| matches!(stepped, Ok(Stepped::In { .. }));
+    let entering = enter(&app, &asked, &session, &client, &step, &proof);
+    let stepped = repeats.once(&sent, Instant::now(), is_in, entering).await?;
     match stepped {
         Stepped::In { signed_in, secret } => {
             session::give(&session, &secret).await?;
