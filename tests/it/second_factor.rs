@@ -594,6 +594,17 @@ async fn the_page_of_the_second_step_keeps_what_was_wanted() {
     assert_eq!(page.status, 200);
     assert_eq!(page.headers["cache-control"], "no-store");
     let page = page.text();
+    // Somebody else may sign in there in their place.
+    let back = page.split(">Sign in as somebody else</a>").next().unwrap();
+    let back = back
+        .rsplit("href=\"")
+        .next()
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let form = gateway.client().get(back).await.text();
+    assert_eq!(hidden(&form, "return_to"), WANTED);
     let wrong = second_step_on_page(&browser, &page, &phone.wrong()).await;
     assert_eq!(wrong.status, 401);
     assert!(wrong.text().contains("id=\"failure\""), "{}", wrong.text());

@@ -241,6 +241,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         totp: true,
         passkey: Some("{\"publicKey\":{} }"),
         failure: Some(&failed.happened),
+        back: "/login?return_to=%2Faccount",
     };
     let shut = SignInPage {
         ways: &[],

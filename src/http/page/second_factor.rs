@@ -20,6 +20,8 @@ pub struct SecondStepPage<'a> {
     pub passkey: Option<&'a str>,
     /// Why the last answer was not accepted.
     pub failure: Option<&'a str>,
+    /// Where somebody else signs in, and comes to what was wanted.
+    pub back: &'a str,
 }
 
 /// `/account/second-factors`.

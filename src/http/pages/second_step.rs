@@ -85,6 +85,7 @@ pub(super) async fn show(
     };
     let shown = Shown {
         step: &query.step,
+        wanted: &step.wanted,
         second: &second,
         failure: None,
     };
@@ -122,6 +123,7 @@ pub(super) async fn submit(
             let text = problem_text(asked.language(), &problem);
             let shown = Shown {
                 step: &fields.step,
+                wanted: &step.wanted,
                 second: &second,
                 failure: Some(&text),
             };
@@ -188,6 +190,7 @@ fn sent(challenge: &str, proof: &Proof) -> String {
 /// What the page shows.
 struct Shown<'a> {
     step: &'a str,
+    wanted: &'a str,
     second: &'a SecondStep,
     failure: Option<&'a str>,
 }
@@ -196,6 +199,7 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let browser = BrowserSecret::of(app, asked);
     let token = browser.token(app);
     let path = address(shown.step);
+    let back = with_return_to("/login", &deep_link::name_again(app, asked, shown.wanted));
     let page = SecondStepPage {
         frame: Frame {
             path: &path,
@@ -205,6 +209,7 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
         totp: shown.second.totp,
         passkey: shown.second.passkey.as_deref(),
         failure: shown.failure,
+        back: &back,
     };
     respond(status, &page)
 }
