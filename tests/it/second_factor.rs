@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api_attacks::hangs_up;
+use crate::api_attacks::{hangs_up, raw};
 use crate::gateway::{Answer, Client, Gateway, PASSWORD};
 
 const FACTORS: &str = "/api/v1/account/second-factors";
@@ -670,14 +670,17 @@ async fn a_factor_is_not_spent_for_nothing_by_whoever_hangs_up() {
         let challenge = first_step(&mut client).await;
         let body = json!({ "challenge": challenge, "code": code }).to_string();
         let request = format!(
-            "POST /api/v1/session/second-factor HTTP/1.1\r\nHost: {}\r\n\
+            "POST /api/v1/session/second-factor HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             gateway.address,
             body.len()
         );
         // Before it is looked at, meanwhile, and after it was answered.
-        let after = Duration::from_micros(if number == 0 { 0 } else { 250 << number });
-        hangs_up(&gateway, request, after).await;
+        match number {
+            0 => hangs_up(&gateway, request, Duration::ZERO).await,
+            1..9 => hangs_up(&gateway, request, Duration::from_micros(250 << number)).await,
+            _ => drop(raw(&gateway, request).await),
+        }
     }
     // What was proved begins its session, though nobody hears of it.
     let used = || gateway.audited("second_factor_used").len();
