@@ -9,6 +9,7 @@ use crate::domain::change::{Event, EventKind};
 use crate::domain::flood::{
     BEGUN_OF_ADDRESS_MAX, Counts, Evidence, GUESSED_OF_ADDRESS_MAX, LeftOut,
 };
+use crate::domain::person::Person;
 use crate::domain::throttle::address_key;
 use crate::domain::time::{Millis, Timestamp};
 use crate::store::{Actor, StoreError};
@@ -50,7 +51,7 @@ impl App {
     }
 
     /// Writes into the audit that a request was refused because nobody can tell whose it is, or counts
-    /// it where there are too many. `user` is the name of the person whose session it came with.
+    /// it where there are too many. `person` is whose session it came with.
     ///
     /// # Errors
     ///
@@ -59,11 +60,13 @@ impl App {
         &self,
         command: &str,
         code: &str,
-        user: Option<&str>,
+        person: Option<&Person>,
         address: IpAddr,
     ) -> Result<(), StoreError> {
         let mut event = command_refused(command, code, address);
-        event.user = user.map(str::to_owned);
+        if let Some(person) = person {
+            event = event.about(&person.id, &person.name);
+        }
         self.note_stranger(event, address).await.map(drop)
     }
 

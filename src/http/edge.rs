@@ -167,9 +167,9 @@ async fn note(app: &App, asked: &Asked, method: &Method, code: &str) {
     // Of two cookies, nobody can tell whose session it is either.
     let signed = asked.signed(app).ok().flatten();
     let signed = signed.filter(|_| !has_doubled_cookie(asked));
-    let user = signed.as_ref().map(|signed| &*signed.info.person.name);
+    let person = signed.as_ref().map(|signed| &signed.info.person);
     let command = command(method, asked.uri().path());
-    let noted = app.note_suspect(&command, code, user, asked.refused_address());
+    let noted = app.note_suspect(&command, code, person, asked.refused_address());
     if let Err(error) = noted.await {
         let error = causes::in_one_line(&error);
         tracing::error!(error, %command, code, "the audit was not told of a refusal");
