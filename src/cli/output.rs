@@ -183,11 +183,20 @@ impl Table {
 
 /// Names come from people and browsers; none may steer the terminal.
 fn printable(cell: String) -> String {
-    if cell.chars().any(char::is_control) {
-        cell.replace(char::is_control, "\u{fffd}")
+    if cell.chars().any(is_unseen) {
+        cell.replace(is_unseen, "\u{fffd}")
     } else {
         cell
     }
+}
+
+/// Whether a character moves others about, or breaks the line, without being seen itself.
+const fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 impl std::fmt::Display for Table {

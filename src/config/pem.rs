@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -15,9 +16,12 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, St
     let bytes =
         std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let is_one = |certificate: &CertificateDer<'static>| {
+        RootCertStore::empty().add(certificate.clone()).is_ok()
+    };
     certificates
         .ok()
-        .filter(|certificates| !certificates.is_empty())
+        .filter(|certificates| !certificates.is_empty() && certificates.iter().all(is_one))
         .ok_or_else(|| format!("{} holds no certificates in PEM form", path.display()))
 }
 

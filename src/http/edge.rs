@@ -62,6 +62,9 @@ const OUR_COOKIES: [&str; 5] = [
     SIGN_OUT_COOKIE,
 ];
 
+/// Characters of a method or a path that one line of the log tells.
+const TOLD_CHARACTERS_MAX: usize = 200;
+
 /// Paths that answer whatever host they are asked for.
 const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
 
@@ -152,13 +155,20 @@ where
 /// Logs a request that was answered; by itself where it was refused, so that an administrator finds it
 /// by the number that its page tells. That nobody was signed in is nothing to look for.
 fn log(asked: &Asked, method: &Method, status: StatusCode, refused: Option<Refused>) {
-    let (path, status, id) = (asked.uri().path(), status.as_u16(), asked.request_id());
+    let (method, path) = (shortened(method.as_str()), shortened(asked.uri().path()));
+    let (status, id) = (status.as_u16(), asked.request_id());
     let code = refused.map(|refused| refused.code);
     if let Some(code) = code.filter(|code| *code != Problem::SignInRequired.code()) {
-        tracing::info!(target: "accesspoint::request", %method, path, status, code, id);
+        tracing::info!(target: "accesspoint::request", method, path, status, code, id);
     } else {
-        tracing::debug!(target: "accesspoint::request", %method, path, status, id);
+        tracing::debug!(target: "accesspoint::request", method, path, status, id);
     }
+}
+
+/// As much of a text as one line tells.
+fn shortened(text: &str) -> &str {
+    let end = text.char_indices().nth(TOLD_CHARACTERS_MAX);
+    end.map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// Tells the audit of a request of which nobody can tell whose it is. It is refused in any case, and

@@ -227,6 +227,11 @@ impl Signed {
         }))
     }
 
+    /// Whether this is the session that the secret opens.
+    pub(super) fn is_of(&self, secret: &str) -> bool {
+        self.secret == secret
+    }
+
     /// The CSRF token of this session.
     pub(super) fn csrf_token(&self, app: &App) -> String {
         app.csrf().token(&self.secret)

@@ -562,11 +562,12 @@ fn problem_page(
         .as_ref()
         .map(|signed| signed.csrf_token(app))
         .unwrap_or_default();
+    let sign_in = sign_in_as(start_again.unwrap_or_default());
     let mut frame = frame(app, asked, signed.as_ref(), &token);
     if start_again.is_some() || !asked.is_safe() {
         // The address of a callback holds its code, and that of a form takes no look: they are no
         // pages to come back to in another language.
-        frame.path = if signed.is_some() { "/" } else { "/login" };
+        frame.path = if signed.is_some() { "/" } else { &sign_in };
     }
     let problem_text = (frame.language.text().problem)(problem);
     let page = respond(
@@ -576,9 +577,17 @@ fn problem_page(
             problem: problem_text,
             start_again,
             as_other: is_about_person(problem),
+            sign_in: &sign_in,
         },
     );
     with_retry_after(page, problem)
+}
+
+/// The sign-in page that leads to what this path, which starts a sign-in, leads to.
+fn sign_in_as(start: &str) -> String {
+    let query = start.split_once('?').map_or("", |(_, query)| query);
+    let wanted = query.split('&').find(|pair| pair.starts_with("return_to="));
+    wanted.map_or_else(|| "/login".to_owned(), |pair| format!("/login?{pair}"))
 }
 
 fn refusal_json(refusal: &Refusal, reader: Reader, app: &App, asked: &Asked) -> Response {

@@ -28,7 +28,7 @@ impl<T> Default for Repeats<T> {
 }
 
 impl<T: Clone> Repeats<T> {
-    /// Does this, unless the form of this key is being done, or was done a moment ago with an outcome
+    /// Does this, unless the form of this key is being done, or was done a moment ago, with an outcome
     /// that `is_kept`: then that.
     pub(super) async fn once(
         &self,
@@ -40,11 +40,18 @@ impl<T: Clone> Repeats<T> {
         let Some(outcome) = self.kept(key, now) else {
             return doing.await;
         };
-        let outcome = outcome.get_or_init(|| doing).await.clone();
-        if !is_kept(&outcome) {
-            self.all().remove(key);
+        let outcome = outcome.get_or_try_init(|| async {
+            let outcome = doing.await;
+            if is_kept(&outcome) {
+                Ok(outcome)
+            } else {
+                Err(outcome)
+            }
+        });
+        match outcome.await {
+            Ok(outcome) => outcome.clone(),
+            Err(outcome) => outcome,
         }
-        outcome
     }
 
     fn kept(&self, key: &str, now: Instant) -> Option<Arc<OnceCell<T>>> {
@@ -84,9 +91,9 @@ mod tests {
         };
         let at_once = tokio::join!(times("a", start), times("a", start));
         assert_eq!(at_once, (1, 1));
-        // An outcome that is not kept holds for those who are there.
+        // An outcome that is not kept is that of one alone.
         let at_once = tokio::join!(times("b", start), times("b", start));
-        assert_eq!(at_once, (2, 2));
+        assert_eq!(at_once, (2, 3));
         assert_eq!(times("b", start).await, 3);
         let last = start + KEPT_FOR.saturating_sub(Duration::from_millis(1));
         assert_eq!(times("a", last).await, 1);

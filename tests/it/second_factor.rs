@@ -658,6 +658,25 @@ async fn a_second_step_that_is_sent_twice_has_one_outcome() {
     let stranger = gateway.client();
     let answer = second_step_on_page(&stranger, &page, &code).await;
     assert_eq!(answer.status, 403);
+    // Nor does it put out whoever has signed in there since, or give a session that has ended.
+    gateway.add("ben", &[]).await;
+    let ben = gateway.signed_in("ben").await;
+    let of_ben = (
+        "__Host-session".to_owned(),
+        ben.cookie("__Host-session").unwrap(),
+    );
+    one.cookies
+        .lock()
+        .unwrap()
+        .retain(|(name, _)| name != "__Host-session");
+    one.cookies.lock().unwrap().push(of_ben);
+    assert_eq!(second_step_on_page(&one, &page, &code).await.status, 401);
+    assert_eq!(one.get("/api/v1/session").await.body["user"], "ben");
+    let session = two.get("/api/v1/session").await.body;
+    let two = two.with_csrf_token(session["csrf_token"].as_str().unwrap());
+    assert_eq!(two.delete("/api/v1/session").await.status, 204);
+    assert_eq!(second_step_on_page(&two, &page, &code).await.status, 401);
+    assert_eq!(two.cookie("__Host-session"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,4 +17,6 @@ pub struct ErrorPage<'a> {
     pub start_again: Option<&'a str>,
     /// Whether that is for somebody else.
     pub as_other: bool,
+    /// The sign-in page, which leads to what was wanted.
+    pub sign_in: &'a str,
 }

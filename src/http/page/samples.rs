@@ -263,6 +263,7 @@ fn signed_out_pages(language: Language, name: &str) -> Vec<(&'static str, String
         }),
         start_again: Some("/oidc/corp/login?return_to=%2Faccount&again=1"),
         as_other: true,
+        sign_in: "/login?return_to=%2Faccount",
     };
     vec![
         ("sign-in", first.render().unwrap()),

@@ -240,6 +240,7 @@ fn only_administrators_get_the_link_to_the_console() {
             problem: (Language::English.text().problem)(&crate::text::Problem::NotFound),
             start_again: None,
             as_other: false,
+            sign_in: "/login",
         };
         page.render().unwrap()
     };

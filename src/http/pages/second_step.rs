@@ -20,7 +20,7 @@ use crate::app::sign_in::{Client, SignedIn};
 use crate::auth::secret::{SecretKind, hash_secret};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
-use crate::http::extract::{Asked, FromClient, Params, read_form};
+use crate::http::extract::{Asked, FromClient, Params, Signed, read_form};
 use crate::http::failure::{self, Failure, Refused, with_return_to};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::repeat::Repeats;
@@ -116,6 +116,12 @@ pub(super) async fn submit(
     let stepped = repeats.once(&sent, Instant::now(), is_in, entering).await?;
     match stepped {
         Stepped::In { signed_in, secret } => {
+            // What was sent once more is given once more, while it lives, and in nobody's place.
+            let lives = Signed::by_secret(&app, &secret)?.is_some();
+            let is_other = |there: Signed| !there.is_of(&secret);
+            if !lives || asked.signed(&app)?.is_some_and(is_other) {
+                return Err(ended(&app, &asked, &step));
+            }
             session::give(&session, &secret).await?;
             Ok(with_workstation(&app, see_other(&step.wanted), &signed_in))
         }

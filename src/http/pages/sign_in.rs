@@ -184,14 +184,19 @@ fn refused(app: &App, asked: &Asked, problem: &Problem, shown: Shown<'_>) -> Res
 /// it.
 pub(super) async fn sign_out(
     State(app): State<App>,
+    asked: Asked,
     session: Session,
     FromClient(client): FromClient,
     form: Result<EnrollingForm<NoFields>, Failure>,
 ) -> Result<Response, Failure> {
     let form = match form {
         Ok(EnrollingForm(form)) => form,
-        // Another tab has signed out before.
-        Err(failure) if failure.code() == Problem::SignInRequired.code() => {
+        // Another tab has signed out before, or the session has ended.
+        Err(_) if asked.signed(&app)?.is_none() => {
+            session
+                .flush()
+                .await
+                .map_err(|error| Failure::fault(&error))?;
             return Ok(see_other("/login?notice=signed-out"));
         }
         Err(failure) => return Err(failure),
