@@ -39,7 +39,7 @@ pub(super) enum Named {
 
 /// What names a path to come back to, for a browser that was asked to keep its secret before; any
 /// other is led to the start page.
-pub(super) fn name_again(app: &App, asked: &Asked, path: &str) -> String {
+fn name_again(app: &App, asked: &Asked, path: &str) -> String {
     match name(app, asked, path) {
         Named::Path(named) | Named::Kept(named, _) => named,
     }
@@ -48,12 +48,16 @@ pub(super) fn name_again(app: &App, asked: &Asked, path: &str) -> String {
 /// The link by which somebody signs in again as before, and comes to what they wanted: at their
 /// provider at once, where the source is one.
 pub(super) fn again(app: &App, asked: &Asked, source: &str, aim: &Aim) -> String {
-    let wanted = name_again(app, asked, &aim.wanted);
     if app.has_provider(source) {
-        at_provider(source, &wanted, aim.again)
+        at_provider(source, &name_again(app, asked, &aim.wanted), aim.again)
     } else {
-        with_return_to("/login", &wanted)
+        sign_in_page(app, asked, &aim.wanted)
     }
+}
+
+/// The sign-in page, by which somebody comes to a path.
+pub(super) fn sign_in_page(app: &App, asked: &Asked, path: &str) -> String {
+    with_return_to("/login", &name_again(app, asked, path))
 }
 
 /// The link by which somebody signs in at a provider, and comes to what is named; whoever signs in

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower::Service;
 
-use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE, command};
+use super::extract::{Asked, SIGN_IN_COOKIE, WORKSTATION_COOKIE, command, shortened};
 use super::failure::{Failure, Refused};
 use super::leftover;
 use super::oidc::{ATTEMPT_COOKIE, SIGN_OUT_COOKIE};
@@ -61,9 +61,6 @@ const OUR_COOKIES: [&str; 5] = [
     ATTEMPT_COOKIE,
     SIGN_OUT_COOKIE,
 ];
-
-/// Characters of a method or a path that one line of the log tells.
-const TOLD_CHARACTERS_MAX: usize = 200;
 
 /// Paths that answer whatever host they are asked for.
 const ANY_HOST: [&str; 2] = ["/healthz", "/readyz"];
@@ -155,20 +152,22 @@ where
 /// Logs a request that was answered; by itself where it was refused, so that an administrator finds it
 /// by the number that its page tells. That nobody was signed in is nothing to look for.
 fn log(asked: &Asked, method: &Method, status: StatusCode, refused: Option<Refused>) {
-    let (method, path) = (shortened(method.as_str()), shortened(asked.uri().path()));
+    // Asked for only where the line is written.
+    let method = || shortened(method.as_str());
+    let path = || shortened(asked.uri().path());
     let (status, id) = (status.as_u16(), asked.request_id());
     let code = refused.map(|refused| refused.code);
     if let Some(code) = code.filter(|code| *code != Problem::SignInRequired.code()) {
-        tracing::info!(target: "accesspoint::request", method, path, status, code, id);
+        tracing::info!(
+            target: "accesspoint::request",
+            method = method(), path = path(), status, code, id,
+        );
     } else {
-        tracing::debug!(target: "accesspoint::request", method, path, status, id);
+        tracing::debug!(
+            target: "accesspoint::request",
+            method = method(), path = path(), status, id,
+        );
     }
-}
-
-/// As much of a text as one line tells.
-fn shortened(text: &str) -> &str {
-    let end = text.char_indices().nth(TOLD_CHARACTERS_MAX);
-    end.map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// Tells the audit of a request of which nobody can tell whose it is. It is refused in any case, and

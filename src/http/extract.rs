@@ -16,12 +16,12 @@ use serde::de::DeserializeOwned;
 
 pub(super) use caller::{
     ApiPerson, Caller, Command, EnrollingPerson, MayManageCals, MayManagePeople, MayManageSite,
-    MayRead, Permission, bearer_token, command,
+    MayRead, Permission, bearer_token, command, shortened,
 };
 
 use super::BODY_BYTES_MAX;
 use super::deep_link;
-use super::failure::{Failure, with_return_to};
+use super::failure::Failure;
 use super::server::Peer;
 use super::session::{SECRET_CHARACTERS, SESSION_COOKIE, hash_of};
 use crate::app::App;
@@ -202,7 +202,7 @@ impl Asked {
                 } else {
                     "/"
                 };
-                let again = with_return_to("/login", &deep_link::name_again(app, self, page));
+                let again = deep_link::sign_in_page(app, self, page);
                 Failure::start_again(Problem::TooManyGuesses { wait }, again)
             }
         }

@@ -175,6 +175,14 @@ export function openButton(page, title) {
   return tile(page, title).locator('form > button[name=client]');
 }
 
+/** Opens the document Orders, and sees what it leased for how long, and the document itself. */
+export async function opensOrders(page) {
+  const arrives = page.waitForEvent('download');
+  await follow(page, openButton(page, 'Orders'));
+  assert.match(await words(page), /Granted until .* \(30 days\)/);
+  assert.equal((await arrives).suggestedFilename(), 'Orders.qvw');
+}
+
 /** Keeps a picture of the page where somebody wants to look. */
 export async function picture(page, name) {
   if (!SCREENSHOTS) return;

@@ -1,12 +1,13 @@
 // Signing in with a directory: Debian's slapd with TLS, in a folder of its own.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fillSignIn, follow, journey, openButton, path, picture, words } from './journey.mjs';
+import { fillSignIn, journey, opensOrders, path, picture, words } from './journey.mjs';
+import { beside, makeCertificate, startPeer } from './peer.mjs';
 import { freePort, startServed } from './site.mjs';
 
 const PASSWORD = 'paper kite 22';
@@ -40,15 +41,12 @@ title: guest
 userPassword: ${PASSWORD}
 `;
 
-/** Starts a directory; `stop` ends it and takes its folder away. */
+/** Starts a directory. */
 async function startDirectory() {
   const folder = mkdtempSync(join(tmpdir(), 'accesspoint-slapd-'));
   const at = (name) => join(folder, name);
   mkdirSync(at('data'));
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
-    '-subj', '/CN=directory', '-addext', 'subjectAltName=IP:127.0.0.1',
-    '-addext', 'basicConstraints=critical,CA:FALSE',
-    '-keyout', at('server.key'), '-out', at('server.pem')], { stdio: 'ignore' });
+  const { key, certificate } = makeCertificate(folder, 'directory');
   writeFileSync(at('entries.ldif'), ENTRIES);
   writeFileSync(at('slapd.conf'), `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -56,8 +54,8 @@ include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile ${folder}/slapd.pid
-TLSCertificateFile ${folder}/server.pem
-TLSCertificateKeyFile ${folder}/server.key
+TLSCertificateFile ${certificate}
+TLSCertificateKeyFile ${key}
 database mdb
 maxsize 67108864
 suffix "dc=example"
@@ -69,26 +67,11 @@ access to * by dn.exact="cn=svc,dc=example" read by * none
   execFileSync('/usr/sbin/slapadd', ['-f', at('slapd.conf'), '-l', at('entries.ldif')]);
   const port = await freePort();
   const url = `ldaps://127.0.0.1:${port}`;
-  const program = spawn('/usr/sbin/slapd', ['-f', at('slapd.conf'), '-h', url, '-d', '0'],
-    { stdio: 'ignore' });
-  const ended = new Promise((resolve) => program.once('exit', resolve));
-  process.once('exit', () => program.kill('SIGKILL'));
+  const peer = startPeer(folder, '/usr/sbin/slapd', ['-f', at('slapd.conf'), '-h', url, '-d', '0']);
   while (!await listens(port)) {
-    assert.equal(program.exitCode, null, 'slapd ended');
+    assert.equal(peer.program.exitCode, null, 'slapd ended');
   }
-  const silence = async () => {
-    program.kill('SIGKILL');
-    await ended;
-  };
-  return {
-    url,
-    certificate: at('server.pem'),
-    silence,
-    stop: async () => {
-      await silence();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  return { ...peer, url, certificate };
 }
 
 function listens(port) {
@@ -124,15 +107,7 @@ when = { claim = "groups", has = "analyst" }
 named_cal = "assign"
 `, { secrets: [PASSWORD, WRONG, 'service secret'] });
   assert.equal(await site.addUser('local-lea', PASSWORD), 0);
-  const { stop } = site;
-  return {
-    ...site,
-    silenceDirectory: directory.silence,
-    stop: async () => {
-      await stop();
-      await directory.stop();
-    },
-  };
+  return beside(site, directory);
 }
 
 journey('a person of the directory signs in and opens a document; one without a rule is told why',
@@ -144,10 +119,7 @@ journey('a person of the directory signs in and opens a document; one without a 
     assert.equal(path(page), '/');
     assert.match(await page.locator('body').innerText(), /Ann of the directory/);
     assert.match(await words(page), /Named CAL since/);
-    const arrives = page.waitForEvent('download');
-    await follow(page, openButton(page, 'Orders'));
-    assert.match(await words(page), /Granted until .* \(30 days\)/);
-    assert.equal((await arrives).suggestedFilename(), 'Orders.qvw');
+    await opensOrders(page);
 
     const other = await visit();
     await other.page.goto(site.url);
@@ -160,7 +132,7 @@ journey('a person of the directory signs in and opens a document; one without a 
 journey('while the directory is silent, the others come in and the page says so',
   async ({ site, visit }) => {
     const { page } = await visit();
-    await site.silenceDirectory();
+    await site.silence();
     await page.goto(site.url);
     assert.equal((await fillSignIn(page, 'ann', PASSWORD)).status(), 503);
     assert.match(await words(page), /hq/);

@@ -314,6 +314,15 @@ impl Client {
         }
     }
 
+    /// Another client with a copy of the cookies, which no answer to this one takes away.
+    pub(crate) fn copy(&self) -> Self {
+        let cookies = self.cookies.lock().unwrap().clone();
+        Self {
+            cookies: Arc::new(Mutex::new(cookies)),
+            ..self.clone()
+        }
+    }
+
     /// The same client with another CSRF token.
     pub(crate) fn with_csrf_token(&self, token: &str) -> Self {
         Self {

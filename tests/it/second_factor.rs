@@ -634,9 +634,7 @@ async fn a_second_step_that_is_sent_twice_has_one_outcome() {
     let path = first_step_on_page(&browser).await;
     let page = browser.get(&path).await.text();
     // A double click: the second time with the cookies of the first.
-    let [one, two] = [browser.clone(), gateway.client()];
-    let before = browser.cookies.lock().unwrap().clone();
-    *two.cookies.lock().unwrap() = before;
+    let (one, two) = (browser.clone(), browser.copy());
     let code = phone.fresh();
     let (first, second) = tokio::join!(
         second_step_on_page(&one, &page, &code),

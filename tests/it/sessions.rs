@@ -1155,9 +1155,7 @@ async fn s_16_pages_of_a_person_are_not_kept_and_show_nothing_after_signing_out(
         assert_eq!(page.headers["cache-control"], "no-store", "{path}");
     }
     // As the browser had it, for it is told to forget its cookie.
-    let kept = gateway.client();
-    let cookies = ann.cookies.lock().unwrap().clone();
-    *kept.cookies.lock().unwrap() = cookies;
+    let kept = ann.copy();
     assert_eq!(ann.delete(SESSION).await.status, 204);
     for path in pages {
         let page = kept.get(path).await;

@@ -13,8 +13,8 @@ use crate::http::failure::Failure;
 use crate::store::{Actor, ApiToken, Scope};
 use crate::text::Problem;
 
-/// Characters of a refused command's path that the audit keeps.
-const PATH_CHARACTERS_TOLD: usize = 200;
+/// Characters of a method or a path that audit and log tell.
+const CHARACTERS_TOLD: usize = 200;
 
 /// Who calls the API: a person with a session, or a program with a token.
 pub(in crate::http) enum Caller {
@@ -160,8 +160,13 @@ pub(in crate::http) struct Command {
 
 /// A command as the audit tells it.
 pub(in crate::http) fn command(method: &Method, path: &str) -> String {
-    let path: String = path.chars().take(PATH_CHARACTERS_TOLD).collect();
-    format!("{method} {path}")
+    format!("{} {}", shortened(method.as_str()), shortened(path))
+}
+
+/// As much of a method or a path as is told.
+pub(in crate::http) fn shortened(text: &str) -> &str {
+    let end = text.char_indices().nth(CHARACTERS_TOLD);
+    end.map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 impl FromRequestParts<App> for Command {

@@ -21,7 +21,7 @@ use crate::auth::secret::{SecretKind, hash_secret};
 use crate::http::deep_link;
 use crate::http::edge::see_other;
 use crate::http::extract::{Asked, FromClient, Params, Signed, read_form};
-use crate::http::failure::{self, Failure, Refused, with_return_to};
+use crate::http::failure::{self, Failure, Refused};
 use crate::http::page::{SecondStepPage, respond};
 use crate::http::repeat::Repeats;
 use crate::http::session;
@@ -205,7 +205,7 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
     let browser = BrowserSecret::of(app, asked);
     let token = browser.token(app);
     let path = address(shown.step);
-    let back = with_return_to("/login", &deep_link::name_again(app, asked, shown.wanted));
+    let back = deep_link::sign_in_page(app, asked, shown.wanted);
     let page = SecondStepPage {
         frame: Frame {
             path: &path,
@@ -223,8 +223,8 @@ fn page(app: &App, asked: &Asked, status: StatusCode, shown: &Shown<'_>) -> Resp
 /// The step has ended; what was wanted is kept.
 fn ended(app: &App, asked: &Asked, step: &StepPage) -> Failure {
     // Which source it was is forgotten with the challenge.
-    let wanted = deep_link::name_again(app, asked, &step.wanted);
-    Failure::start_again(Problem::ChallengeEnded, with_return_to("/login", &wanted))
+    let again = deep_link::sign_in_page(app, asked, &step.wanted);
+    Failure::start_again(Problem::ChallengeEnded, again)
 }
 
 fn address(hidden: &str) -> String {

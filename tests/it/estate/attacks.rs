@@ -80,10 +80,7 @@ async fn l_08_s_17_an_open_websocket_ends_with_the_session() {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {}\r\n\r\n",
         front.gateway.url("")
     );
-    // Another copy of the cookies, which no answer takes away.
-    let copy = front.gateway.client();
-    let cookies = ann.cookies.lock().unwrap().clone();
-    *copy.cookies.lock().unwrap() = cookies;
+    let copy = ann.copy();
     let before = asked(&front);
     let line = format!("GET {VIEW}");
     // What is sent comes back with the end of the connection.
@@ -95,6 +92,7 @@ async fn l_08_s_17_an_open_websocket_ends_with_the_session() {
     };
     let (answer, ()) = tokio::join!(socket, signs_out);
     assert_eq!(status(&answer), "101", "{answer}");
+    let more = more.replacen("Upgrade", "Upgrade, close", 1);
     let again = sends(&front, &copy, &line, &more).await;
     assert_eq!(status(&again), "303", "{again}");
 }

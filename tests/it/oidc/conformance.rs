@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::tokens::{ALL, ruled};
-use super::{Site, WANTED_AGAIN};
+use super::{Site, WANTED_AGAIN, stranger_signs_in};
 use crate::provider::{Calls, Provider, SECRET, answer, edit, instead, keys, made, token_of};
 
 async fn claim(name: &'static str, value: Value, code: &str) {
@@ -441,6 +441,21 @@ async fn oidcc_client_test_rp_init_logout_other_state() {
     back_from_logout("?state=another").await;
 }
 
+/// Somebody has signed out here, which led to the provider: it ends their session in another browser
+/// too, and that is left.
+async fn signed_out_here() -> Site {
+    let site = Site::new().await;
+    site.accepted().await;
+    site.let_in(&stranger_signs_in(&site, WANTED_AGAIN).await);
+    let away = site.sign_out(&site.browser).await.location();
+    assert!(
+        away.starts_with(&site.provider.url("/end-session?")),
+        "{away}"
+    );
+    assert_eq!(site.sessions(), 1);
+    site
+}
+
 /// A back-channel logout with something wrong: the session goes on.
 async fn backchannel(code: &str, change: impl FnOnce(&mut Value, &mut Value)) {
     let site = Site::new().await;
@@ -457,19 +472,7 @@ async fn ends_nothing(site: &Site, token: &str, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_backchannel_rpinitlogout() {
-    // Signing out here leads to the provider, which ends the session in other browsers too.
-    let site = Site::new().await;
-    site.accepted().await;
-    let elsewhere = site.gateway.client();
-    let to = elsewhere.get(WANTED_AGAIN).await.location();
-    let back = site.authorize(&to).await;
-    site.let_in(&elsewhere.get(&back).await);
-    let away = site.sign_out(&site.browser).await.location();
-    assert!(
-        away.starts_with(&site.provider.url("/end-session?")),
-        "{away}"
-    );
-    assert_eq!(site.sessions(), 1);
+    let site = signed_out_here().await;
     let token = site.provider.logout_token(|_, _| ());
     assert_eq!(site.logout(&token).await.status, 200);
     assert_eq!(site.sessions(), 0);
@@ -545,19 +548,7 @@ async fn frame_of_the_provider(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oidcc_client_test_rp_frontchannel_rpinitlogout() {
-    // Signing out here leads to the provider, whose page ends the session from other browsers too.
-    let site = Site::new().await;
-    site.accepted().await;
-    let elsewhere = site.gateway.client();
-    let to = elsewhere.get(WANTED_AGAIN).await.location();
-    let back = site.authorize(&to).await;
-    assert_eq!(elsewhere.get(&back).await.status, 303);
-    let away = site.sign_out(&site.browser).await.location();
-    assert!(
-        away.starts_with(&site.provider.url("/end-session?")),
-        "{away}"
-    );
-    assert_eq!(site.sessions(), 1);
+    let site = signed_out_here().await;
     frame_of_the_provider(&site).await;
     assert_eq!(site.sessions(), 0);
 }

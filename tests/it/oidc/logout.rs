@@ -476,13 +476,7 @@ async fn nothing_is_left_after(way: &str) {
     let site = Site::new().await;
     site.accepted().await;
     let csrf = site.browser.get("/api/v1/session").await.body["csrf_token"].clone();
-    // Another copy of the cookies, which no answer takes away.
-    let browser = site
-        .gateway
-        .client()
-        .with_csrf_token(csrf.as_str().unwrap());
-    let cookies = site.browser.cookies.lock().unwrap().clone();
-    *browser.cookies.lock().unwrap() = cookies;
+    let browser = site.browser.copy().with_csrf_token(csrf.as_str().unwrap());
     let document = site.gateway.document("Sales/Orders");
     let open = browser.open(&document, "plugin").await;
     assert_eq!(open.status, 200, "{way}");
